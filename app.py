@@ -1,0 +1,53 @@
+"""Open the page: ``python app.py``. Also what a Hugging Face Space runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from riffusion.engines import load_engine
+from riffusion.errors import RiffusionError
+from riffusion.serving.server import HOST, serve, warm_up
+from riffusion.serving.stage import MOST_JAMS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the page until Ctrl-C. Returns the exit code: 0 stopped, 1 could not start."""
+    options = parse_options(argv)
+    try:
+        engine = load_engine(options.model, options.device)
+        warm_up(engine)
+        with serve(engine, options.host, options.port, most_jams=options.jams) as serving:
+            sys.stdout.write(f"Riffusion is at {serving.url}  (Ctrl-C stops it)\n")
+            sys.stdout.flush()
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return 0
+    except RiffusionError as error:
+        sys.stderr.write(f"riffusion: {error}\n")
+        return 1
+    return 0
+
+
+def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Options of the command line; a Space gives address and port in the environment."""
+    host = os.environ.get("GRADIO_SERVER_NAME", HOST)
+    port = os.environ.get("GRADIO_SERVER_PORT")
+    parser = argparse.ArgumentParser(description="Live, infinite AI jamming in your browser.")
+    parser.add_argument("--host", default=host, help="0.0.0.0 serves the whole network")
+    parser.add_argument("--port", type=int, default=port, help="default: first free from 7860 on")
+    parser.add_argument("--model", help="a model folder (default: the one that comes with this)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument(
+        "--jams", type=int, default=MOST_JAMS, help="most jams at a time (default %(default)s)"
+    )
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

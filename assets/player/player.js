@@ -1,0 +1,318 @@
+// The player: Play asks the server for a jam, its samples go from the transport to the sink, and
+// reports of the playhead go back, so that the server stays a few seconds ahead.
+//
+// window.riffusionPlayer is the one name the page and the tests know.
+
+import { Scope } from "./scope.js";
+import { createSink } from "./sink.js";
+import { openFetch, openSocket, post } from "./transport.js";
+import { View } from "./view.js";
+
+const CHANGE_MS = 150;
+const REPORT_MS = { socket: 100, fetch: 400 };
+const KEEP_MS = 60_000;     // the server keeps a stopped track while the page is open
+const RETRY_MS = [250, 500, 1000, 2000, 4000];
+const GIVE_UP_MS = 60_000;
+const FADE_S = 0.02;
+const DOUBLE_PRESS_MS = 400;
+
+export function mount(element, root, ask) {
+  window.riffusionPlayer = new Player(element, root, ask);
+}
+
+class Player {
+  state = "idle";           // idle, starting, playing, stopped
+  jam = null;               // {id, sample_rate, channels}
+  marks = [];               // clips, in the order of the track
+  report = { playhead: 0, buffered: 0, dropouts: 0, late: 0 };
+  firstSoundMs = null;
+  reconnects = 0;
+  recording = null;
+
+  constructor(element, root, ask) {
+    const query = new URLSearchParams(window.location.search);
+    this.force = { sink: query.get("sink"), transport: query.get("transport") };
+    this.root = root;
+    this.base = root + "/jam/player/";
+    this.ask = ask;
+    this.names = JSON.parse(element.dataset.names);
+    this.format = { sampleRate: +element.dataset.sampleRate, channels: +element.dataset.channels };
+    this.view = new View(element);
+    this.scope = new Scope(this.view.find("scope"));
+    this.view.find("play").addEventListener("click", () => this.press());
+    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("pointerdown", () => this.context?.resume());
+    window.addEventListener("pagehide", () => this.stop());
+    setInterval(() => this.state === "stopped" && this.tell({ type: "keep" }), KEEP_MS);
+    this.view.state("idle");
+  }
+
+  // What the page calls, with the values of its form in the order of `names`
+
+  settings(values) {
+    return Object.fromEntries(this.names.map((name, i) => [name, values[i]]));
+  }
+
+  async play(values) {
+    if (this.state !== "starting" || this.jam) return;
+    const asked = this.context;
+    try {
+      const settings = this.settings(values);
+      this.sent = JSON.stringify(settings);
+      const [jam] = await Promise.all([post(this.root + "/jam", settings), this.plug()]);
+      if (this.context !== asked) return;
+      this.jam = jam;
+      this.view.track(this.url());
+      this.connect();
+      this.animate(performance.now());
+    } catch (error) {
+      if (this.context !== asked) return;
+      this.end("stopped");
+      this.view.status("");
+      this.view.warn(error.message);
+    }
+  }
+
+  // Any control has changed; tell the server after `rest` milliseconds without another change.
+  change(values, rest = CHANGE_MS) {
+    clearTimeout(this.changing);
+    this.changing = setTimeout(() => {
+      const settings = this.settings(values);
+      const text = JSON.stringify(settings);
+      if (!this.jam || this.state === "stopped" || text === this.sent) return;
+      this.sent = text;
+      this.tell({ type: "change", settings });
+    }, rest);
+  }
+
+  async share(values) {
+    const settings = this.settings(values);
+    if (!settings.shape) ["density", "brightness", "drums"].forEach((name) => delete settings[name]);
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(settings)) {
+      query.set(name, typeof value === "boolean" ? +value : value);
+    }
+    const link = `${window.location.origin}${window.location.pathname}?${query}`;
+    window.history.replaceState(null, "", link);
+    try {
+      await navigator.clipboard.writeText(link);
+      this.view.status("The link is copied: whoever opens it gets this jam.");
+    } catch {
+      this.view.status("The link is in the address bar now: whoever opens it gets this jam.");
+    }
+  }
+
+  // For tests and benchmarks: keep what is played, from the next Play on.
+  record() {
+    this.recording = "wanted";
+  }
+
+  // Play and Stop
+
+  press() {
+    const now = performance.now();
+    if (now - (this.pressedAt ?? -DOUBLE_PRESS_MS) < DOUBLE_PRESS_MS) return;
+    this.pressedAt = now;
+    if (this.state === "starting" || this.state === "playing") return this.stop();
+    this.begin();
+    this.ask();
+  }
+
+  begin() {
+    this.state = "starting";
+    this.jam = null;
+    this.marks = [];
+    this.current = null;
+    this.firstSoundMs = null;
+    this.report = { playhead: 0, buffered: 0, dropouts: 0, late: 0 };
+    this.view.warn("");
+    this.view.state("starting");
+    this.view.status("Starting…");
+    this.scope.clear();
+    // Browsers let sound begin only from a click, so the context is made here and now.
+    const { sampleRate } = this.format;
+    this.context = new AudioContext({ sampleRate, latencyHint: "playback" });
+    this.context.resume();
+  }
+
+  async plug() {
+    const { context } = this;
+    this.analyser = context.createAnalyser();
+    this.analyser.fftSize = 4096;
+    this.analyser.smoothingTimeConstant = 0;
+    this.gain = context.createGain();
+    const { channels } = this.format;
+    this.sink = await createSink(context, { channels, base: this.base, force: this.force.sink });
+    this.sink.node.connect(this.analyser);
+    this.sink.onreport = (report) => this.heard(report);
+    let last = this.sink.node;
+    if (this.recording) {
+      const { Recording } = await import("./recorder-link.js");
+      this.recording = new Recording(context, this.base);
+      await this.recording.ready;
+      last.connect(this.recording.node);
+      last = this.recording.node;
+    }
+    last.connect(this.gain);
+    this.gain.connect(context.destination);
+  }
+
+  stop() {
+    if (this.state !== "starting" && this.state !== "playing") return;
+    if (this.jam) {
+      this.tell({ type: "position", sample: this.report.playhead });
+      this.tell({ type: "stop" });
+    }
+    this.end("stopped");
+    this.view.status("Stopped.");
+  }
+
+  // Silence, at once but without a click.
+  end(state) {
+    this.state = state;
+    this.view.state(state);
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.retrying);
+    this.transport?.close();
+    this.transport = null;
+    const { context, sink, gain } = this;
+    gain?.gain.setTargetAtTime(0, context.currentTime, FADE_S / 4);
+    if (sink) sink.onreport = () => {};
+    setTimeout(() => {
+      sink?.close();
+      context?.close();
+    }, FADE_S * 2000);
+    this.context = this.sink = this.gain = null;
+  }
+
+  // The connection
+
+  url() {
+    return `${this.root}/jam/${this.jam.id}`;
+  }
+
+  connect() {
+    this.kind = this.force.transport ?? this.kind ?? (window.WebSocket ? "socket" : "fetch");
+    const query = `?from=${this.report.playhead}`;
+    const handlers = {
+      onAudio: (at, pcm) => this.audio(at, pcm),
+      onEvent: (event) => this.event(event),
+      onClose: (opened, gone) => this.lost(opened, gone),
+    };
+    this.transport =
+      this.kind === "fetch"
+        ? openFetch(`${this.url()}/stream${query}`, `${this.url()}/tell`, handlers)
+        : openSocket(`${this.url()}/socket${query}`, handlers);
+  }
+
+  audio(at, pcm) {
+    this.connected();
+    this.sink?.write(at, pcm);
+  }
+
+  connected() {
+    this.everConnected = true;
+    if (this.lostAt) this.view.status("Connected again.");
+    this.lostAt = null;
+    this.retries = 0;
+  }
+
+  // The connection broke. What has arrived plays on while we try again.
+  lost(opened, gone) {
+    if (this.state !== "starting" && this.state !== "playing") return;
+    if (gone) return this.over("This jam is over on the server. Press Play for a new one.");
+    const now = performance.now();
+    this.lostAt ??= now;
+    if (now - this.lostAt > GIVE_UP_MS) {
+      return this.over("The connection to the server is lost. Check it and press Play.");
+    }
+    // Some networks block sockets: then plain HTTP does it.
+    if (!opened && !this.everConnected && this.kind === "socket") this.kind = "fetch";
+    this.reconnects++;
+    this.view.status("Connection lost, trying again…");
+    const wait = RETRY_MS[Math.min(this.retries ?? 0, RETRY_MS.length - 1)];
+    this.retries = (this.retries ?? 0) + 1;
+    this.retrying = setTimeout(() => this.connect(), wait);
+  }
+
+  over(message) {
+    this.end("stopped");
+    this.view.status("Stopped.");
+    this.view.warn(message);
+  }
+
+  tell(message) {
+    if (!this.jam) return;
+    if (this.transport && this.state !== "stopped") this.transport.tell(message);
+    else post(`${this.url()}/tell`, message).catch(() => {});
+  }
+
+  event(event) {
+    this.connected();
+    if (event.type === "clip") {
+      this.marks = this.marks.filter((mark) => mark.start_sample < event.start_sample);
+      this.marks.push(event);
+    } else if (event.type === "changed") {
+      const wait = Math.max(0, event.at - this.report.playhead) / this.format.sampleRate;
+      this.view.warn("");
+      this.view.status(`Your change is heard at the next bar line, in ${wait.toFixed(1)} s.`);
+      this.lastChange = event.at;
+    } else if (event.type === "notice") {
+      this.view.warn(event.message);
+    } else if (event.type === "over") {
+      this.over(event.message);
+    }
+  }
+
+  // What is heard
+
+  heard(report) {
+    this.report = report;
+    const { sampleRate } = this.format;
+    if (this.state === "starting" && report.playhead > 0) {
+      this.state = "playing";
+      this.firstSoundMs = performance.now() - this.pressedAt;
+      this.view.state("playing");
+      this.view.status("Playing.");
+    }
+    this.view.health(report.buffered / sampleRate, report.dropouts);
+    this.view.length(report.playhead / sampleRate);
+    const now = performance.now();
+    if (now - (this.reportedAt ?? 0) >= REPORT_MS[this.kind]) {
+      this.reportedAt = now;
+      this.tell({ type: "position", sample: report.playhead });
+    }
+    this.showNow(report.playhead);
+  }
+
+  showNow(playhead) {
+    const mark = this.marks.findLast(({ start_sample }) => start_sample <= playhead);
+    if (!mark) return;
+    const barSamples = (mark.beats_per_bar * 60 * this.format.sampleRate) / mark.bpm;
+    const bars = (playhead - mark.start_sample) / barSamples;
+    this.view.now(mark, bars);
+    this.bar = mark.bar + Math.floor(bars);
+    if (mark !== this.current && !document.hidden) {
+      this.current = mark;
+      this.view.clip(`${this.url()}/clip/${mark.start_sample}.png?bar=${mark.bar}-${mark.index}`, mark);
+    }
+  }
+
+  animate(then) {
+    this.frame = requestAnimationFrame((now) => {
+      if (this.state === "playing" && this.report.running) {
+        const passed = Math.min(0.1, (now - then) / 1000);
+        this.scope.draw(this.analyser, passed, this.bar !== this.drawnBar);
+        this.drawnBar = this.bar;
+      }
+      this.animate(now);
+    });
+  }
+
+  key(event) {
+    const busy = "input, textarea, select, button, a, summary, [contenteditable], [role=slider]";
+    if (event.code !== "Space" || event.repeat || event.target.closest?.(busy)) return;
+    event.preventDefault();
+    this.press();
+  }
+}

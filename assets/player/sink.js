@@ -1,0 +1,135 @@
+// Where samples become sound. Two sinks with one face:
+//
+//   write(at, pcm)  int16 interleaved samples from absolute sample `at`; later writes win
+//   node            what to connect to the rest of the audio graph
+//   onreport        called with {playhead, buffered, dropouts, late, running}
+//   close()
+
+const MARGIN_S = 0.1;       // scheduling ahead of the clock
+const RESUME_S = 1.0;
+const REPORT_MS = 100;
+
+export async function createSink(context, { channels, base, force }) {
+  const kind = force ?? (context.audioWorklet ? "worklet" : "buffers");
+  if (kind === "buffers") return new BufferSink(context, channels);
+  await context.audioWorklet.addModule(base + "worklet.js");
+  return new WorkletSink(context, channels);
+}
+
+class WorkletSink {
+  kind = "worklet";
+  onreport = () => {};
+
+  constructor(context, channels) {
+    this.node = new AudioWorkletNode(context, "jam-player", {
+      numberOfInputs: 0,
+      outputChannelCount: [channels],
+      processorOptions: { channels },
+    });
+    this.node.port.onmessage = ({ data }) => this.onreport(data);
+  }
+
+  write(at, pcm) {
+    this.node.port.postMessage({ at, pcm }, [pcm]);
+  }
+
+  close() {
+    this.node.disconnect();
+  }
+}
+
+// Plain http pages on a local network have no AudioWorklet. There each block becomes a buffer
+// that is scheduled to the sample; a rewrite stops what was scheduled behind it.
+class BufferSink {
+  kind = "buffers";
+  onreport = () => {};
+  dropouts = 0;
+  late = 0;
+  end = 0;
+  origin = null;            // context frame at which sample 0 of the track plays
+  waiting = [];             // blocks held back until there are enough of them to start
+  scheduled = [];
+
+  constructor(context, channels) {
+    this.context = context;
+    this.channels = channels;
+    this.node = context.createGain();
+    this.timer = setInterval(() => this.report(), REPORT_MS);
+  }
+
+  get playhead() {
+    if (this.origin === null) return this.held ?? 0;
+    const now = Math.floor(this.context.currentTime * this.context.sampleRate);
+    return Math.max(0, Math.min(now - this.origin, this.end));
+  }
+
+  write(at, pcm) {
+    const block = { at, samples: new Int16Array(pcm) };
+    block.stop = at + block.samples.length / this.channels;
+    this.end = block.stop;
+    if (this.origin !== null) return this.schedule(block);
+    this.waiting = this.waiting.filter((earlier) => earlier.at < at);
+    this.waiting.push(block);
+    const wanted = this.dropouts ? RESUME_S * this.context.sampleRate : 0;
+    if (this.end - this.playhead >= wanted) this.start();
+  }
+
+  start() {
+    const { currentTime, sampleRate } = this.context;
+    this.origin = Math.ceil((currentTime + MARGIN_S) * sampleRate) - this.playhead;
+    this.waiting.splice(0).forEach((block) => this.schedule(block));
+  }
+
+  schedule(block) {
+    const { sampleRate } = this.context;
+    this.cut(block.at);
+    const skipped = Math.max(0, Math.ceil(this.clockFrame() - this.origin) - block.at);
+    const frames = block.stop - block.at - skipped;
+    if (frames <= 0) return;
+    const buffer = this.context.createBuffer(this.channels, frames, sampleRate);
+    for (let c = 0; c < this.channels; c++) {
+      const channel = buffer.getChannelData(c);
+      for (let i = 0; i < frames; i++) {
+        channel[i] = block.samples[(i + skipped) * this.channels + c] / 32768;
+      }
+    }
+    const source = this.context.createBufferSource();
+    source.buffer = buffer;
+    source.connect(this.node);
+    source.start((this.origin + block.at + skipped) / sampleRate);
+    this.scheduled.push({ at: block.at + skipped, stop: block.stop, source });
+  }
+
+  // Stop everything scheduled from sample `at` on.
+  cut(at) {
+    const past = this.playhead;
+    this.scheduled = this.scheduled.filter(({ stop }) => stop > past);
+    for (const block of this.scheduled) {
+      if (block.stop <= at) continue;
+      block.source.stop(Math.max(0, (this.origin + Math.max(at, block.at)) / this.context.sampleRate));
+      block.stop = at;
+    }
+  }
+
+  clockFrame() {
+    return this.context.currentTime * this.context.sampleRate;
+  }
+
+  report() {
+    const { playhead, end, late } = this;
+    const buffered = Math.max(0, end - playhead);
+    if (this.origin !== null && this.context.state === "running" && buffered === 0) {
+      this.dropouts++;
+      this.held = playhead;
+      this.origin = null;
+    }
+    const running = this.origin !== null;
+    this.onreport({ playhead, buffered, dropouts: this.dropouts, late, running });
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.scheduled.forEach(({ source }) => source.disconnect());
+    this.node.disconnect();
+  }
+}

@@ -1,0 +1,1 @@
+"""Measurements of the whole instrument: ``python -m benchmarks`` prints one table."""

@@ -1,0 +1,51 @@
+"""Run all measurements, or those named, and print one table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import browser, hour, latency, seams, speed
+from benchmarks.options import Options
+from benchmarks.report import as_json, machine, table
+
+MEASUREMENTS = {
+    "speed": speed.measure,
+    "latency": latency.measure,
+    "seams": seams.measure,
+    "browser": browser.measure,
+    "hour": hour.measure,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
+    parser.add_argument("--model", help="a model folder (default: the one that comes with this)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--repeats", type=int, default=5, help="medians are over this many")
+    parser.add_argument("--jam-minutes", type=float, default=60, help="of the long headless jam")
+    parser.add_argument("--soak-minutes", type=float, default=15, help="of playing in the browser")
+    parser.add_argument("--json", type=Path, help="write the numbers here too")
+    given = parser.parse_args(argv)
+    unknown = [name for name in given.names if name not in MEASUREMENTS]
+    if unknown:
+        parser.error(f"no measurement {', '.join(unknown)}; use {', '.join(MEASUREMENTS)}")
+
+    facts = machine()
+    options = Options(
+        model=given.model,
+        device=given.device,
+        repeats=given.repeats,
+        jam_minutes=given.jam_minutes,
+        soak_minutes=given.soak_minutes,
+    )
+    rows = [row for name in given.names or MEASUREMENTS for row in MEASUREMENTS[name](options)]
+    print(table(rows, facts))
+    if given.json:
+        given.json.write_text(as_json(rows, facts) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""An hour of jam without the page: memory, bar lines, and the file it leaves."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from dataclasses import dataclass
+from fractions import Fraction
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import psutil
+import soundfile
+
+from benchmarks.options import PROMPT_A, PROMPT_B, Options
+from benchmarks.report import Row
+from riffusion.clip import Prompt
+from riffusion.engines import load_engine
+from riffusion.jam import JamSession, JamSettings, render
+from riffusion.recording import Recording
+
+BPM = 94.0  # a bar is no whole number of samples
+FIRST_MINUTE_S = 60.0
+SAMPLE_EVERY_S = 0.5
+READ_SAMPLES = 1 << 20
+
+
+@dataclass(frozen=True)
+class BarLine:
+    """A clip that begins on bar ``bar`` at ``sample``."""
+
+    bar: int
+    sample: int
+
+
+@dataclass(frozen=True)
+class Played:
+    """What the player of the hour reports."""
+
+    samples: int
+    sample_rate: int
+    bar_lines: tuple[BarLine, ...]
+    gaps: int
+
+
+def measure(options: Options) -> list[Row]:
+    """Play in a process of its own, watch its memory from here, then read the file it left."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "track.wav"
+        growth_mb, played = watch(options, path)
+        info = soundfile.info(path)
+        silence_ms = 1000 * longest_silence(path) / info.samplerate
+        lost = abs(info.frames - played.samples) + played.gaps
+    minutes = f"{options.jam_minutes:g} minutes"
+    return [
+        Row("memory growth after the first minute", growth_mb, "MB", "< 50", minutes),
+        Row("samples missing from the file", lost, "", "0", f"{minutes}, WAV"),
+        Row("bar lines off the grid, at most", off_grid(played), "samples", "0", f"{BPM:g} bpm"),
+        Row("longest digital silence", silence_ms, "ms", "", minutes),
+    ]
+
+
+def watch(options: Options, path: Path) -> tuple[float, Played]:
+    """Growth of resident memory in MB from the end of the first minute, and what was played."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=play, args=(options, path, theirs))
+    process.start()
+    begin = time.monotonic()
+    seen: list[tuple[float, int]] = []
+    watched = psutil.Process(process.pid)
+    while not ours.poll(SAMPLE_EVERY_S):
+        if not process.is_alive():
+            raise RuntimeError(f"the jam ended with exit code {process.exitcode}")
+        seen.append((time.monotonic() - begin, watched.memory_info().rss))
+    played = ours.recv()
+    process.join()
+    # A shortened run has no first minute: its first half stands in.
+    settled_s = min(FIRST_MINUTE_S, seen[-1][0] / 2)
+    before = next(memory for at, memory in seen if at >= settled_s)
+    after = max(memory for at, memory in seen if at >= settled_s)
+    return (after - before) / 1e6, played
+
+
+def play(options: Options, path: Path, report: Connection) -> None:
+    """Make the track at ``path`` and report how it went."""
+    engine = load_engine(options.model, options.device)
+    settings = JamSettings(Prompt(PROMPT_A, 1), Prompt(PROMPT_B, 2), bpm=BPM, key="Cm")
+    session = JamSession(engine, settings)
+    total = round(options.jam_minutes * 60 * session.sample_rate)
+    bar_lines: dict[int, BarLine] = {}
+    gaps = end = 0
+    with Recording(path, session.sample_rate, session.channels, total) as recording:
+        for block in render(session, total):
+            recording.write(block.samples)
+            gaps += block.start != end
+            end = block.start + block.samples.shape[1]
+            bar_lines[block.clip.index] = BarLine(block.clip.bar, block.clip.start_sample)
+    report.send(Played(total, session.sample_rate, tuple(bar_lines.values()), gaps))
+
+
+def off_grid(played: Played) -> int:
+    """The largest distance of a bar line from the sample nearest to where it should be.
+
+    Computed here in exact fractions, not by the code that is measured.
+    """
+    bar = Fraction(4 * 60 * played.sample_rate) / Fraction(BPM)
+    return max(abs(line.sample - round(line.bar * bar)) for line in played.bar_lines)
+
+
+def longest_silence(path: Path) -> int:
+    """The longest run of samples that are zero in all channels."""
+    longest = run = 0
+    with soundfile.SoundFile(path) as file:
+        for block in file.blocks(READ_SAMPLES, dtype="int16", always_2d=True):
+            edges = np.flatnonzero(np.diff(np.pad(~block.any(axis=1), 1).astype(np.int8)))
+            for start, stop in edges.reshape(-1, 2):
+                length = int(stop - start) + (run if start == 0 else 0)
+                longest = max(longest, length)
+            silent_end = not block[-1].any()
+            whole = silent_end and len(edges) == 2 and edges[0] == 0
+            last = int(edges[-1] - edges[-2]) if silent_end else 0
+            run = run + len(block) if whole else last
+    return max(longest, run)

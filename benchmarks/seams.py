@@ -1,0 +1,123 @@
+"""Can the joins between clips be heard? Spectral flux and sample steps, there against elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.options import PAIRS, Options
+from benchmarks.report import Row
+from riffusion.clip import Prompt
+from riffusion.engines import load_engine
+from riffusion.engines.base import Engine
+from riffusion.jam import JamSession, JamSettings
+from riffusion.spectrogram import SpectrogramParams, mel_spectrogram
+from riffusion.waveform import Waveform
+
+JAM_S = 90.0
+# A crossfade of 30 ms lies before the bar line; a window of the transform spreads it.
+SEAM_S = (-0.05, 0.02)
+FLOOR = 1e-4
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """A jam as heard: ``samples`` (channels, n), where clips begin, and all bar lines."""
+
+    samples: npt.NDArray[np.float32]
+    sample_rate: int
+    boundaries: tuple[int, ...]
+    bar_lines: tuple[int, ...]
+
+
+def measure(options: Options) -> list[Row]:
+    """Medians over several jams of ``JAM_S`` seconds, with and without drums."""
+    engine = load_engine(options.model, options.device)
+    excerpts = [play(engine, a, b, seed) for seed, (a, b) in enumerate(PAIRS)]
+    params = engine.params
+    ratios = [flux_ratio(excerpt, params) for excerpt in excerpts]
+    against_bars = [flux_ratio(excerpt, params, bar_lines_only=True) for excerpt in excerpts]
+    steps = [step_ratio(excerpt) for excerpt in excerpts]
+    note = f"{len(PAIRS)} jams of {JAM_S:.0f} s, median"
+    return [
+        Row("spectral flux at clip boundaries / elsewhere", median(ratios), "", "<= 1.3", note),
+        Row("the same / at other bar lines", median(against_bars), "", "", note),
+        Row("largest sample step at a boundary / inside a clip", max(steps), "", "<= 1", "worst"),
+    ]
+
+
+def play(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt:
+    """The first ``JAM_S`` seconds of a jam at default settings."""
+    settings = JamSettings(Prompt(prompt_a, seed), Prompt(prompt_b, seed + 1))
+    session = JamSession(engine, settings)
+    wanted = round(JAM_S * session.sample_rate)
+    pieces: list[npt.NDArray[np.float32]] = []
+    boundaries: dict[int, int] = {}
+    bars: set[int] = set()
+    for block in session:
+        pieces.append(block.samples)
+        boundaries[block.clip.index] = block.clip.start_sample
+        if block.start + block.samples.shape[1] >= wanted:
+            break
+    bar_s = settings.beats_per_bar * 60 / settings.bpm
+    bars = {round(bar * bar_s * session.sample_rate) for bar in range(int(JAM_S / bar_s))}
+    return Excerpt(
+        np.concatenate(pieces, axis=1)[:, :wanted],
+        session.sample_rate,
+        tuple(sample for sample in boundaries.values() if 0 < sample < wanted),
+        tuple(sorted(bars)),
+    )
+
+
+def spectral_flux(
+    samples: npt.NDArray[np.float32], params: SpectrogramParams
+) -> npt.NDArray[np.float64]:
+    """How much louder each mel band got since the last frame, in decades, mean over bands.
+
+    One value a frame; the flux of S. Dixon, "Onset detection revisited", DAFx 2006, on a
+    logarithmic scale.
+    """
+    spectrogram = mel_spectrogram(Waveform(samples, params.sample_rate), params)
+    level = np.log10(spectrogram.magnitudes.numpy().astype(np.float64).mean(axis=0) + FLOOR)
+    rise = np.maximum(np.diff(level, axis=1, prepend=level[:, :1]), 0)
+    return np.asarray(rise.mean(axis=0))
+
+
+def flux_ratio(
+    excerpt: Excerpt, params: SpectrogramParams, *, bar_lines_only: bool = False
+) -> float:
+    """Median flux around clip boundaries over the median of equally long stretches elsewhere.
+
+    With ``bar_lines_only``, elsewhere is the bar lines within clips, where music changes too.
+    """
+    flux = spectral_flux(excerpt.samples, params)
+    before, after = (round(s / params.frame_s) for s in SEAM_S)
+    width = after - before + 1
+    around = np.convolve(flux, np.ones(width) / width, mode="valid")
+
+    def frames(samples: Sequence[int]) -> npt.NDArray[np.int64]:
+        starts = np.array([s // params.hop_length + before for s in samples], dtype=np.int64)
+        return starts[(starts >= 0) & (starts < len(around))]
+
+    at_boundaries = frames(excerpt.boundaries)
+    near = {int(f) + offset for f in at_boundaries for offset in range(-width, width + 1)}
+    candidates = frames(excerpt.bar_lines) if bar_lines_only else np.arange(len(around))
+    elsewhere = [int(frame) for frame in candidates if int(frame) not in near]
+    return median(around[at_boundaries]) / median(around[elsewhere])
+
+
+def step_ratio(excerpt: Excerpt) -> float:
+    """The largest jump from one sample to the next around boundaries, over the largest inside."""
+    steps = np.abs(np.diff(excerpt.samples, axis=1)).max(axis=0)
+    at_boundary = np.zeros(len(steps), dtype=bool)
+    before, after = (round(s * excerpt.sample_rate) for s in SEAM_S)
+    for sample in excerpt.boundaries:
+        at_boundary[max(0, sample + before) : sample + after] = True
+    return float(steps[at_boundary].max() / steps[~at_boundary].max())
+
+
+def median(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    return float(np.median(values))

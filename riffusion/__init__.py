@@ -1,0 +1,85 @@
+"""An instrument for live, infinite AI jamming.
+
+    import riffusion
+
+    engine = riffusion.load_engine()
+    settings = riffusion.JamSettings(
+        prompt_a=riffusion.Prompt("church bells", seed=1),
+        prompt_b=riffusion.Prompt("electronic beats", seed=2),
+        bpm=94, key="Cm",
+    )
+    for block in riffusion.JamSession(engine, settings):
+        ...  # block.samples: float32 (channels, samples), from block.start on, without end
+
+The names below are loaded when they are first used, so the import itself costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from riffusion.torchaudio_cpu import allow_cpu_only_torchaudio
+
+if TYPE_CHECKING:
+    from riffusion.clip import ClipRequest as ClipRequest
+    from riffusion.clip import Controls as Controls
+    from riffusion.clip import LeadSheet as LeadSheet
+    from riffusion.clip import Prompt as Prompt
+    from riffusion.engines import load_engine as load_engine
+    from riffusion.engines.base import Engine as Engine
+    from riffusion.errors import RiffusionError as RiffusionError
+    from riffusion.jam import JamSession as JamSession
+    from riffusion.jam import JamSettings as JamSettings
+    from riffusion.phase import griffin_lim as griffin_lim
+    from riffusion.session import load_session as load_session
+    from riffusion.session import replay as replay
+    from riffusion.session import save_session as save_session
+    from riffusion.spectrogram import Spectrogram as Spectrogram
+    from riffusion.spectrogram import SpectrogramParams as SpectrogramParams
+    from riffusion.spectrogram import mel_spectrogram as mel_spectrogram
+    from riffusion.spectrogram_image import ImageInfo as ImageInfo
+    from riffusion.spectrogram_image import from_image as from_image
+    from riffusion.spectrogram_image import read_image as read_image
+    from riffusion.spectrogram_image import to_image as to_image
+    from riffusion.spectrogram_image import write_image as write_image
+    from riffusion.track import TrackFile as TrackFile
+    from riffusion.waveform import Waveform as Waveform
+    from riffusion.waveform import read_audio as read_audio
+    from riffusion.waveform import write_audio as write_audio
+
+__version__ = "0.1.0"
+
+PUBLIC = {
+    "riffusion.clip": ("ClipRequest", "Controls", "LeadSheet", "Prompt"),
+    "riffusion.engines": ("load_engine",),
+    "riffusion.engines.base": ("Engine",),
+    "riffusion.errors": ("RiffusionError",),
+    "riffusion.jam": ("JamSession", "JamSettings"),
+    "riffusion.phase": ("griffin_lim",),
+    "riffusion.session": ("load_session", "replay", "save_session"),
+    "riffusion.spectrogram": ("Spectrogram", "SpectrogramParams", "mel_spectrogram"),
+    "riffusion.spectrogram_image": (
+        "ImageInfo",
+        "from_image",
+        "read_image",
+        "to_image",
+        "write_image",
+    ),
+    "riffusion.track": ("TrackFile",),
+    "riffusion.waveform": ("Waveform", "read_audio", "write_audio"),
+}
+
+# Before anything of ours can import diffusers, transformers or torchaudio.
+allow_cpu_only_torchaudio()
+
+
+def __getattr__(name: str) -> object:
+    for module, names in PUBLIC.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module 'riffusion' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *(name for names in PUBLIC.values() for name in names)])

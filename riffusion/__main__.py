@@ -1,0 +1,5 @@
+"""``python -m riffusion``: the command line."""
+
+from riffusion.cli import run
+
+run()

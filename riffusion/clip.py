@@ -1,0 +1,112 @@
+"""What is asked of an engine and what comes back: frozen data, no behaviour beyond checks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from riffusion.errors import InvalidInput
+from riffusion.spectrogram import Spectrogram
+
+LONGEST_PROMPT = 2000
+LARGEST_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What to play and which noise to start from. Text is stripped; it may be in any script."""
+
+    text: str
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not self.text.strip():
+            raise InvalidInput("prompt", self.text, "describe some music, for example 'church bells'")
+        if len(self.text) > LONGEST_PROMPT:
+            raise InvalidInput(
+                "prompt",
+                self.text,
+                f"has {len(self.text)} characters; use at most {LONGEST_PROMPT}",
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise InvalidInput("seed", self.seed, "use a whole number, for example 42")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise InvalidInput("seed", self.seed, f"use a whole number from 0 to {LARGEST_SEED}")
+        object.__setattr__(self, "text", self.text.strip())
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Musical controls, each 0 to 1, or None to leave it to the prompt."""
+
+    density: float | None = None
+    brightness: float | None = None
+    drums: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("density", "brightness", "drums"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise InvalidInput(name, value, "use a number from 0 to 1, or leave it out")
+
+
+@dataclass(frozen=True)
+class LeadSheet:
+    """Where the beat and the harmony are, frame by frame. Arrays are read-only.
+
+    ``beats``: float64 (frames,), position in beats from the start of the track.
+    ``beats_per_bar``: beats in a bar.
+    ``chroma``: float32 (frames, 12), 1 where a pitch class (C first) belongs to the chord that
+    sounds, all 0 where no chord is asked for.
+    """
+
+    beats: npt.NDArray[np.float64]
+    beats_per_bar: int
+    chroma: npt.NDArray[np.float32]
+
+    @property
+    def frames(self) -> int:
+        return len(self.beats)
+
+
+@dataclass(frozen=True)
+class ClipRequest:
+    """One clip to generate.
+
+    Conditioning is a walk from ``start`` to ``end`` at ``alpha``: text lerps, noise slerps.
+    ``context``: the first frames of the window, already sounding, to be continued unchanged.
+    ``anchor``: a spectrogram of the whole window to start from, re-noised by ``strength``
+    (1 ignores the anchor, 0 returns it). ``mask``: float32 (mel, frames), 1 = repaint, 0 = keep
+    the anchor. ``guidance`` is the classifier-free guidance scale, ``steps`` the denoiser
+    evaluations.
+    """
+
+    start: Prompt
+    end: Prompt
+    alpha: float = 0.0
+    bpm: float | None = None
+    controls: Controls = field(default_factory=Controls)
+    lead_sheet: LeadSheet | None = None
+    context: Spectrogram | None = None
+    anchor: Spectrogram | None = None
+    strength: float = 1.0
+    mask: npt.NDArray[np.float32] | None = None
+    guidance: float = 3.0
+    steps: int = 12
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "strength"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise InvalidInput(name, value, "use a number from 0 to 1")
+        if not math.isfinite(self.guidance) or not 0 <= self.guidance <= 30:
+            raise InvalidInput("guidance", self.guidance, "use a number from 0 to 30")
+        if not 1 <= self.steps <= 1000:
+            raise InvalidInput("steps", self.steps, "use a whole number from 1 to 1000")
+        if self.mask is not None and self.anchor is None:
+            raise InvalidInput("mask", "a mask without an anchor", "give the anchor it keeps")

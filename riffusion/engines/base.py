@@ -1,0 +1,41 @@
+"""The one interface between music and model: requests in, spectrograms out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from riffusion.clip import ClipRequest
+from riffusion.spectrogram import Spectrogram, SpectrogramParams
+
+
+class Engine(Protocol):
+    """Turns prompts into spectrograms.
+
+    ``name`` identifies engine and weights (it goes into sessions and images), ``params`` is the
+    grid of what it makes, ``frames`` the length of a window, and a context must be a multiple of
+    ``context_step`` frames long.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def params(self) -> SpectrogramParams: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def context_step(self) -> int: ...
+
+    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+        """A batch of requests to a batch of (channels, mel, ``frames``) spectrograms.
+
+        The same request gives the same bits on the same machine, alone or in a batch. Where a
+        request has a context its frames come back unchanged.
+        """
+        ...

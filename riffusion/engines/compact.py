@@ -1,0 +1,218 @@
+"""The shipped engine: prompt, tempo and chords to a mel spectrogram in a fraction of real time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from riffusion.clip import ClipRequest, Controls, LeadSheet
+from riffusion.engines.transformer import (
+    LEAD_SHEET_DIM,
+    TEMPO_SCALE,
+    Conditioning,
+    SpectrogramTransformer,
+)
+from riffusion.errors import InvalidInput, ModelError
+from riffusion.spectrogram import Spectrogram, SpectrogramParams
+from riffusion.text import embed_prompt
+from riffusion.walk import lerp, slerp
+
+COMPACT_PARAMS = SpectrogramParams(
+    hop_length=441,
+    win_length=2048,
+    n_fft=2048,
+    mel_bands=128,
+    min_hz=20.0,
+    max_hz=16000.0,
+    mel_scale="slaney",
+    mel_norm="slaney",
+)
+
+QUIETEST = 1e-4  # magnitudes below this are silence: the floor of the logarithm
+TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
+GUIDED_TIMES = (0.1, 0.95)  # guidance elsewhere costs variety and burns the image
+WEAK_GUIDANCE = 1.5
+NEAREST_CLEAN = 0.02  # keeps the velocity finite in the last step
+
+
+def log_mel(magnitudes: torch.Tensor) -> torch.Tensor:
+    """Base-10 logarithm of magnitudes with a floor: what the network sees, before scaling."""
+    return magnitudes.clamp(min=QUIETEST).log10()
+
+
+def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
+    """(frames, 17): cosine and sine of the beat and of the bar, a known flag, twelve chroma."""
+    features = torch.zeros(frames, LEAD_SHEET_DIM)
+    if sheet is None:
+        return features
+    if sheet.frames != frames:
+        raise InvalidInput("lead sheet", f"{sheet.frames} frames", f"needs {frames} frames")
+    turn = 2 * np.pi * np.stack([sheet.beats, sheet.beats / sheet.beats_per_bar])
+    waves = np.stack([np.cos(turn), np.sin(turn)], 1).reshape(4, -1)
+    features[:, :4] = torch.from_numpy(waves.T.astype(np.float32))
+    features[:, 4] = 1.0
+    features[:, 5:] = torch.from_numpy(np.array(sheet.chroma, np.float32))
+    return features
+
+
+def control_features(controls: Controls) -> torch.Tensor:
+    """(6,): density, brightness and drums (0 where unknown), then three known flags."""
+    values = (controls.density, controls.brightness, controls.drums)
+    return torch.tensor([v or 0.0 for v in values] + [float(v is not None) for v in values])
+
+
+class CompactEngine:
+    """Samples a ``SpectrogramTransformer``. Implements ``Engine``."""
+
+    def __init__(self, network: SpectrogramTransformer, name: str, device: str = "cpu") -> None:
+        self._network = network.to(device).eval()
+        self._device = torch.device(device)
+        self._config: Any = network.config
+        self.name = name
+        self.params = COMPACT_PARAMS
+        self.channels: int = self._config.channels
+        self.frames: int = self._config.frames
+        self.context_step: int = self._config.patch
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> CompactEngine:
+        """Load a folder with config.json and safetensors weights. Raises ModelError."""
+        try:
+            network = SpectrogramTransformer.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+            )
+        except Exception as error:  # noqa: BLE001  what diffusers raises here has no common base
+            raise ModelError(
+                f"the model in {folder} cannot be loaded: {_first_line(error)} "
+                "Fetch the folder again, or name another one with --model."
+            ) from error
+        return cls(network.float(), folder.resolve().name, device)
+
+    @torch.inference_mode()
+    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+        """See ``Engine.generate``. Requests run one by one, so that a batch changes no bits."""
+        return [self._generate(request) for request in requests]
+
+    def _generate(self, request: ClipRequest) -> Spectrogram:
+        job = self._prepare(request)
+        times = _schedule(request.steps, job.start)
+        image = job.start * job.given + (1 - job.start) * job.noise if job.start else job.noise
+        for now, following in zip(times, times[1:], strict=False):
+            noisy_given = now * job.given + (1 - now) * job.noise
+            image = torch.where(job.kept, noisy_given, image)
+            image = torch.where(job.context, job.given, image)
+            velocity = self._velocity(image, now, job, request.guidance)
+            image = image + (following - now) * velocity
+        image = torch.where(job.kept | job.context, job.given, image)
+        magnitudes = 10 ** (image * self._config.std + self._config.mean)
+        if request.context is not None:
+            # Bit for bit what came in, not its round trip through the logarithm.
+            length = request.context.frames
+            magnitudes[..., :length] = request.context.magnitudes.to(self._device)
+        return Spectrogram(magnitudes.cpu(), self.params)
+
+    def _velocity(
+        self, image: torch.Tensor, now: float, job: _Job, guidance: float
+    ) -> torch.Tensor:
+        """Flow-matching velocity with classifier-free guidance (Ho and Salimans, 2022)."""
+        scale = guidance if GUIDED_TIMES[0] < now < GUIDED_TIMES[1] else min(guidance, WEAK_GUIDANCE)
+        both = torch.stack([image, image])
+        time = torch.full((2,), now, device=self._device)
+        prompted, free = self._network(both, time, job.conditioning)
+        clean = free + scale * (prompted - free)
+        return (clean - image) / max(1 - now, NEAREST_CLEAN)
+
+    def _prepare(self, request: ClipRequest) -> _Job:
+        height = (self.channels, self.params.mel_bands)
+        shape = (*height, self.frames)
+        given, context, kept = torch.zeros(shape), torch.zeros(self.frames), torch.zeros(shape)
+        if request.anchor is not None:
+            given = self._standardised(request.anchor, self.frames)
+            if request.mask is not None:
+                kept = self._kept(request)
+        if request.context is not None:
+            length = request.context.frames
+            if length % self.context_step or length >= self.frames:
+                raise InvalidInput(
+                    "context",
+                    f"{length} frames",
+                    f"use a multiple of {self.context_step} below {self.frames}",
+                )
+            given[..., :length] = self._standardised(request.context, length)
+            context[:length] = 1.0
+        text = lerp(
+            embed_prompt(request.start.text), embed_prompt(request.end.text), request.alpha
+        )
+        noise = slerp(
+            _noise(request.start.seed, shape), _noise(request.end.seed, shape), request.alpha
+        )
+        tempo = torch.tensor([(request.bpm or 0.0) / TEMPO_SCALE, float(request.bpm is not None)])
+        prompted = Conditioning(
+            text[None],
+            torch.ones(1, 1),
+            tempo[None],
+            control_features(request.controls)[None],
+            lead_sheet_features(request.lead_sheet, self.frames)[None],
+            context[None],
+        )
+        both = prompted.joined(prompted.without_prompt()).to(self._device)
+        start = 1 - request.strength if request.anchor is not None else 0.0
+        return _Job(
+            both,
+            noise.to(self._device),
+            given.to(self._device),
+            (kept > 0.5).to(self._device),
+            (context > 0.5).expand(shape).to(self._device),
+            start,
+        )
+
+    def _kept(self, request: ClipRequest) -> torch.Tensor:
+        mask = torch.from_numpy(np.array(request.mask, np.float32))
+        if mask.shape != (self.params.mel_bands, self.frames):
+            legal = f"needs ({self.params.mel_bands}, {self.frames}) like the anchor"
+            raise InvalidInput("mask shape", tuple(mask.shape), legal)
+        return (1 - mask).expand(self.channels, -1, -1)
+
+    def _standardised(self, spectrogram: Spectrogram, frames: int) -> torch.Tensor:
+        """Magnitudes to network units, (channels, mel, frames)."""
+        magnitudes = spectrogram.magnitudes
+        expected = (self.channels, self.params.mel_bands, frames)
+        if spectrogram.params != self.params or tuple(magnitudes.shape) != expected:
+            raise InvalidInput(
+                "spectrogram", tuple(magnitudes.shape), f"needs {expected} in the engine's own scale"
+            )
+        return (log_mel(magnitudes) - self._config.mean) / self._config.std
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One request as tensors. ``given`` holds anchor and context, ``kept`` and ``context`` say
+    where (channels, mel, frames), ``start`` is the time the noise begins at."""
+
+    conditioning: Conditioning
+    noise: torch.Tensor
+    given: torch.Tensor
+    kept: torch.Tensor
+    context: torch.Tensor
+    start: float
+
+
+def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """Gaussian noise drawn on the CPU, so that a seed means the same on every device."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _schedule(steps: int, start: float) -> list[float]:
+    """Times from ``start`` to 1, closer together near the noise."""
+    even = np.linspace(0.0, 1.0, steps + 1)
+    shifted = even / (even + (1 - even) * TIME_SHIFT)
+    return [float(start + (1 - start) * time) for time in shifted]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

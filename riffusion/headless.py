@@ -1,0 +1,240 @@
+"""The commands of the command line: the whole instrument without the page.
+
+Each takes the parsed arguments. What will be written is checked before anything is computed, and
+a file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from riffusion.clip import ClipRequest, Controls, Prompt
+from riffusion.engines import load_engine
+from riffusion.engines.base import Engine
+from riffusion.errors import InvalidInput
+from riffusion.image_tags import ImageInfo
+from riffusion.jam import JamSession, render
+from riffusion.mastering import Mastering, master, start_master
+from riffusion.phase import griffin_lim
+from riffusion.progress import progress
+from riffusion.recording import Recording
+from riffusion.session import load_session, save_session
+from riffusion.session import replay as replay_session
+from riffusion.settings import JamSettings
+from riffusion.spectrogram import RIFFUSION
+from riffusion.spectrogram_image import (
+    MOST_PIXELS,
+    audio_to_image,
+    image_of_samples,
+    image_to_audio,
+    read_image,
+    write_image,
+)
+from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
+from riffusion.timeline import Timeline, first_segment
+from riffusion.waveform import WRITTEN_AS as AUDIO
+from riffusion.waveform import Waveform, read_audio, write_audio
+
+SESSIONS = (".json",)
+LONGEST_S = 24 * 3600.0
+LONGEST_IMAGE_S = MOST_PIXELS // RIFFUSION.mel_bands * RIFFUSION.frame_s
+HARMONY = ("bpm", "key", "chords", "beats_per_bar")
+SAMPLING = ("guidance", "steps")
+WALK = ("path", "walk_bars", "position")
+
+
+def jam(arguments: Namespace) -> None:
+    """Play a walk between two prompts into a file."""
+    check_output("--out", arguments.out, AUDIO)
+    check_output("--image", arguments.image, IMAGES)
+    check_output("--session", arguments.save, SESSIONS)
+    check_length(arguments.seconds, arguments.image)
+    prompt_b = arguments.prompt_a if arguments.prompt_b is None else arguments.prompt_b
+    settings = settings_of(
+        Prompt(arguments.prompt_a, arguments.seed_a), Prompt(prompt_b, arguments.seed_b), arguments
+    )
+    engine = load_engine(arguments.model, arguments.device)
+    record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
+
+
+def replay(arguments: Namespace) -> None:
+    """Make the track of a session file again."""
+    check_output("--out", arguments.out, AUDIO)
+    check_output("--image", arguments.image, IMAGES)
+    saved = load_session(arguments.session)
+    seconds = saved.samples / saved.sample_rate
+    if arguments.seconds is not None:
+        seconds = arguments.seconds
+    check_length(seconds, arguments.image)
+    engine = load_engine(arguments.model, arguments.device)
+    record(replay_session(engine, saved), engine.name, seconds, arguments)
+
+
+def record(session: JamSession, engine: str, seconds: float, arguments: Namespace) -> None:
+    """Play ``seconds`` into the files that were asked for.
+
+    The track grows in its file as it plays. Whatever stops it early, Ctrl-C or a full disk, what
+    was played until then stays, whole, with its image and session.
+    """
+    begin = time.perf_counter()
+    rate = session.sample_rate
+    total = round(seconds * rate)
+    recording = Recording(arguments.out, rate, session.channels, total)
+    try:
+        with recording, progress("jam", seconds) as advance:
+            for block in render(session, total):
+                recording.write(block.samples)
+                advance(block.samples.shape[1] / rate)
+    finally:
+        say(arguments.out, recording.duration_s, begin)
+        if getattr(arguments, "save", None):
+            save_session(session, arguments.save, recording.length)
+        if arguments.image and recording.length:
+            write_track_image(recording.path, arguments.image, image_info(session.settings, engine))
+
+
+def write_track_image(audio: Path, path: str, info: ImageInfo) -> None:
+    """The long spectrogram of an audio file, in memory that does not grow with the audio."""
+    with soundfile.SoundFile(audio) as file:
+
+        def read(start: int, stop: int) -> npt.NDArray[np.float32]:
+            file.seek(start)
+            return np.asarray(file.read(stop - start, dtype="float32", always_2d=True)).T
+
+        write_image(image_of_samples(read, file.frames, info=info), path)
+
+
+def generate(arguments: Namespace) -> None:
+    """Make one clip of a prompt."""
+    check_output("--out", arguments.out, AUDIO)
+    check_output("--image", arguments.image, IMAGES)
+    if not (arguments.out or arguments.image):
+        raise InvalidInput("output", "missing", "give --out clip.wav, --image clip.png or both")
+    prompt = Prompt(arguments.prompt, arguments.seed)
+    settings = settings_of(prompt, prompt, arguments)
+    in_time = bool(given(arguments, HARMONY))
+    engine = load_engine(arguments.model, arguments.device)
+    begin = time.perf_counter()
+    sound = clip(engine, request(engine, settings, in_time=in_time))
+    if arguments.out:
+        write_audio(sound, arguments.out)
+        say(arguments.out, sound.duration_s, begin)
+    if arguments.image:
+        info = image_info(settings, engine.name)
+        write_image(audio_to_image(sound, info=info), arguments.image)
+
+
+def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequest:
+    """A clip from the first bar on; ``in_time`` tells the engine the beat and the chords."""
+    prompt = settings.prompt_a
+    wanted = settings.request(0.0, prompt.seed, prompt.seed)
+    if not in_time:
+        return replace(wanted, bpm=None)
+    params = engine.params
+    timeline = Timeline((first_segment(settings, params.sample_rate),))
+    positions = np.arange(engine.frames) * params.hop_length
+    return replace(wanted, lead_sheet=timeline.lead_sheet(positions, 0))
+
+
+def clip(engine: Engine, wanted: ClipRequest) -> Waveform:
+    """The sound of one clip, as loud as a jam."""
+    params = engine.params
+    with progress("clip", params.samples(engine.frames) / params.sample_rate) as advance:
+        sound = griffin_lim(engine.generate([wanted])[0])
+        advance(sound.duration_s)
+    mastering = Mastering(sample_rate=params.sample_rate)
+    tail = np.zeros((sound.channels, mastering.delay), np.float32)
+    whole = np.concatenate([sound.samples, tail], axis=1)
+    _, loud = master(start_master(sound.channels, mastering), whole)
+    return Waveform(loud[:, : sound.samples.shape[1]], sound.sample_rate)
+
+
+def encode(arguments: Namespace) -> None:
+    """Turn audio into a spectrogram image."""
+    check_output("image", arguments.image, IMAGES)
+    begin = time.perf_counter()
+    sound = read_audio(arguments.audio).resample(RIFFUSION.sample_rate)
+    if sound.channels > 2:
+        sound = sound.mono()
+    check_length(sound.duration_s, arguments.image)
+    with progress("encode", sound.duration_s) as advance:
+
+        def read(start: int, stop: int) -> npt.NDArray[np.float32]:
+            # The sound is gone through twice: for its peak, then for the pixels.
+            advance((stop - start) / sound.sample_rate / 2)
+            return sound.samples[:, start:stop]
+
+        image = image_of_samples(read, sound.samples.shape[1])
+    write_image(image, arguments.image)
+    say(arguments.image, sound.duration_s, begin)
+
+
+def decode(arguments: Namespace) -> None:
+    """Turn a spectrogram image into audio."""
+    check_output("audio", arguments.audio, AUDIO)
+    begin = time.perf_counter()
+    image = read_image(arguments.image)
+    with progress("decode", (image.width - 1) * RIFFUSION.frame_s) as advance:
+        sound = image_to_audio(image, advance=advance)
+    write_audio(sound, arguments.audio)
+    say(arguments.audio, sound.duration_s, begin)
+
+
+def settings_of(prompt_a: Prompt, prompt_b: Prompt, arguments: Namespace) -> JamSettings:
+    """The settings that the arguments ask for; what was not given keeps its default."""
+    controls = Controls(arguments.density, arguments.brightness, arguments.drums)
+    settings = JamSettings(prompt_a, prompt_b, controls=controls)
+    return settings.changed(given(arguments, (*HARMONY, *SAMPLING, *WALK)))
+
+
+def given(arguments: Namespace, names: Iterable[str]) -> Mapping[str, object]:
+    """Those of the named arguments that the command has and the user gave."""
+    found = {name: getattr(arguments, name, None) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def image_info(settings: JamSettings, engine: str) -> ImageInfo:
+    return ImageInfo(
+        prompt_a=settings.prompt_a.text,
+        prompt_b=settings.prompt_b.text,
+        seed_a=settings.prompt_a.seed,
+        seed_b=settings.prompt_b.seed,
+        engine=engine,
+        bpm=settings.bpm,
+        harmony=settings.chords or settings.key,
+    )
+
+
+def check_output(what: str, path: str | None, suffixes: Collection[str]) -> None:
+    """Raise InvalidInput where a file could not be written at ``path``; None is fine."""
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in suffixes:
+        raise InvalidInput(what, path, f"end it in {', '.join(suffixes)}")
+    if Path(path).is_dir():
+        raise InvalidInput(what, path, "is a folder; name a file in it")
+    if not Path(path).parent.is_dir():
+        raise InvalidInput(what, path, "its folder does not exist; make it first")
+
+
+def check_length(seconds: float, image: str | None) -> None:
+    """Raise InvalidInput for a length that we do not play, or that no image holds."""
+    if not 0 < seconds <= LONGEST_S:
+        raise InvalidInput("length", seconds, f"use more than 0 s and at most {LONGEST_S:.0f} s")
+    if image and seconds > LONGEST_IMAGE_S:
+        legal = f"an image holds at most {LONGEST_IMAGE_S:.0f} s; make it shorter, or no image"
+        raise InvalidInput("length", seconds, legal)
+
+
+def say(path: str, made_s: float, begin: float) -> None:
+    """What was made, how long it is and how fast that was."""
+    speed = made_s / (time.perf_counter() - begin)
+    print(f"{path}: {made_s:.1f} s, {speed:.1f} x real time")

@@ -1,0 +1,321 @@
+"""JamSession: an endless generator of audio that obeys changes at bar lines.
+
+State in, audio out: it holds no thread, socket or widget. Call it from one thread at a time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from riffusion.clip import LARGEST_SEED, ClipRequest
+from riffusion.engines.base import Engine
+from riffusion.errors import InvalidInput
+from riffusion.phase import griffin_lim
+from riffusion.settings import JamSettings as JamSettings
+from riffusion.settings import to_json
+from riffusion.stitcher import Stitcher, Vocoder
+from riffusion.timeline import Segment, Timeline, first_segment
+
+Samples = npt.NDArray[np.float32]
+
+SESSION_VERSION = 1
+BLOCK_S = 0.25
+LEAST_CONTEXT_S = 1.0
+# The last frames of a window have no sound after them to be checked against: not played.
+UNUSED_FRAMES = 4
+
+
+@dataclass(frozen=True)
+class ClipMark:
+    """What sounds from ``start_sample`` (a bar line) on. ``chords``: the names, one a bar."""
+
+    index: int
+    start_sample: int
+    bar: int
+    prompt_a: str
+    prompt_b: str
+    seed_a: int
+    seed_b: int
+    alpha: float
+    bpm: float
+    beats_per_bar: int
+    key: str
+    chords: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JamBlock:
+    """Float32 ``samples`` (channels, n) from absolute sample ``start`` on, all of one clip."""
+
+    start: int
+    samples: Samples
+    clip: ClipMark
+
+
+@dataclass(frozen=True)
+class Change:
+    """New values of some settings, by name, from bar ``bar`` (at ``sample``) on."""
+
+    bar: int
+    sample: int
+    changes: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The next clip: it sounds from bar ``bar`` (at ``start``) for ``bars`` bars.
+
+    Its window begins ``context`` frames before its first own frame.
+    """
+
+    bar: int
+    bars: int
+    start: int
+    first_frame: int
+    context: int
+
+
+class JamSession:
+    """Iterator of ``JamBlock``, without end; the blocks follow each other without a gap.
+
+    After ``change`` blocks may start again from an earlier sample: overwrite what you had from
+    there. The same settings and changes give the same samples, however they are consumed.
+    ``changes`` are known beforehand, as ``changes`` of an earlier session. ``vocoder`` turns
+    magnitudes into sound; ``griffin_lim`` is the default.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: JamSettings,
+        *,
+        changes: Iterable[Change] = (),
+        vocoder: Vocoder = griffin_lim,
+    ) -> None:
+        self._engine = engine
+        bars_per_clip(engine, settings)
+        self._initial = settings
+        self._timeline = Timeline((first_segment(settings, self.sample_rate),))
+        self._changes: tuple[Change, ...] = ()
+        self._stitcher = Stitcher(engine.params, engine.channels, engine.frames, vocoder)
+        self._marks: tuple[ClipMark, ...] = ()
+        self._next_bar = 0
+        self._position = 0
+        self._block_samples = round(BLOCK_S * self.sample_rate)
+        self._ready: Samples = np.zeros((engine.channels, 0), np.float32)
+        for change in changes:
+            self._schedule(change.bar, self.settings.changed(change.changes))
+
+    @property
+    def sample_rate(self) -> int:
+        return self._engine.params.sample_rate
+
+    @property
+    def channels(self) -> int:
+        return self._engine.channels
+
+    @property
+    def position(self) -> int:
+        """The absolute sample that the next block starts with."""
+        return self._position
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next block is there without generating another clip."""
+        return self._ready.shape[1] > 0
+
+    @property
+    def settings(self) -> JamSettings:
+        """The latest settings, whether or not they have been heard yet."""
+        return self._timeline.segments[-1].settings
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every change so far, in the order of the track."""
+        return self._changes
+
+    def __iter__(self) -> Iterator[JamBlock]:
+        return self
+
+    def __next__(self) -> JamBlock:
+        return self.block()
+
+    def block(self, until: int | None = None) -> JamBlock:
+        """The next block: a quarter of a second, or less, and never past sample ``until``."""
+        while not self.ready:
+            self._add_clip()
+        start = self._position
+        clip = next(m for m in reversed(self._marks) if m.start_sample <= start)
+        coming = (m.start_sample for m in self._marks if m.start_sample > start)
+        stop = min(start + self._ready.shape[1], start + self._block_samples, *coming)
+        stop = stop if until is None else max(start, min(stop, until))
+        samples, self._ready = np.split(self._ready, [stop - start], axis=1)
+        self._position = stop
+        return JamBlock(start, samples.copy(), clip)
+
+    def change(
+        self, changes: JamSettings | Mapping[str, object], not_before: int | None = None
+    ) -> int:
+        """Change settings at the next bar line from which on all is heard anew.
+
+        ``changes`` is a whole ``JamSettings``, or new values by name. Nothing before sample
+        ``not_before`` is rewritten (default: nothing that was already given out). It may lie in
+        what was generated already: up to 30 s of it can be taken back; then blocks start again
+        up to 50 ms before the bar line, because the new clip fades in before it. A change
+        replaces those that were to come later and includes what they said.
+
+        Returns the bar line, as a sample. Raises InvalidInput for values that cannot be played;
+        the jam then goes on as it was.
+        """
+        settings = changes if isinstance(changes, JamSettings) else self.settings.changed(changes)
+        bar = self._bar_for_change(self._position if not_before is None else not_before)
+        bar_line = self._timeline.bar_sample(bar)
+        if settings != self.settings:
+            self._schedule(bar, settings)
+            if bar < self._next_bar:
+                self._rewind(bar, bar_line)
+        return bar_line
+
+    def export(self) -> dict[str, object]:
+        """All that ``riffusion.session.replay`` needs for the same track, ready for JSON."""
+        return {
+            "version": SESSION_VERSION,
+            "engine": self._engine.name,
+            "sample_rate": self.sample_rate,
+            "settings": to_json(self._initial.values()),
+            "changes": [
+                {"bar": c.bar, "sample": c.sample, "settings": to_json(c.changes)}
+                for c in self._changes
+            ],
+            "samples": self._position,
+        }
+
+    def _bar_for_change(self, not_before: int) -> int:
+        lines = self._stitcher.bar_lines
+        earliest = max(not_before, lines[0] if lines else 0)
+        bar = self._timeline.next_bar(earliest)
+        begins = self._timeline.bar_sample(bar) - self._stitcher.reach_back
+        return bar + 1 if bar < self._next_bar and begins < not_before else bar
+
+    def _schedule(self, bar: int, settings: JamSettings) -> None:
+        """Let ``settings`` rule from a bar on, and write it down."""
+        bars_per_clip(self._engine, settings)
+        self._timeline = self._timeline.changed(bar, settings)
+        before, after = self._timeline.segments[-2:]
+        made = before.settings.difference(settings)
+        earlier = (change for change in self._changes if change.bar < bar)
+        self._changes = (*earlier, Change(bar, after.start, made))
+
+    def _rewind(self, bar: int, bar_line: int) -> None:
+        resume = self._stitcher.rewind(bar_line)
+        self._ready = self._ready[:, : max(0, resume - self._position)]
+        self._position = min(self._position, resume)
+        self._marks = tuple(m for m in self._marks if m.start_sample < bar_line)
+        self._next_bar = bar
+
+    def _add_clip(self) -> None:
+        """Generate the next clip and master all of it that can be heard whatever follows."""
+        start = self._timeline.bar_sample(self._next_bar)
+        segment = self._timeline.at(start)
+        plan = plan_clip(self._engine, segment, self._next_bar)
+        index = self._marks[-1].index + 1 if self._marks else 0
+        clip = self._engine.generate([self._request(segment, plan, index)])[0]
+        self._stitcher.push(start, plan.first_frame, clip)
+        cut = self._timeline.change_after(start)
+        stop_bar = min(plan.bar + plan.bars, cut.bar if cut else plan.bar + plan.bars)
+        pieces = [
+            self._stitcher.play_to(segment.grid.bar_sample(bar))
+            for bar in range(plan.bar + 1, stop_bar + 1)
+        ]
+        self._ready = np.concatenate([self._ready, *pieces], axis=1)
+        self._next_bar = stop_bar
+        self._forget(start)
+        self._marks = (*self._marks, _mark(segment, plan, index))
+
+    def _request(self, segment: Segment, plan: Plan, index: int) -> ClipRequest:
+        settings = segment.settings
+        seeds = (clip_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
+        frames = np.arange(plan.first_frame, plan.first_frame + self._engine.frames)
+        positions = frames * self._engine.params.hop_length
+        return replace(
+            settings.request(segment.alpha(plan.bar), *seeds),
+            lead_sheet=self._timeline.lead_sheet(positions, plan.start),
+            context=self._stitcher.context(plan.start, plan.context) if plan.context else None,
+        )
+
+    def _forget(self, start: int) -> None:
+        """Drop marks and segments that nothing can go back to any more."""
+        oldest = start - self._stitcher.kept_samples
+        self._timeline = self._timeline.forget(oldest)
+        self._marks = tuple(m for m in self._marks if m.start_sample >= oldest)
+
+
+def render(session: JamSession, samples: int) -> Iterator[JamBlock]:
+    """Blocks from where the session is up to absolute sample ``samples``, exactly."""
+    while session.position < samples:
+        yield session.block(until=samples)
+
+
+def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
+    """Bars between clips: as many as leave a window at least a second of context.
+
+    Raises InvalidInput where not one bar fits.
+    """
+    hop = engine.params.hop_length
+    step = engine.context_step
+    context = -(-round(LEAST_CONTEXT_S / engine.params.frame_s) // step) * step
+    # Two frames, because bar lines lie between frames.
+    room = (engine.frames - UNUSED_FRAMES - 2 - context) * hop / engine.params.sample_rate
+    bar_s = settings.beats_per_bar * 60.0 / settings.bpm
+    if bar_s > room:
+        fastest = settings.beats_per_bar * 60.0 / room
+        legal = (
+            f"a bar of {settings.beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
+            f"play bars of at most {room:.2f} s: use {fastest:.1f} beats per minute or more, or "
+            "fewer beats in a bar"
+        )
+        raise InvalidInput("tempo", settings.bpm, legal)
+    return int(room / bar_s)
+
+
+def plan_clip(engine: Engine, segment: Segment, bar: int) -> Plan:
+    """Where a clip from bar ``bar`` lies, with as much context as fits and exists."""
+    hop, step = engine.params.hop_length, engine.context_step
+    bars = bars_per_clip(engine, segment.settings)
+    start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(bar + bars)
+    start_frame = start // hop
+    room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
+    context = min(room, start_frame) // step * step
+    return Plan(bar, bars, start, start_frame - context, context)
+
+
+def clip_seed(seed: int, index: int) -> int:
+    """The noise seed of clip ``index`` under a prompt's ``seed``.
+
+    SHA-256 of "seed:index", its first eight bytes, in range: the same on every machine for ever.
+    """
+    digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") & LARGEST_SEED
+
+
+def _mark(segment: Segment, plan: Plan, index: int) -> ClipMark:
+    settings = segment.settings
+    return ClipMark(
+        index=index,
+        start_sample=plan.start,
+        bar=plan.bar,
+        prompt_a=settings.prompt_a.text,
+        prompt_b=settings.prompt_b.text,
+        seed_a=settings.prompt_a.seed,
+        seed_b=settings.prompt_b.seed,
+        alpha=segment.alpha(plan.bar),
+        bpm=settings.bpm,
+        beats_per_bar=settings.beats_per_bar,
+        key=settings.key,
+        chords=tuple(segment.chord(bar).name for bar in range(plan.bar, plan.bar + plan.bars)),
+    )

@@ -1,0 +1,205 @@
+"""From magnitudes back to sound: finding the phases that a spectrogram does not keep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from riffusion.errors import InvalidAudio, InvalidInput
+from riffusion.spectrogram import Spectrogram, SpectrogramParams, linear_magnitudes
+from riffusion.waveform import Waveform
+
+SEAM_S = 0.005
+BLOCK_FRAMES = 512
+TINY = 1e-12
+MOST_ITERATIONS = 1000
+
+
+def griffin_lim(
+    spectrogram: Spectrogram,
+    *,
+    iterations: int = 32,
+    momentum: float = 0.99,
+    seed: int = 0,
+    prefix: Waveform | None = None,
+) -> Waveform:
+    """Sound whose mel spectrogram is close to ``spectrogram``: ``params.samples(frames)`` samples.
+
+    The fast Griffin-Lim algorithm: N. Perraudin, P. Balazs and P. L. Søndergaard, "A Fast
+    Griffin-Lim Algorithm", WASPAA 2013, from random phases drawn by ``seed``. ``momentum`` 0 is
+    the original algorithm of 1984; 0.99 enters as 0.99 / 1.99, as librosa and torchaudio have it.
+    The same call gives the same bits.
+
+    With ``prefix``, sound already heard, the result begins with exactly those samples and what
+    follows continues them: each iteration puts them back before it takes the next phases. Frames
+    that lie within the prefix cost nothing.
+
+    Raises InvalidInput for magnitudes that are NaN or infinite, for fewer than two frames and for
+    odd settings; InvalidAudio for a prefix of another rate, other channels or more
+    samples than the result.
+    """
+    _check(spectrogram, iterations, momentum, seed)
+    params = spectrogram.params
+    length = params.samples(spectrogram.frames)
+    heard = torch.zeros(spectrogram.channels, 0)
+    if prefix is not None:
+        _check_prefix(prefix, spectrogram)
+        heard = torch.from_numpy(prefix.samples)
+    if heard.shape[1] == length:
+        return Waveform(heard.numpy(), params.sample_rate)
+
+    stft = _Stft(params)
+    first = max(0, (heard.shape[1] - stft.right) // params.hop_length + 1)
+    origin = first * params.hop_length - stft.left
+    unknown = spectrogram.cut(first, spectrogram.frames)
+    target = linear_magnitudes(unknown, stft.every).transpose(1, 2).contiguous()
+    sound = _continue(
+        stft, target, heard[:, max(0, origin) :], max(0, -origin), iterations, momentum, seed
+    )
+    new = sound[:, heard.shape[1] - origin : length - origin]
+    return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
+
+
+def griffin_lim_in_blocks(
+    spectrogram: Spectrogram,
+    *,
+    iterations: int = 32,
+    momentum: float = 0.99,
+    seed: int = 0,
+    advance: Callable[[float], None] | None = None,
+) -> Waveform:
+    """``griffin_lim`` of a spectrogram of any length, in memory that does not grow with it.
+
+    Each block continues the sound of the one before, and hears a little of the one after.
+    ``advance`` is told the seconds of each block that is done.
+    """
+    params = spectrogram.params
+    hop, frames = params.hop_length, spectrogram.frames
+    margin = 2 * math.ceil(params.win_length / hop)
+    sound = np.zeros((spectrogram.channels, params.samples(frames)), np.float32)
+    for start in range(0, max(1, frames - 1), BLOCK_FRAMES):
+        first, last = max(0, start - margin), min(start + BLOCK_FRAMES, frames - 1)
+        prefix = None
+        if start:
+            prefix = Waveform(sound[:, first * hop : start * hop], params.sample_rate)
+        block = griffin_lim(
+            spectrogram.cut(first, min(last + margin, frames)),
+            iterations=iterations,
+            momentum=momentum,
+            seed=seed,
+            prefix=prefix,
+        )
+        sound[:, first * hop : last * hop] = block.samples[:, : (last - first) * hop]
+        if advance is not None:
+            advance((last - start) * params.frame_s)
+    return Waveform(sound, params.sample_rate)
+
+
+def _continue(
+    stft: _Stft,
+    target: torch.Tensor,
+    known: torch.Tensor,
+    place: int,
+    iterations: int,
+    momentum: float,
+    seed: int,
+) -> torch.Tensor:
+    """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``."""
+    turns = torch.rand(target.shape, generator=torch.Generator().manual_seed(seed))
+    estimate = torch.polar(target, turns * (2 * torch.pi))
+    inertia = momentum / (1 + momentum)
+    envelope = stft.envelope(target.shape[1])
+    before = torch.zeros_like(estimate)
+    end = place + known.shape[1]
+    for _ in range(iterations):
+        sound = stft.to_sound(estimate, envelope)
+        sound[:, place:end] = known
+        rebuilt = stft.to_frames(sound)
+        estimate = _with_magnitude(target, rebuilt - inertia * before)
+        before = rebuilt
+    sound = stft.to_sound(estimate, envelope)
+    if known.shape[1]:
+        # The estimate misses the last known sample by a little: fade that step out.
+        fade = stft.seam[: sound.shape[1] - end]
+        sound[:, end : end + len(fade)] += (known[:, -1:] - sound[:, end - 1 : end]) * fade
+    return sound
+
+
+class _Stft:
+    """A short-time Fourier transform (channels, frames, bins) and its least-squares inverse.
+
+    It is the cheapest one that sees what ``params`` saw: zero padding to a multiple of the window
+    only interpolates, so every ``every``-th bin of the padded transform is enough. The sound spans
+    all windows, from ``left`` samples before the centre of the first frame to ``right`` samples
+    after that of the last.
+    """
+
+    def __init__(self, params: SpectrogramParams) -> None:
+        padded = params.n_fft % params.win_length == 0
+        self.n_fft = params.win_length if padded else params.n_fft
+        self.every = params.n_fft // self.n_fft
+        self.hop = params.hop_length
+        self.window = torch.hann_window(params.win_length)
+        self.left = params.window_left
+        self.right = params.win_length - self.left
+        seam = max(1, round(SEAM_S * params.sample_rate))
+        self.seam = 0.5 + 0.5 * torch.cos(torch.pi * torch.arange(1, seam + 1) / (seam + 1))
+
+    def to_frames(self, sound: torch.Tensor) -> torch.Tensor:
+        framed = sound.unfold(-1, len(self.window), self.hop) * self.window
+        spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)
+        return spectrum
+
+    def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
+        framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
+        return self._overlap_add(framed * self.window) / envelope
+
+    def envelope(self, frames: int) -> torch.Tensor:
+        """The sum of the squared windows that cover each sample."""
+        squared = self.window.square().expand(1, frames, -1)
+        return self._overlap_add(squared).clamp_min(TINY)
+
+    def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
+        channels, frames, length = framed.shape
+        pieces = math.ceil(length / self.hop)
+        padded = torch.nn.functional.pad(framed, (0, pieces * self.hop - length))
+        padded = padded.view(channels, frames, pieces, self.hop)
+        out = padded.new_zeros(channels, frames + pieces - 1, self.hop)
+        for piece in range(pieces):
+            out[:, piece : piece + frames] += padded[:, :, piece]
+        return out.view(channels, -1)[:, : (frames - 1) * self.hop + length]
+
+
+def _with_magnitude(magnitude: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
+    parts = torch.view_as_real(phases)
+    scale = magnitude / parts.square().sum(-1).sqrt().clamp_min(TINY)
+    return torch.view_as_complex(parts * scale.unsqueeze(-1))
+
+
+def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int) -> None:
+    if spectrogram.frames < 2:
+        raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
+    spectrogram.peak()
+    if not 1 <= iterations <= MOST_ITERATIONS:
+        legal = f"use a whole number from 1 to {MOST_ITERATIONS}"
+        raise InvalidInput("iterations", iterations, legal)
+    if not 0 <= momentum < 1:
+        raise InvalidInput("momentum", momentum, "use a number from 0 up to, not including, 1")
+    if not 0 <= seed < 2**63:
+        raise InvalidInput("seed", seed, f"use a whole number from 0 to {2**63 - 1}")
+
+
+def _check_prefix(prefix: Waveform, spectrogram: Spectrogram) -> None:
+    params = spectrogram.params
+    if prefix.sample_rate != params.sample_rate:
+        legal = f"the spectrogram is at {params.sample_rate} Hz; resample the prefix"
+        raise InvalidAudio("prefix sample rate", prefix.sample_rate, legal)
+    if prefix.channels != spectrogram.channels:
+        legal = f"the spectrogram has {spectrogram.channels}"
+        raise InvalidAudio("prefix channels", prefix.channels, legal)
+    longest = params.samples(spectrogram.frames)
+    if prefix.samples.shape[1] > longest:
+        raise InvalidAudio("prefix samples", prefix.samples.shape[1], f"use at most {longest}")

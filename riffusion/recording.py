@@ -1,0 +1,69 @@
+"""An audio file that grows while a jam plays, in any format that we write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from riffusion.errors import StorageError
+from riffusion.track import LARGEST_WAV, to_pcm
+from riffusion.waveform import WRITTEN_AS
+
+PCM_BYTES = 2
+
+
+class Recording:
+    """16-bit samples, appended block by block. Closed at any moment, the file is whole.
+
+    A jam that is spliced while it plays needs a ``riffusion.track.TrackFile`` instead.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], sample_rate: int, channels: int, samples: int
+    ) -> None:
+        """Open ``path``, whose suffix names the format, for at most ``samples`` samples."""
+        self.path = Path(path)
+        self.sample_rate = sample_rate
+        self.length = 0
+        form, subtype = WRITTEN_AS[self.path.suffix.lower()]
+        if form == "WAV" and samples * channels * PCM_BYTES > LARGEST_WAV:
+            form = "RF64"
+        try:
+            self._file = soundfile.SoundFile(
+                self.path, "w", sample_rate, channels, subtype, format=form
+            )
+        except soundfile.LibsndfileError as error:
+            raise StorageError(
+                f"could not write {self.path}: {error}; choose another folder"
+            ) from error
+
+    def write(self, samples: npt.NDArray[np.float32]) -> None:
+        """Append samples (channels, n). Raises StorageError where the disk is full."""
+        try:
+            self._file.write(to_pcm(samples).T)
+        except soundfile.LibsndfileError as error:
+            raise StorageError(
+                f"could not write all of {self.path}, is the disk full? "
+                f"It holds the first {self.duration_s:.1f} s; free some space and start again"
+            ) from error
+        self.length += samples.shape[1]
+
+    @property
+    def duration_s(self) -> float:
+        return self.length / self.sample_rate
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()

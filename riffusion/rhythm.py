@@ -1,0 +1,83 @@
+"""Bars and beats as absolute sample positions.
+
+A grid computes every bar line from its origin, so rounding never adds up: bar lines are the
+nearest whole sample to where they should be, for as long as the track runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from riffusion.errors import InvalidInput
+
+SLOWEST_BPM = 60.0
+FASTEST_BPM = 180.0
+FEWEST_BEATS = 2
+MOST_BEATS = 12
+
+
+@dataclass(frozen=True)
+class BarGrid:
+    """Bar lines of one tempo and metre, from bar ``first_bar`` at sample ``origin`` on."""
+
+    sample_rate: int
+    bpm: float
+    beats_per_bar: int = 4
+    first_bar: int = 0
+    origin: int = 0
+
+    def __post_init__(self) -> None:
+        check_tempo(self.bpm)
+        check_metre(self.beats_per_bar)
+
+    @property
+    def bar_samples(self) -> float:
+        """Samples in a bar, not rounded."""
+        return self.beats_per_bar * 60.0 * self.sample_rate / self.bpm
+
+    def bar_sample(self, bar: int) -> int:
+        """The sample on which bar ``bar`` begins."""
+        return self.origin + round((bar - self.first_bar) * self.bar_samples)
+
+    def beat_sample(self, bar: int, beat: int) -> int:
+        """The sample on which beat ``beat`` (from 0) of bar ``bar`` begins."""
+        bars = bar - self.first_bar + beat / self.beats_per_bar
+        return self.origin + round(bars * self.bar_samples)
+
+    def bar_at(self, sample: int) -> int:
+        """The bar that sounds at ``sample``: the last one to begin at or before it."""
+        bar = self.first_bar + math.floor((sample - self.origin) / self.bar_samples)
+        # Bar lines are rounded, so the line itself may lie just beyond what division says.
+        return bar + 1 if self.bar_sample(bar + 1) <= sample else bar
+
+    def next_bar(self, sample: int) -> int:
+        """The first bar to begin at or after ``sample``."""
+        return self.bar_at(sample - 1) + 1
+
+    def bar_position(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Sample positions in bars, with their fraction: 2.5 is half way through bar 2."""
+        return self.first_bar + (samples - self.origin) / self.bar_samples
+
+    def changed(self, bar: int, bpm: float, beats_per_bar: int) -> BarGrid:
+        """The grid that takes over at bar line ``bar`` with another tempo or metre."""
+        return BarGrid(self.sample_rate, bpm, beats_per_bar, bar, self.bar_sample(bar))
+
+
+def check_tempo(bpm: object) -> None:
+    """Raise ``InvalidInput`` unless ``bpm`` is a tempo we play."""
+    is_number = isinstance(bpm, int | float) and not isinstance(bpm, bool)
+    if not is_number or not SLOWEST_BPM <= bpm <= FASTEST_BPM:  # type: ignore[operator]
+        legal = f"use a number of beats per minute from {SLOWEST_BPM:g} to {FASTEST_BPM:g}"
+        raise InvalidInput("tempo", bpm, legal)
+
+
+def check_metre(beats_per_bar: object) -> None:
+    """Raise ``InvalidInput`` unless ``beats_per_bar`` is a metre we count."""
+    is_whole = isinstance(beats_per_bar, int) and not isinstance(beats_per_bar, bool)
+    if not is_whole or not FEWEST_BEATS <= beats_per_bar <= MOST_BEATS:  # type: ignore[operator]
+        legal = f"use a whole number of beats from {FEWEST_BEATS} to {MOST_BEATS}, mostly 3 or 4"
+        raise InvalidInput("beats per bar", beats_per_bar, legal)

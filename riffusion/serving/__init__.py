@@ -1,0 +1,1 @@
+"""The page, its audio stream and its HTTP routes."""

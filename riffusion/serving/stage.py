@@ -1,0 +1,132 @@
+"""Stage: one engine, the jams that play on it, and who may play.
+
+All methods but the constructor belong to the event loop of the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from riffusion.engines.base import Engine
+from riffusion.errors import InvalidInput, ServerError
+from riffusion.jam import JamSession
+from riffusion.serving.stream import LEAD_S, JamStream
+from riffusion.settings import JamSettings
+from riffusion.track import TrackFile
+
+MOST_JAMS = 4
+GRACE_S = 60.0
+KEEP_S = 1800.0
+SWEEP_S = 5.0
+
+
+class Stage:
+    """Opens, finds and ends jams.
+
+    At most ``most_jams`` play at a time. One whose listener has been away for ``grace_s`` stops;
+    its track is deleted ``keep_s`` after the listener was last there, or earlier when more than
+    ``most_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        most_jams: int = MOST_JAMS,
+        grace_s: float = GRACE_S,
+        keep_s: float = KEEP_S,
+        sweep_s: float = SWEEP_S,
+        lead_s: float = LEAD_S,
+        folder: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.engine = engine
+        self._most_jams = most_jams
+        self._grace_s = grace_s
+        self._keep_s = keep_s
+        self._sweep_s = sweep_s
+        self._lead_s = lead_s
+        self._folder = folder
+        # Exports take a core each: one at a time, so that the music goes on.
+        self.exports = asyncio.Semaphore(1)
+        self._turns = asyncio.Lock()
+        self._streams: dict[str, JamStream] = {}
+        self._borrowed: dict[str, int] = {}
+        self._janitor: asyncio.Task[None] | None = None
+
+    def open(self, settings: JamSettings) -> JamStream:
+        """Start a jam. ServerError when all places are taken, InvalidInput for bad settings."""
+        session = JamSession(self.engine, settings)
+        if len(self.playing) >= self._most_jams:
+            raise ServerError(
+                f"All {self._most_jams} places on this machine are taken. Try again in a minute, "
+                "or run Riffusion on your own machine."
+            )
+        track = TrackFile(session.sample_rate, session.channels, self._folder)
+        stream = JamStream(session, track, self._turns, lead_s=self._lead_s)
+        self._streams[stream.id] = stream
+        if self._janitor is None or self._janitor.done():
+            self._janitor = asyncio.create_task(self._sweep(), name="janitor")
+        return stream
+
+    def find(self, stream_id: str) -> JamStream:
+        """The jam with this id. InvalidInput where it is over and gone."""
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            raise InvalidInput("jam", stream_id, "is over and its track is gone; press Play again")
+        return stream
+
+    @asynccontextmanager
+    async def borrow(self, stream_id: str) -> AsyncIterator[JamStream]:
+        """The jam with this id, whose track stays while it is in use here."""
+        stream = self.find(stream_id)
+        self._borrowed[stream_id] = self._borrowed.get(stream_id, 0) + 1
+        try:
+            yield stream
+        finally:
+            self._borrowed[stream_id] -= 1
+            if not self._borrowed[stream_id]:
+                del self._borrowed[stream_id]
+
+    @property
+    def streams(self) -> tuple[JamStream, ...]:
+        """All jams whose tracks exist."""
+        return tuple(self._streams.values())
+
+    @property
+    def playing(self) -> tuple[JamStream, ...]:
+        """The jams that play now."""
+        return tuple(stream for stream in self.streams if stream.playing)
+
+    async def close(self) -> None:
+        """End all jams and delete their tracks."""
+        if self._janitor is not None:
+            self._janitor.cancel()
+        for stream in self.streams:
+            await self._remove(stream)
+
+    async def _sweep(self) -> None:
+        while self._streams:
+            await asyncio.sleep(self._sweep_s)
+            self._end_the_lost()
+            await self._delete_the_old()
+
+    def _end_the_lost(self) -> None:
+        for stream in self.playing:
+            if stream.away_s > self._grace_s:
+                stream.stop("Nobody was listening, so this jam ended. Press Play for a new one.")
+
+    async def _delete_the_old(self) -> None:
+        finished = [stream for stream in self.streams if not stream.playing]
+        finished.sort(key=lambda stream: stream.away_s)
+        for place, stream in enumerate(finished):
+            too_many = place >= self._most_jams
+            unused = stream.id not in self._borrowed
+            if unused and (too_many or stream.away_s > self._keep_s):
+                await self._remove(stream)
+
+    async def _remove(self, stream: JamStream) -> None:
+        del self._streams[stream.id]
+        await stream.close()

@@ -1,0 +1,308 @@
+"""JamStream: one listener's jam, generated a little ahead of what is being heard.
+
+The track on disk is the one truth. Work in a thread writes to it; whoever listens is sent what it
+holds from a cursor on. A live change rewrites the track from a bar line and moves the cursor
+back, so the listener's buffer is overwritten by absolute sample and always equals the track.
+All methods belong to one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import secrets
+from collections import deque
+from collections.abc import AsyncGenerator
+from dataclasses import asdict, dataclass, field, replace
+
+from riffusion.errors import InvalidInput, RiffusionError, StorageError
+from riffusion.jam import ClipMark, JamBlock, JamSession
+from riffusion.serving.fields import read_settings
+from riffusion.settings import JamSettings
+from riffusion.track import TrackFile
+
+Event = dict[str, object]
+
+LEAD_S = 6.0
+FRAME_S = 0.25
+# A change must be ready before its bar line is heard. Until there are measurements, expect this.
+FIRST_GUESS_S = 0.8
+SAFETY_S = 0.3
+RECENT_TURNS = 8
+# The playhead moves on between two reports, but not for ever: the listener may have paused.
+LONGEST_SILENCE_S = 1.0
+DISK_RETRY_S = 2.0
+MOST_MARKS = 20_000
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Samples of the track from absolute sample ``start`` on: int16, interleaved."""
+
+    start: int
+    pcm: bytes
+
+
+@dataclass
+class Ear:
+    """The one connection that listens: how far it was sent, and what it is still to be told."""
+
+    cursor: int
+    events: deque[Event] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class JamStream:
+    """Drives ``session`` for one listener and keeps the track.
+
+    ``turns`` is shared by all streams of an engine; whoever asks first is served first.
+    """
+
+    def __init__(
+        self,
+        session: JamSession,
+        track: TrackFile,
+        turns: asyncio.Lock,
+        *,
+        lead_s: float = LEAD_S,
+    ) -> None:
+        self.id = secrets.token_urlsafe(24)
+        self.session = session
+        self.track = track
+        self.marks: deque[ClipMark] = deque(maxlen=MOST_MARKS)
+        self._turns = turns
+        self._lead = round(lead_s * session.sample_rate)
+        self._ear: Ear | None = None
+        self._wake = asyncio.Event()
+        self._pending: JamSettings | None = None
+        self._unwritten: JamBlock | None = None
+        self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
+        self._born = self.touched = self._clock()
+        self._heard, self._heard_at = 0, self._born
+        self._over: Event | None = None
+        self._task = asyncio.create_task(self._play(), name=f"jam {self.id[:6]}")
+
+    # What a listener does
+
+    def tell(self, message: object) -> None:
+        """A message of the page. Raises InvalidInput, saying what is wrong with it."""
+        if not isinstance(message, dict):
+            raise InvalidInput("message", message, "send a JSON object")
+        self.touched = self._clock()
+        match message.get("type"):
+            case "position":
+                self._report(message.get("sample"))
+            case "change":
+                self.change(read_settings(message.get("settings")))
+            case "stop":
+                self.stop()
+            case "keep":
+                pass
+            case other:
+                raise InvalidInput("message type", other, "use position, change, stop or keep")
+
+    def change(self, settings: JamSettings) -> None:
+        """Play ``settings`` from the next bar line that can still be reached."""
+        self._pending = settings
+        self._wake.set()
+
+    async def listen(self, start: int = 0) -> AsyncGenerator[Audio | Event]:
+        """What happens and what sounds from absolute sample ``start`` on, until the jam is over.
+
+        A second listener takes the place of the first.
+        """
+        ear = Ear(min(max(start, 0), self.track.length), deque(self._known_marks(start)))
+        self._replace_ear(ear)
+        frame = round(FRAME_S * self.session.sample_rate)
+        try:
+            while self._ear is ear:
+                ear.news.clear()
+                if ear.events:
+                    yield ear.events.popleft()
+                elif ear.cursor < self.track.length:
+                    at = ear.cursor
+                    pcm = self.track.read(at, at + frame)
+                    ear.cursor = at + pcm.shape[1]
+                    yield Audio(at, pcm.T.tobytes())
+                elif self._over is not None:
+                    yield self._over
+                    return
+                else:
+                    await ear.news.wait()
+        finally:
+            if self._ear is ear:
+                self._replace_ear(None)
+
+    def stop(self, message: str = "Stopped.") -> None:
+        """End the work. The track stays until ``close``."""
+        if self._over is None:
+            self._heard = self.heard
+            self._over = {"type": "over", "message": message}
+            self._wake.set()
+            self._nudge()
+
+    async def close(self) -> None:
+        """End the work and delete the track."""
+        self.stop("This jam is over.")
+        self._replace_ear(None)
+        await asyncio.wait([self._task])
+        self.track.close()
+
+    def notify(self, message: str) -> None:
+        """Show the listener a message; the music goes on."""
+        self._announce({"type": "notice", "message": message})
+
+    # What others ask
+
+    @property
+    def playing(self) -> bool:
+        return self._over is None
+
+    @property
+    def heard_by(self) -> bool:
+        """Whether somebody listens now."""
+        return self._ear is not None
+
+    @property
+    def away_s(self) -> float:
+        """Seconds since somebody last listened or sent a message."""
+        return 0.0 if self._ear is not None else self._clock() - self.touched
+
+    @property
+    def heard(self) -> int:
+        """Samples that have been heard by now, as far as we know."""
+        if self._ear is None or not self.playing or not self._heard:
+            return self._heard
+        passed_s = min(self._clock() - self._heard_at, LONGEST_SILENCE_S)
+        return min(self._heard + round(passed_s * self.session.sample_rate), self._ear.cursor)
+
+    def mark_at(self, sample: int) -> ClipMark | None:
+        """The clip that sounds at ``sample``."""
+        return next((m for m in reversed(self.marks) if m.start_sample <= sample), None)
+
+    def export_session(self) -> Event:
+        """What ``riffusion.session.replay`` needs to play what was heard again."""
+        return {**self.session.export(), "samples": min(self.heard, self.track.length)}
+
+    # The work
+
+    async def _play(self) -> None:
+        try:
+            while self.playing:
+                if self._has_work():
+                    await self._take_turn()
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        except RiffusionError as error:
+            self.stop(str(error))
+        finally:
+            self.stop("The jam stopped unexpectedly. Press Play to start it again.")
+
+    def _has_work(self) -> bool:
+        if self._pending is not None or self.session.position == 0:
+            return True
+        return self.heard_by and self.session.position - self.heard < self._lead
+
+    async def _take_turn(self) -> None:
+        """Wait for the engine, then generate one clip, or take up the change that waits."""
+        async with self._turns:
+            if not self.playing:
+                return
+            began = self._clock()
+            change, self._pending = self._pending, None
+            before = self.track.length
+            blocks: list[JamBlock] = []
+            try:
+                if change is not None:
+                    await self._take_up(change)
+                await asyncio.to_thread(self._generate, blocks)
+            except StorageError as error:
+                self.notify(str(error))
+            self._costs_s.append(self._clock() - began)
+        self._publish(blocks, before)
+        if self._unwritten is not None:
+            await asyncio.sleep(DISK_RETRY_S)
+
+    async def _take_up(self, settings: JamSettings) -> None:
+        delay_s = max(self._costs_s) + SAFETY_S
+        not_before = self.heard + math.ceil(delay_s * self.session.sample_rate)
+        same = settings == self.session.settings
+        try:
+            at = await asyncio.to_thread(self.session.change, settings, not_before)
+        except InvalidInput as error:
+            self.notify(str(error))
+        else:
+            self._trim_unwritten()
+            if not same:
+                self._announce({"type": "changed", "at": at})
+
+    def _trim_unwritten(self) -> None:
+        """A block that waits for space on the disk ends where the session took it back."""
+        if (block := self._unwritten) is not None:
+            kept = block.samples[:, : max(0, self.session.position - block.start)]
+            self._unwritten = replace(block, samples=kept) if kept.shape[1] else None
+
+    def _generate(self, written: list[JamBlock]) -> None:
+        """Write the blocks of the next clip to the track. Runs in a thread."""
+        while not written or self.session.ready:
+            if self._unwritten is None:
+                self._unwritten = next(self.session)
+            self.track.write(self._unwritten.start, self._unwritten.samples)
+            written.append(self._unwritten)
+            self._unwritten = None
+
+    def _publish(self, blocks: list[JamBlock], before: int) -> None:
+        """Let the listener know of new blocks; those before the old end are a splice."""
+        if self._ear is not None:
+            spliced = min([before, self.track.length, *(block.start for block in blocks)])
+            self._ear.cursor = min(self._ear.cursor, spliced)
+        for block in blocks:
+            if not self.marks or self.marks[-1] != block.clip:
+                self._add_mark(block.clip)
+        self._nudge()
+
+    def _add_mark(self, mark: ClipMark) -> None:
+        while self.marks and self.marks[-1].start_sample >= mark.start_sample:
+            self.marks.pop()
+        self.marks.append(mark)
+        self._announce(_clip_event(mark))
+
+    def _known_marks(self, start: int) -> list[Event]:
+        current = self.mark_at(start)
+        first = current.start_sample if current else 0
+        return [_clip_event(mark) for mark in self.marks if mark.start_sample >= first]
+
+    def _report(self, sample: object) -> None:
+        """The listener's playhead. It cannot run faster than time, whatever is claimed."""
+        if not isinstance(sample, int | float) or not 0 <= sample < 2**53:
+            raise InvalidInput("position", sample, "send the absolute sample that plays now")
+        now = self._clock()
+        sent = self._ear.cursor if self._ear else self._heard
+        possible = round((now - self._born) * self.session.sample_rate)
+        self._heard, self._heard_at = min(int(sample), sent, possible), now
+        self._wake.set()
+
+    def _announce(self, event: Event) -> None:
+        if self._ear is not None:
+            self._ear.events.append(event)
+            self._nudge()
+
+    def _replace_ear(self, ear: Ear | None) -> None:
+        old, self._ear = self._ear, ear
+        self.touched = self._clock()
+        self._wake.set()
+        if old is not None:
+            old.news.set()
+
+    def _nudge(self) -> None:
+        if self._ear is not None:
+            self._ear.news.set()
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _clip_event(mark: ClipMark) -> Event:
+    return {"type": "clip", **asdict(mark)}

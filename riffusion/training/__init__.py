@@ -1,0 +1,1 @@
+"""Training of the shipped engine: corpus, dataset, train, evaluate."""

@@ -1,0 +1,95 @@
+"""Captions: what someone would type to ask for the music that sounds, in many wordings.
+
+Every caption keeps the style or the lead instrument and drops other fields at random, because
+short prompts must work as well as long ones.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from riffusion.training.instruments import everyday_names
+
+DRUM_WORDS = ("drums", "a drum kit", "percussion", "beats")
+DRUM_SOLO_WORDS = ("drums only", "drum solo", "drum beat", "drum loop", "solo drums", "beat")
+SOLO_FORMS = ("solo {lead}", "{lead} solo", "{lead} alone", "unaccompanied {lead}", "{lead}")
+TOGETHER = ("with", "featuring", "and", "over", "plus")
+DENSITY_WORDS = (("sparse", "minimal", "slow-moving", "spacious"), ("busy", "dense", "fast-moving"))
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known about a rendered piece. ``programs`` has the lead first, if there is one."""
+
+    style_words: tuple[str, ...]
+    moods: tuple[str, ...]
+    arrangement: str
+    lead: int | None
+    programs: tuple[int, ...]
+    drums: bool
+    bpm: int
+    key: str
+    density: float
+
+
+def write_captions(rng: random.Random, about: Description, count: int) -> list[str]:
+    """``count`` captions of one piece, in different wordings."""
+    return [_tidy(_caption(rng, about)) for _ in range(count)]
+
+
+def _caption(rng: random.Random, about: Description) -> str:
+    style = rng.choice(about.style_words if rng.random() < 0.6 else about.style_words[:1])
+    lead = rng.choice(everyday_names(about.lead)) if about.lead is not None else ""
+    if about.arrangement == "drums":
+        core = rng.choice((f"{style} drums", f"{style} {rng.choice(DRUM_SOLO_WORDS)}"))
+    elif about.arrangement == "solo" and lead:
+        solo = rng.choice(SOLO_FORMS).format(lead=lead)
+        core = rng.choice((f"{style} {lead}", f"{solo}, {style}", f"{style}, {solo}"))
+    else:
+        core = _band(rng, about, style, lead)
+    return _dress(rng, about, core)
+
+
+def _band(rng: random.Random, about: Description, style: str, lead: str) -> str:
+    others = [rng.choice(everyday_names(p)) for p in about.programs if p != about.lead]
+    rng.shuffle(others)
+    others = others[: rng.randint(0, 3)]
+    if about.drums and rng.random() < 0.3:
+        others.append(rng.choice(DRUM_WORDS))
+    shape = rng.random()
+    if lead and shape < 0.3:
+        return f"{style} {lead}"
+    if lead and shape < 0.5:
+        return f"{style} {rng.choice(TOGETHER)} {lead}"
+    if shape < 0.7:
+        return style
+    return ", ".join([style, *([lead] if lead else []), *others])
+
+
+def _dress(rng: random.Random, about: Description, core: str) -> str:
+    if rng.random() < 0.4:
+        core = f"{rng.choice(about.moods)} {core}"
+    if rng.random() < 0.15 and abs(about.density - 0.5) > 0.25:
+        core = f"{rng.choice(DENSITY_WORDS[about.density > 0.5])} {core}"
+    speed = "slow" if about.bpm < 85 else "mid-tempo" if about.bpm < 118 else "fast"
+    if rng.random() < 0.15:
+        core = rng.choice((f"{speed} {core}", f"{core}, {speed}"))
+    if rng.random() < 0.1:
+        core = f"{core}, {about.bpm} bpm"
+    if rng.random() < 0.07:
+        core = f"{core} in {about.key}"
+    return core
+
+
+def _tidy(caption: str) -> str:
+    """Collapse repeated words ("church organ church organ" reads as a mistake)."""
+    words = caption.split()
+    kept: list[str] = []
+    for word in words:
+        if not kept or word.strip(",") != kept[-1].strip(","):
+            kept.append(word)
+    half = len(kept) // 2
+    if len(kept) % 2 == 0 and [w.strip(",") for w in kept[:half]] == kept[half:]:
+        kept = kept[half:]
+    return " ".join(kept).rstrip(",")

@@ -1,0 +1,97 @@
+"""Training state on disk: safetensors for tensors, JSON for numbers, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from riffusion.errors import InvalidInput, StorageError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is. ``config`` is the network's; resuming with another one is refused."""
+
+    step: int
+    windows: int
+    elapsed_s: float
+    config: dict[str, Any]
+
+
+def save_checkpoint(
+    folder: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    progress: Progress,
+) -> None:
+    """Write everything a run needs to go on. Raises StorageError on a full disk."""
+    tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, state in optimizer.state_dict()["state"].items():
+            for name, value in state.items():
+                tensors[f"optimizer/{number}/{index}/{name}"] = torch.as_tensor(value)
+    partial = folder / "checkpoint.part"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        metadata = {"progress": json.dumps(asdict(progress))}
+        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, metadata)
+        partial.replace(folder / "checkpoint.safetensors")
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise StorageError(
+            f"the checkpoint in {folder} could not be written: {error}; the last one is kept"
+        ) from error
+
+
+def load_checkpoint(
+    folder: Path,
+    network: nn.Module,
+    average: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    config: dict[str, Any],
+) -> Progress | None:
+    """Put a run back where it stopped; None where there is none. Raises InvalidInput where the
+    checkpoint is damaged or belongs to another configuration."""
+    path = folder / "checkpoint.safetensors"
+    if not path.exists():
+        return None
+    try:
+        tensors = load_file(path)
+        progress = _read_progress(path)
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        legal = f"it is damaged ({error}); delete it to start over"
+        raise InvalidInput("checkpoint", str(path), legal) from error
+    if progress.config != config:
+        changed = sorted(k for k in config if progress.config.get(k) != config[k])
+        legal = f"was made with another {', '.join(changed)}; use another folder or delete it"
+        raise InvalidInput("checkpoint", str(path), legal)
+    network.load_state_dict(_under("network/", tensors))
+    average.load_state_dict(_under("average/", tensors))
+    for number, optimizer in enumerate(optimizers):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in _under(f"optimizer/{number}/", tensors).items():
+            index, key = name.split("/")
+            state.setdefault(int(index), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return progress
+
+
+def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _read_progress(path: Path) -> Progress:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return Progress(**json.loads(file.metadata()["progress"]))

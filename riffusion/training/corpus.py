@@ -1,0 +1,237 @@
+"""The corpus: captioned music, rendered. ``python -m riffusion corpus FOLDER --hours 12``.
+
+Songs come in shards of 24, each a memory-mappable array of log-mel frames beside a JSON list of
+what is known about every song. A shard depends on its number and the seed alone, so that rendering
+goes on where it stopped and runs in parallel. A song belongs to the train, validation or test
+split before any window is cut from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from riffusion.engines.compact import COMPACT_PARAMS, log_mel
+from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.spectrogram import mel_spectrogram
+from riffusion.training import score as notation
+from riffusion.training.captions import Description, write_captions
+from riffusion.training.instruments import DRUM_CHANNEL
+from riffusion.training.renderer import installed_soundfonts, render
+from riffusion.training.score import Score
+from riffusion.training.styles import STYLES, Style
+from riffusion.waveform import Waveform
+
+SONGS_PER_SHARD = 24
+SONG_S = 28.0
+CAPTIONS_PER_SONG = 12
+TARGET_RMS = 0.1
+SILENT_PEAK = 1e-3
+BUSY_ONSETS_PER_S = 14.0
+
+Arrangement = Literal["band", "no lead", "solo", "drums", "rhythm section", "duo"]
+ARRANGEMENTS: tuple[tuple[Arrangement, float], ...] = (
+    ("band", 0.55),
+    ("solo", 0.15),
+    ("no lead", 0.1),
+    ("drums", 0.06),
+    ("rhythm section", 0.05),
+    ("duo", 0.09),
+)
+BASS_PROGRAMS = range(32, 40)
+
+
+@dataclass(frozen=True)
+class Song:
+    """What is known about one rendered song. ``offset`` and ``frames`` locate it in its shard."""
+
+    style: str
+    arrangement: str
+    split: str
+    bpm: int
+    beats_per_bar: int
+    key: str
+    chords: tuple[str, ...]
+    lead: int | None
+    programs: tuple[int, ...]
+    onsets_per_s: float
+    drum_hits_per_s: float
+    captions: tuple[str, ...]
+    soundfont: str
+    offset: int
+    frames: int
+
+
+def split_of(number: int) -> str:
+    """Which split song ``number`` belongs to: one in twenty each for validation and test."""
+    draw = random.Random(f"split {number}").random()
+    return "validation" if draw < 0.05 else "test" if draw < 0.1 else "train"
+
+
+def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | None, str]:
+    """Write a song: (score, key name, tonic, lead program if there is one, arrangement)."""
+    tonic, bpm = rng.randrange(12), rng.randint(*style.bpm)
+    form = rng.choice(style.forms).split()
+    # Bars for 28 s, in whole passes of four so that a song ends where a phrase ends.
+    bars = max(8, 4 * round(SONG_S * bpm / 60 / 4 / 4))
+    chords = tuple(notation.transpose(form[bar % len(form)], tonic) for bar in range(bars))
+    key = f"{notation.NOTE_NAMES[tonic]} {'minor' if form[0][1:].startswith('m') else 'major'}"
+    if not style.grooves:
+        score = notation.empty_score(bpm, 4, chords)
+        bells = notation.bell_ringing(rng, score, tonic)
+        return score.plus(notation.part(0, style.leads[0], 110, bells)), key, tonic, style.leads[0], "solo"
+    band = notation.accompaniment(rng.choice(style.grooves), bpm, chords, style.extra)
+    arrangement: str = rng.choices(
+        [name for name, _ in ARRANGEMENTS], [weight for _, weight in ARRANGEMENTS]
+    )[0]
+    score, lead = _arrange(rng, style, band, arrangement, tonic)
+    return score, key, tonic, lead, arrangement
+
+
+def _arrange(
+    rng: random.Random, style: Style, band: Score, arrangement: str, tonic: int
+) -> tuple[Score, int | None]:
+    """Leave out parts of the band and add the lead."""
+    channels = {event.message.channel for event in band.events}
+    program_of = {
+        event.message.channel: event.message.program
+        for event in band.events
+        if event.message.type == "program_change"
+    }
+    bass = {c for c in channels if program_of.get(c) in BASS_PROGRAMS and c != DRUM_CHANNEL}
+    if arrangement == "drums" and band.notes(drums=True):
+        return band.only(frozenset({DRUM_CHANNEL})), None
+    if arrangement == "rhythm section" and band.notes(drums=True) and bass:
+        return band.only(frozenset({DRUM_CHANNEL, *bass})), None
+    if arrangement == "no lead":
+        return band, None
+    lead = rng.choice(style.leads)
+    free = min(set(range(16)) - channels - {DRUM_CHANNEL}, default=15)
+    notes = notation.melody(rng, band, tonic, style, lead)
+    if arrangement == "solo":
+        if notation.can_play_chords(lead):
+            notes = notes + notation.left_hand(rng, band, style.swing)
+        return band.only(frozenset()).plus(notation.part(free, lead, 110, notes)), lead
+    if arrangement == "duo":
+        others = sorted(channels - {DRUM_CHANNEL})
+        band = band.only(frozenset(rng.sample(others, min(1, len(others)))))
+    pan = rng.choice((40, 64, 64, 88))
+    return band.plus(notation.part(free, lead, rng.randint(95, 115), notes, pan)), lead
+
+
+def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
+    """Compose and render song ``number``: what is known, and log-mel frames (frames, bands)."""
+    rng = random.Random(f"song {seed} {number}")
+    style = STYLES[number % len(STYLES)]
+    score, key, _, lead, arrangement = compose(rng, style)
+    soundfont = rng.choice(installed_soundfonts())
+    stereo = render(score, soundfont, rng)
+    mono = stereo.mean(0, keepdims=True)
+    if np.abs(mono).max() < SILENT_PEAK:
+        raise RiffusionError(f"song {number} ({style.name}, {arrangement}) is silent")
+    level = float(np.sqrt(np.mean(mono**2)))
+    wave = Waveform(mono * (TARGET_RMS / level), COMPACT_PARAMS.sample_rate)
+    frames = log_mel(mel_spectrogram(wave, COMPACT_PARAMS).magnitudes)[0].T
+    onsets = len({round(e.beat * 8) for e in score.events if e.message.type == "note_on"})
+    onsets_per_s = onsets / score.seconds
+    hits_per_s = len(score.notes(drums=True)) / score.seconds
+    programs = tuple(([lead] if lead is not None else []) + [p for p in score.programs() if p != lead])
+    about = Description(
+        style.words, style.moods, "drums" if not programs else arrangement, lead, programs,
+        hits_per_s > 0, round(score.bpm), key, min(1.0, onsets_per_s / BUSY_ONSETS_PER_S),
+    )
+    song = Song(
+        style.name, about.arrangement, split_of(number), round(score.bpm), score.beats_per_bar, key,
+        score.chords, lead, programs, onsets_per_s, hits_per_s,
+        tuple(write_captions(rng, about, CAPTIONS_PER_SONG)), soundfont.name, 0, len(frames),
+    )
+    return song, frames.to(torch.float16).numpy()
+
+
+def make_shard(folder: Path, shard: int, seed: int) -> tuple[float, list[str]]:
+    """Render one shard to disk. Returns seconds of audio and what went wrong, song by song."""
+    torch.set_num_threads(1)
+    songs: list[Song] = []
+    arrays: list[npt.NDArray[np.float16]] = []
+    problems: list[str] = []
+    for number in range(shard * SONGS_PER_SHARD, (shard + 1) * SONGS_PER_SHARD):
+        try:
+            song, frames = make_song(number, seed)
+        except RiffusionError as error:
+            problems.append(str(error))
+            continue
+        offset = sum(len(array) for array in arrays)
+        songs.append(Song(**{**asdict(song), "offset": offset}))
+        arrays.append(frames)
+    partial = folder / f"mels-{shard:05}.part.npy"
+    np.save(partial, np.concatenate(arrays))
+    partial.replace(folder / f"mels-{shard:05}.npy")
+    # The JSON comes last: a shard exists when it does.
+    listing = folder / f"songs-{shard:05}.part"
+    listing.write_text(json.dumps([asdict(song) for song in songs]))
+    listing.replace(folder / f"songs-{shard:05}.json")
+    return sum(s.frames for s in songs) * COMPACT_PARAMS.frame_s, problems
+
+
+def render_corpus(folder: Path, hours: float, seed: int, workers: int) -> Iterator[tuple[float, list[str]]]:
+    """Render what is missing of ``hours`` of music; yields (seconds of audio, problems) a shard."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = max(1, round(hours * 3600 / SONG_S / SONGS_PER_SHARD))
+    todo = [n for n in range(shards) if not (folder / f"songs-{n:05}.json").exists()]
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(make_shard, folder, shard, seed) for shard in todo]
+        for job in as_completed(jobs):
+            yield job.result()
+
+
+def read_songs(folder: Path) -> list[tuple[Path, Song]]:
+    """Every song of a corpus with the array file it lies in; InvalidInput if there is none."""
+    found: list[tuple[Path, Song]] = []
+    for listing in sorted(folder.glob("songs-*.json")):
+        array = listing.with_name(listing.name.replace("songs", "mels")).with_suffix(".npy")
+        found += [(array, _song_from_json(entry)) for entry in json.loads(listing.read_text())]
+    if not found:
+        raise InvalidInput("corpus folder", str(folder), "render one first: python -m riffusion corpus")
+    return found
+
+
+def _song_from_json(entry: dict[str, Any]) -> Song:
+    lists = {name: tuple(entry[name]) for name in ("chords", "programs", "captions")}
+    return Song(**{**entry, **lists})
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m riffusion corpus``."""
+    parser.add_argument("folder", type=Path, help="where the corpus goes")
+    parser.add_argument("--hours", type=float, default=12.0, help="hours of music (default 12)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Render a corpus, with progress."""
+    total_s, begin = 0.0, time.perf_counter()
+    for seconds, problems in render_corpus(args.folder, args.hours, args.seed, args.workers):
+        total_s += seconds
+        rate = total_s / (time.perf_counter() - begin)
+        left_s = max(0.0, args.hours * 3600 - total_s) / rate
+        print(
+            f"{total_s / 3600:6.2f} of {args.hours:g} h   {rate:4.0f} x real time   "
+            f"{left_s / 60:4.1f} min left",
+            flush=True,
+        )
+        for problem in problems:
+            print(f"  left out: {problem}", flush=True)

@@ -1,0 +1,236 @@
+"""Windows of the corpus as training batches, with everything known about them as conditioning."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from riffusion.clip import Controls, LeadSheet
+from riffusion.engines.compact import (
+    COMPACT_PARAMS,
+    control_features,
+    lead_sheet_features,
+)
+from riffusion.engines.transformer import TEMPO_SCALE, Conditioning
+from riffusion.harmony import parse_chords
+from riffusion.text import prompt_encoder
+from riffusion.training.corpus import Song, read_songs
+
+FloatArray = npt.NDArray[np.float32]
+
+FRAMES = 512
+PATCH = 8
+LONGEST_CONTEXT = 44  # patches: what a jam shows at its slowest hop
+STATISTICS_WINDOWS = 2000
+
+# How often each part is left out, so that guidance and partial control work.
+DROP_PROMPT = 0.1
+DROP_TEMPO = 0.3
+DROP_CONTROL = 0.5
+DROP_BEAT = 0.15
+DROP_CHORDS = 0.3
+SHOW_CONTEXT = 0.45
+# Of the windows with a context, how many go on with another song from the bar line: a jam whose
+# prompt changes continues music of another kind, and must follow the new prompt.
+CHANGE_SONG = 0.3
+
+
+@dataclass(frozen=True)
+class Window:
+    """One training example. ``frames`` (512, bands) log-mel; ``context`` of them are given."""
+
+    frames: FloatArray
+    caption: int
+    bpm: float
+    lead_sheet: torch.Tensor
+    controls: torch.Tensor
+    context: int
+    prompt_known: bool
+    tempo_known: bool
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Mean and deviation of log-mel values, and sorted samples that turn a measure into a rank."""
+
+    mean: float
+    std: float
+    density: FloatArray
+    brightness: FloatArray
+    drums: FloatArray
+
+
+class Corpus:
+    """Songs of one split, memory-mapped, with their captions embedded."""
+
+    def __init__(self, folder: Path, split: str) -> None:
+        entries = [(path, song) for path, song in read_songs(folder) if song.split == split]
+        arrays = {path: np.load(path, mmap_mode="r") for path, _ in entries}
+        self.songs: list[Song] = [song for _, song in entries]
+        self._arrays = [arrays[path] for path, _ in entries]
+        self._captions, self.embeddings = embedded_captions(folder)
+        rng = np.random.default_rng(0)
+        self.statistics = self._measure(rng)
+
+    def frames(self, song: int, start: int, count: int) -> FloatArray:
+        """``count`` frames of a song from ``start`` on, (count, bands); the last one is held."""
+        about = self.songs[song]
+        stop = min(start + count, about.frames)
+        cut = self._arrays[song][about.offset + start : about.offset + stop].astype(np.float32)
+        missing = count - len(cut)
+        return np.pad(cut, ((0, missing), (0, 0)), mode="edge") if missing else cut
+
+    def window(self, rng: np.random.Generator) -> Window:
+        """A random window with randomly dropped conditioning."""
+        song = int(rng.integers(len(self.songs)))
+        about = self.songs[song]
+        start = int(rng.integers(max(1, about.frames - FRAMES)))
+        frames = self.frames(song, start, FRAMES)
+        sheet = self._lead_sheet(about, start, FRAMES)
+        context = 0
+        if rng.random() < SHOW_CONTEXT:
+            context = PATCH * int(rng.integers(1, LONGEST_CONTEXT + 1))
+        prompt_known = bool(rng.random() >= DROP_PROMPT)
+        if context and prompt_known and rng.random() < CHANGE_SONG:
+            frames, sheet = self._with_other_past(rng, song, context)
+        features = lead_sheet_features(sheet, FRAMES)
+        if rng.random() < DROP_BEAT:
+            features[:, :5] = 0
+        if rng.random() < DROP_CHORDS:
+            features[:, 5:] = 0
+        return Window(
+            frames,
+            self._captions[str(rng.choice(about.captions))],
+            about.bpm,
+            features,
+            self._controls(about, frames[context:], rng),
+            context,
+            prompt_known,
+            bool(rng.random() >= DROP_TEMPO),
+        )
+
+    def _with_other_past(
+        self, rng: np.random.Generator, song: int, context: int
+    ) -> tuple[FloatArray, LeadSheet]:
+        """A song from one of its bar lines on, after ``context`` frames of another song that end
+        on a bar line of its own."""
+        about, other = self.songs[song], int(rng.integers(len(self.songs)))
+        past = self.songs[other]
+        start = self._bar_line(rng, about, 0, about.frames - FRAMES)
+        end = self._bar_line(rng, past, context, past.frames)
+        frames = np.concatenate(
+            [self.frames(other, end - context, context), self.frames(song, start, FRAMES - context)]
+        )
+        before = self._lead_sheet(past, end - context, context)
+        after = self._lead_sheet(about, start, FRAMES - context)
+        beats = np.concatenate([before.beats - before.beats[-1], after.beats - after.beats[0]])
+        chroma = np.concatenate([before.chroma, after.chroma])
+        return frames, LeadSheet(beats, about.beats_per_bar, chroma)
+
+    @staticmethod
+    def _bar_line(rng: np.random.Generator, song: Song, least: int, most: int) -> int:
+        """A random frame on a bar line of ``song`` from ``least`` to ``most``."""
+        bar = song.beats_per_bar * 60.0 / song.bpm / COMPACT_PARAMS.frame_s
+        first, last = int(np.ceil(least / bar)), int(max(least, most) / bar)
+        return min(song.frames, round(int(rng.integers(first, max(first, last) + 1)) * bar))
+
+    @staticmethod
+    def _lead_sheet(song: Song, start: int, count: int) -> LeadSheet:
+        beats = (start + np.arange(count)) * COMPACT_PARAMS.frame_s * song.bpm / 60.0
+        bars = np.floor(beats / song.beats_per_bar + 1e-6).astype(int)
+        chroma = np.stack([_chroma(chord) for chord in song.chords])
+        return LeadSheet(beats, song.beats_per_bar, chroma[np.clip(bars, 0, len(chroma) - 1)])
+
+    def _controls(
+        self, song: Song, frames: FloatArray, rng: np.random.Generator
+    ) -> torch.Tensor:
+        known = rng.random(3) >= DROP_CONTROL
+        statistics = self.statistics
+        ranks = (
+            _rank(song.onsets_per_s, statistics.density),
+            _rank(brightness(frames), statistics.brightness),
+            0.2 + 0.8 * _rank(song.drum_hits_per_s, statistics.drums) if song.drum_hits_per_s else 0.0,
+        )
+        values = [rank if use else None for rank, use in zip(ranks, known, strict=True)]
+        return control_features(Controls(*values))
+
+    def _measure(self, rng: np.random.Generator) -> Statistics:
+        bright, sums = [], []
+        for _ in range(STATISTICS_WINDOWS):
+            song = int(rng.integers(len(self.songs)))
+            start = int(rng.integers(max(1, self.songs[song].frames - FRAMES)))
+            frames = self.frames(song, start, FRAMES)
+            bright.append(brightness(frames))
+            sums.append((frames.mean(), (frames**2).mean()))
+        mean, square = np.mean(sums, 0)
+        return Statistics(
+            float(mean),
+            float(np.sqrt(square - mean**2)),
+            _sorted([song.onsets_per_s for song in self.songs]),
+            _sorted(bright),
+            _sorted([s.drum_hits_per_s for s in self.songs if s.drum_hits_per_s]),
+        )
+
+    def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, Conditioning]:
+        """(size, 1, bands, 512) standardised images and their conditioning."""
+        windows = [self.window(rng) for _ in range(size)]
+        images = torch.from_numpy(np.stack([window.frames.T for window in windows]))[:, None]
+        images = (images - self.statistics.mean) / self.statistics.std
+        return images, conditioning_of(windows, self.embeddings)
+
+
+def conditioning_of(windows: Sequence[Window], embeddings: torch.Tensor) -> Conditioning:
+    """The conditioning of a batch of windows."""
+    prompt_known = torch.tensor([[float(w.prompt_known)] for w in windows])
+    tempo_known = [float(w.tempo_known) for w in windows]
+    text = embeddings[[w.caption for w in windows]].float()
+    tempo = [[w.bpm / TEMPO_SCALE * k, k] for w, k in zip(windows, tempo_known, strict=True)]
+    frames = torch.arange(FRAMES)
+    return Conditioning(
+        text * prompt_known,
+        prompt_known,
+        torch.tensor(tempo),
+        torch.stack([w.controls for w in windows]),
+        torch.stack([w.lead_sheet for w in windows]),
+        torch.stack([(frames < w.context).float() for w in windows]),
+    )
+
+
+def brightness(frames: FloatArray) -> float:
+    """Centre of mass of the energy over the mel bands, mean over (frames, bands), in bands."""
+    magnitudes = np.power(10.0, frames)
+    bands = np.arange(frames.shape[1])
+    return float((magnitudes @ bands).sum() / magnitudes.sum())
+
+
+def embedded_captions(folder: Path) -> tuple[dict[str, int], torch.Tensor]:
+    """Every caption's row, and the rows, float16 (captions, 384); made once a corpus."""
+    captions = sorted({caption for _, song in read_songs(folder) for caption in song.captions})
+    key = hashlib.sha256(json.dumps(captions).encode()).hexdigest()[:16]
+    cache = folder / f"captions-{key}.npy"
+    if not cache.exists():
+        partial = cache.with_suffix(".part.npy")
+        np.save(partial, prompt_encoder()(captions).to(torch.float16).numpy())
+        partial.replace(cache)
+    return {caption: row for row, caption in enumerate(captions)}, torch.from_numpy(np.load(cache))
+
+
+@lru_cache(maxsize=1024)
+def _chroma(chord: str) -> FloatArray:
+    return parse_chords(chord)[0].chroma()
+
+
+def _rank(value: float, ordered: FloatArray) -> float:
+    return float(np.searchsorted(ordered, value)) / max(1, len(ordered))
+
+
+def _sorted(values: Sequence[float]) -> FloatArray:
+    return np.sort(np.asarray(values, np.float32))

@@ -1,0 +1,62 @@
+"""General MIDI programs by the names people use for them."""
+
+from __future__ import annotations
+
+DRUM_CHANNEL = 9
+
+NAMES: tuple[str, ...] = tuple(
+    name.strip()
+    for name in """
+    grand piano|bright piano|electric grand piano|honky-tonk piano|electric piano|FM electric piano|
+    harpsichord|clavinet|celesta|glockenspiel|music box|vibraphone|marimba|xylophone|tubular bells|
+    dulcimer|drawbar organ|percussive organ|rock organ|church organ|reed organ|accordion|harmonica|
+    bandoneon|nylon-string guitar|steel-string guitar|jazz guitar|clean electric guitar|
+    muted electric guitar|overdriven guitar|distorted electric guitar|guitar harmonics|upright bass|
+    electric bass|picked electric bass|fretless bass|slap bass|slap bass|synth bass|synth bass|violin|
+    viola|cello|contrabass|tremolo strings|pizzicato strings|harp|timpani|strings|slow strings|
+    synth strings|synth strings|choir aahs|voice oohs|synth voice|orchestra hit|trumpet|trombone|tuba|
+    muted trumpet|french horn|brass section|synth brass|synth brass|soprano saxophone|alto saxophone|
+    tenor saxophone|baritone saxophone|oboe|english horn|bassoon|clarinet|piccolo|flute|recorder|
+    pan flute|blown bottle|shakuhachi|whistle|ocarina|square lead synth|sawtooth lead synth|
+    calliope synth|chiff lead|charang lead|voice lead|fifths lead|bass and lead synth|new age pad|
+    warm pad|polysynth pad|choir pad|bowed pad|metallic pad|halo pad|sweep pad|rain pad|
+    soundtrack pad|crystal synth|atmosphere synth|brightness synth|goblins pad|echoes pad|sci-fi synth|
+    sitar|banjo|shamisen|koto|kalimba|bagpipe|fiddle|shanai|tinkle bell|agogo|steel drums|woodblock|
+    taiko drum|melodic tom|synth drum|reverse cymbal|guitar fret noise|breath noise|seashore|bird|
+    telephone|helicopter|applause|gunshot""".replace("\n", "").split("|")
+)
+
+# What someone would type for a family of programs, beside the exact name.
+EVERYDAY: dict[str, tuple[range, ...]] = {
+    "piano": (range(0, 4),),
+    "keys": (range(4, 6),),
+    "rhodes": (range(4, 5),),
+    "bells": (range(14, 15), range(9, 10), range(112, 113)),
+    "church bells": (range(14, 15),),
+    "organ": (range(16, 21),),
+    "guitar": (range(24, 32),),
+    "acoustic guitar": (range(24, 26),),
+    "electric guitar": (range(26, 31),),
+    "distorted guitar": (range(29, 31),),
+    "bass": (range(32, 40),),
+    "strings": (range(48, 52),),
+    "choir": (range(52, 55),),
+    "brass": (range(61, 64),),
+    "horns": (range(61, 64),),
+    "sax": (range(64, 68),),
+    "saxophone": (range(64, 68),),
+    "synth": (range(80, 88),),
+    "synth lead": (range(80, 88),),
+    "synth pad": (range(88, 96),),
+    "vibes": (range(11, 12),),
+    "fiddle": (range(40, 41), range(110, 111)),
+}
+
+POLYPHONIC = frozenset([*range(0, 32), 46, 48, 49, 50, 51, *range(88, 96), 105, 107, 108])
+LOW_VOICED = frozenset([23, 26, 28, 29, 30, 42, 57, 66, 67])
+
+
+def everyday_names(program: int) -> tuple[str, ...]:
+    """The exact name of a General MIDI program and the looser ones people type for it."""
+    loose = (word for word, ranges in EVERYDAY.items() if any(program in r for r in ranges))
+    return (NAMES[program], *loose)

@@ -1,0 +1,224 @@
+"""Train the shipped engine: ``python -m riffusion train CORPUS OUT --minutes 90``.
+
+Flow matching (Lipman et al., 2023) with a clean-image prediction and a velocity loss, logit-normal
+times, an averaged network, Muon for the matrices of the blocks (Jordan et al., 2024) and AdamW for
+the rest. The run stops when its minutes are used, and the same command goes on after a cut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
+from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from riffusion.training.dataset import Corpus
+from riffusion.training.sheet import draw_sheet
+
+CHECKPOINT_S = 240.0
+LOG_STEPS = 50
+WARMUP_STEPS = 100
+DECAY_FROM = 0.6
+LEAST_RATE = 0.01
+AVERAGE_DECAY = 0.999
+TIME_MEAN, TIME_DEVIATION = -0.6, 1.0
+NEAREST_CLEAN = 0.08  # bounds the weight of nearly clean images in the loss
+VALIDATION_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a run is made of. ``minutes`` is the whole budget, earlier tries counted in."""
+
+    minutes: float
+    batch: int = 64
+    rate: float = 1e-3
+    seed: int = 0
+    width: int = 320
+    depth: int = 10
+    heads: int = 5
+    device: str = "cpu"
+    compiled: bool = True
+
+
+Network = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
+
+
+def flow_loss(
+    network: Network, images: torch.Tensor, conditioning: Conditioning, rng: torch.Generator
+) -> torch.Tensor:
+    """Mean squared velocity error outside the context. ``images`` (batch, channels, mel, frames)."""
+    device = images.device
+    noise = torch.randn(images.shape, generator=rng).to(device)
+    normal = torch.randn(len(images), generator=rng).to(device)
+    now = torch.sigmoid(normal * TIME_DEVIATION + TIME_MEAN)
+    blend = now[:, None, None, None]
+    given = conditioning.context[:, None, None, :]
+    noisy = torch.where(given > 0, images, blend * images + (1 - blend) * noise)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        clean = network(noisy, now, conditioning)
+    weight = (1 - given) / (1 - blend).clamp(min=NEAREST_CLEAN) ** 2
+    rows = images.shape[1] * images.shape[2]
+    return ((clean.float() - images) ** 2 * weight).sum() / ((1 - given).sum() * rows)
+
+
+def learning_rate(step: int, spent: float) -> float:
+    """Factor of the rate: a short warm-up, flat, then down to almost nothing."""
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    left = (1 - spent) / (1 - DECAY_FROM)
+    return warm * max(LEAST_RATE, min(1.0, left))
+
+
+def make_optimizers(network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside blocks, AdamW for embeddings, modulation and the output."""
+    matrices, others = [], []
+    for name, parameter in network.named_parameters():
+        is_matrix = name.startswith("blocks.") and parameter.ndim == 2 and "modulation" not in name
+        (matrices if is_matrix else others).append(parameter)
+    muon = torch.optim.Muon(
+        matrices, lr=rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
+    )
+    adam = torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+    return [muon, adam]
+
+
+class Trainer:
+    """One training run in a folder: network, average, optimizers and how far they are."""
+
+    def __init__(self, corpus: Path, out: Path, options: TrainOptions) -> None:
+        torch.manual_seed(options.seed)
+        self.options, self.out = options, out
+        self.train, self.validation = Corpus(corpus, "train"), Corpus(corpus, "validation")
+        statistics = self.train.statistics
+        self.network = SpectrogramTransformer(
+            width=options.width,
+            depth=options.depth,
+            heads=options.heads,
+            mean=round(statistics.mean, 4),
+            std=round(statistics.std, 4),
+        ).to(options.device)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimizers = make_optimizers(self.network, options.rate)
+        self.config = self._config()
+        loaded = load_checkpoint(
+            out / "run", self.network, self.average, self.optimizers, self.config
+        )
+        self.progress = loaded or Progress(0, 0, 0.0, self.config)
+        self.compiled: Network = (
+            torch.compile(self.network) if options.compiled else self.network
+        )
+
+    def _config(self) -> dict[str, Any]:
+        names = ("width", "depth", "heads", "mean", "std", "patch", "overlap", "bottleneck")
+        return {name: self.network.config[name] for name in names}
+
+    def run(self) -> None:
+        """Train until the budget is spent, saving as it goes."""
+        options, total_s = self.options, self.options.minutes * 60.0
+        begin, saved, smooth = time.perf_counter(), time.perf_counter(), 0.0
+        before_s, step, windows = self.progress.elapsed_s, self.progress.step, self.progress.windows
+        rng = np.random.default_rng([options.seed, step])
+        noise_rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
+        while (spent_s := before_s + time.perf_counter() - begin) < total_s:
+            self._set_rate(options.rate * learning_rate(step, spent_s / total_s))
+            loss = self._step(rng, noise_rng)
+            step, windows = step + 1, windows + options.batch
+            self._update_average(step)
+            smooth = loss if smooth == 0.0 else 0.98 * smooth + 0.02 * loss
+            now = time.perf_counter()
+            if step % LOG_STEPS == 0:
+                speed = (windows - self.progress.windows) / (now - begin)
+                self._log(step, windows, smooth, speed, (total_s - spent_s) / 60)
+            if now - saved > CHECKPOINT_S:
+                self._save(step, windows, before_s + now - begin)
+                saved = time.perf_counter()
+        self._save(step, windows, before_s + time.perf_counter() - begin)
+
+    def _step(self, rng: np.random.Generator, noise_rng: torch.Generator) -> float:
+        images, conditioning = self.train.batch(rng, self.options.batch)
+        device = torch.device(self.options.device)
+        loss = flow_loss(self.compiled, images.to(device), conditioning.to(device), noise_rng)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return float(loss.detach())
+
+    def _set_rate(self, rate: float) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+
+    @torch.no_grad()
+    def _update_average(self, step: int) -> None:
+        decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
+        averaged: Sequence[torch.Tensor] = list(self.average.parameters())
+        torch._foreach_lerp_(averaged, list(self.network.parameters()), 1 - decay)
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        rng, noise_rng = np.random.default_rng(1), torch.Generator().manual_seed(1)
+        device = torch.device(self.options.device)
+        losses = []
+        for _ in range(VALIDATION_BATCHES):
+            images, conditioning = self.validation.batch(rng, 32)
+            images, conditioning = images.to(device), conditioning.to(device)
+            losses.append(float(flow_loss(self.average, images, conditioning, noise_rng)))
+        return float(np.mean(losses))
+
+    def _log(self, step: int, windows: int, loss: float, speed: float, left: float) -> None:
+        print(
+            f"step {step:6}  {windows / 1000:6.1f} k windows  {speed:5.1f}/s  loss {loss:.4f}  "
+            f"{left:5.1f} min left",
+            flush=True,
+        )
+
+    def _save(self, step: int, windows: int, elapsed_s: float) -> None:
+        progress = Progress(step, windows, elapsed_s, self.config)
+        save_checkpoint(self.out / "run", self.network, self.average, self.optimizers, progress)
+        export(self.average, self.out)
+        loss = self._validate()
+        with (self.out / "run" / "curve.jsonl").open("a") as curve:
+            curve.write(json.dumps({"step": step, "windows": windows, "validation": loss}) + "\n")
+        draw_sheet(self.out, self.out / "run" / f"sheet-{windows:08}.png")
+        print(f"saved at {windows / 1000:.1f} k windows, validation loss {loss:.4f}", flush=True)
+
+
+def export(network: SpectrogramTransformer, folder: Path) -> None:
+    """Write half-precision weights and configuration that ``load_engine`` reads."""
+    half = copy.deepcopy(network).half()
+    half.save_pretrained(folder, safe_serialization=True)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of ``python -m riffusion train``."""
+    parser.add_argument("corpus", type=Path, help="folder made by `riffusion corpus`")
+    parser.add_argument("out", type=Path, help="folder the model goes to")
+    parser.add_argument("--minutes", type=float, default=90.0, help="time budget (default 90)")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate (default 0.001)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--width", type=int, default=320)
+    parser.add_argument("--depth", type=int, default=10)
+    parser.add_argument("--heads", type=int, default=5)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--no-compile", dest="compiled", action="store_false")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Train, or go on training, a model."""
+    names = TrainOptions.__dataclass_fields__
+    options = TrainOptions(**{name: getattr(args, name) for name in names})
+    Trainer(args.corpus, args.out, options).run()

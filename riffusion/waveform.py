@@ -1,0 +1,171 @@
+"""Waveform: sound as samples, read from and written to audio files."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+from riffusion.errors import InvalidAudio, MissingTool
+from riffusion.storage import write_whole
+
+LOWEST_RATE, HIGHEST_RATE = 1000, 384000
+MOST_SAMPLES = 400_000_000  # of all channels together: over an hour of 48 kHz stereo
+MOST_BYTES = 4 * MOST_SAMPLES
+INT16_SCALE = 32768.0
+NEEDS_FFMPEG = (".m4a", ".mp4", ".webm", ".aac", ".wma", ".mka", ".mkv", ".mov", ".3gp", ".amr")
+WRITTEN_AS = {
+    ".wav": ("WAV", "PCM_16"),
+    ".flac": ("FLAC", "PCM_16"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+    ".ogg": ("OGG", "VORBIS"),
+}
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Float32 ``samples`` (channels, samples), full scale -1 to 1, at ``sample_rate`` Hz.
+
+    Raises InvalidAudio for another shape, no samples, NaN or infinity, or an odd rate.
+    """
+
+    samples: npt.NDArray[np.float32]
+    sample_rate: int
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples)
+        if samples.ndim != 2:
+            raise InvalidAudio("audio shape", samples.shape, "needs two axes, (channels, samples)")
+        if samples.size == 0:
+            raise InvalidAudio("audio shape", samples.shape, "needs at least one sample")
+        rate = _checked_rate(self.sample_rate)
+        if not np.issubdtype(samples.dtype, np.floating):
+            legal = "give floats from -1 to 1; divide 16-bit samples by 32768"
+            raise InvalidAudio("sample type", str(samples.dtype), legal)
+        samples = np.ascontiguousarray(samples, dtype=np.float32)
+        if not np.isfinite(samples).all():
+            bad = int(np.count_nonzero(~np.isfinite(samples)))
+            raise InvalidAudio("audio", f"{bad} samples NaN or infinite", "samples must be finite")
+        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "sample_rate", rate)
+
+    @property
+    def channels(self) -> int:
+        return len(self.samples)
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples[0]) / self.sample_rate
+
+    def mono(self) -> Waveform:
+        """The mean of all channels, as one."""
+        return Waveform(self.samples.mean(axis=0, keepdims=True), self.sample_rate)
+
+    def resample(self, sample_rate: int) -> Waveform:
+        """The same sound at another rate, by soxr's band-limited resampler."""
+        if sample_rate == self.sample_rate:
+            return self
+        samples = soxr.resample(self.samples.T, self.sample_rate, _checked_rate(sample_rate)).T
+        return Waveform(samples, sample_rate)
+
+
+def read_audio(path: str | os.PathLike[str]) -> Waveform:
+    """Read an audio file: WAV, FLAC, MP3, OGG, Opus, AIFF by itself; others through ffmpeg.
+
+    Raises InvalidAudio for what is no audio, and MissingTool where ffmpeg is needed and absent.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidAudio("audio file", str(path), "no such file; check the name and the folder")
+    size = path.stat().st_size
+    if size == 0:
+        raise InvalidAudio("audio file", path.name, "is empty (0 bytes); save or upload it again")
+    if size > MOST_BYTES:
+        raise InvalidAudio("audio file", path.name, f"has {size / 1e9:.1f} GB; cut it first")
+    if path.suffix.lower() in NEEDS_FFMPEG:
+        return _read_with_ffmpeg(path)
+    return _read_with_soundfile(path, path.name)
+
+
+def write_audio(waveform: Waveform, path: str | os.PathLike[str]) -> None:
+    """Write WAV or FLAC (16 bit), MP3 or OGG Vorbis, by the suffix of ``path``.
+
+    Samples beyond full scale are clipped. Raises InvalidAudio for an unknown suffix or a rate the
+    format does not have, StorageError where the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in WRITTEN_AS:
+        raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITTEN_AS))
+    write_whole(path, encode_audio(waveform, path.suffix.lower()))
+
+
+def encode_audio(waveform: Waveform, suffix: str) -> bytes:
+    """The bytes of an audio file of the format of ``suffix`` (".wav", ".mp3", ...)."""
+    form, subtype = WRITTEN_AS[suffix]
+    samples = np.clip(waveform.samples.T, -1.0, 1.0)
+    if subtype == "PCM_16":  # rounded here, so that 16 bits read are the 16 bits written
+        samples = np.clip(np.round(samples * INT16_SCALE), -32768, 32767).astype(np.int16)
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, samples, waveform.sample_rate, format=form, subtype=subtype)
+    except soundfile.LibsndfileError as error:
+        what = f"{waveform.channels} channels at {waveform.sample_rate} Hz"
+        legal = f"{form} cannot hold that; resample to 44100 Hz, at most two channels"
+        raise InvalidAudio("audio", what, legal) from error
+    return buffer.getvalue()
+
+
+def _checked_rate(rate: object) -> int:
+    if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
+        raise InvalidAudio("sample rate", rate, "use a whole number of Hz, for example 44100")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        legal = f"use {LOWEST_RATE} to {HIGHEST_RATE} Hz, for example 44100"
+        raise InvalidAudio("sample rate", int(rate), legal)
+    return int(rate)
+
+
+def _read_with_soundfile(path: Path, name: str) -> Waveform:
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            if file.frames * file.channels > MOST_SAMPLES:
+                longest_s = MOST_SAMPLES // (file.channels * rate)
+                legal = f"lasts {file.frames / rate:.0f} s; use at most {longest_s} s of it"
+                raise InvalidAudio("audio file", name, legal)
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        legal = "is not audio we can read; use WAV, FLAC, MP3, OGG or Opus"
+        raise InvalidAudio("audio file", name, legal) from error
+    return Waveform(samples.T, rate)
+
+
+def _read_with_ffmpeg(path: Path) -> Waveform:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise MissingTool(
+            f"{path.name} needs ffmpeg, which is not installed: install it "
+            "(apt install ffmpeg, brew install ffmpeg), or convert the file to WAV, FLAC or MP3"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder) / "decoded.wav"
+        # Playlists that hide in an upload may name other files: nothing but this one is opened.
+        options = ["-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe"]
+        limits = ["-vn", "-c:a", "pcm_f32le", "-fs", str(MOST_BYTES)]
+        done = subprocess.run(
+            [ffmpeg, *options, "-i", f"file:{path.resolve()}", *limits, str(wav)],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0 or not wav.is_file():
+            legal = "ffmpeg finds no sound in it; use WAV, FLAC, MP3, OGG or Opus"
+            raise InvalidAudio("audio file", path.name, legal)
+        return _read_with_soundfile(wav, path.name)

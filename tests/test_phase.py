@@ -1,0 +1,214 @@
+"""Sound from magnitudes: pitch, error, determinism, and continuing what already sounds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riffusion.errors import InvalidAudio, InvalidInput
+from riffusion.phase import griffin_lim, griffin_lim_in_blocks
+from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_spectrogram
+from riffusion.waveform import Waveform
+
+SHIPPED = SpectrogramParams(
+    win_length=2048,
+    n_fft=2048,
+    mel_bands=128,
+    min_hz=20.0,
+    max_hz=16000.0,
+    mel_scale="slaney",
+    mel_norm="slaney",
+)
+SMALL = SpectrogramParams(
+    sample_rate=8000, hop_length=50, win_length=200, n_fft=400, mel_bands=64, max_hz=4000.0
+)
+GEOMETRIES = pytest.mark.parametrize("params", [RIFFUSION, SHIPPED], ids=["riffusion", "shipped"])
+
+
+def music(params: SpectrogramParams, seconds: float = 1.5, channels: int = 1) -> Waveform:
+    """A chord that changes halfway, with a hit of noise on each beat; channels differ."""
+    samples = int(seconds * params.sample_rate)
+    t = np.arange(samples) / params.sample_rate
+    hits = np.exp(-(t % 0.25) * 40) * np.random.default_rng(0).standard_normal(samples)
+    out = np.zeros((channels, samples))
+    for channel in range(channels):
+        for note in (220.0, 277.2, 329.6):
+            hz = note * np.where(t < seconds / 2, 1.0, 0.75) * (1 + channel)
+            tone = sum(np.sin(2 * np.pi * k * hz * t) / k for k in range(1, 6))
+            out[channel] += 0.1 * tone * np.exp(-(t % (seconds / 2)))
+        out[channel] += 0.1 * hits
+    return Waveform(out.astype(np.float32), params.sample_rate)
+
+
+def error(sound: Waveform, target: Spectrogram, first: int = 0) -> float:
+    """Spectral convergence: how far the mel spectrogram of ``sound`` is from ``target``."""
+    made = mel_spectrogram(sound, target.params).magnitudes[..., first:]
+    wanted = target.magnitudes[..., first:]
+    return float((made - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize(("params", "most"), [(RIFFUSION, 0.14), (SHIPPED, 0.14)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_music_comes_back_within_a_stated_error(
+    params: SpectrogramParams, most: float, channels: int
+) -> None:
+    waveform = music(params, channels=channels)
+    target = mel_spectrogram(waveform, params)
+    sound = griffin_lim(target)
+    assert sound.samples.shape == (channels, params.samples(target.frames))
+    assert sound.sample_rate == params.sample_rate
+    assert error(sound, target) < most
+    # The level is that of the sound, not a normalised one.
+    levels = sound.samples.std(axis=1) / waveform.samples.std(axis=1)
+    assert np.all(np.abs(levels - 1) < 0.1)
+
+
+@pytest.mark.parametrize(
+    ("params", "hz", "within_hz"),
+    [
+        (RIFFUSION, 110.0, 3.0),
+        (RIFFUSION, 440.0, 3.0),
+        (RIFFUSION, 3000.0, 12.0),
+        (SHIPPED, 440.0, 12.0),
+        (SHIPPED, 3000.0, 40.0),
+    ],
+)
+def test_a_sine_keeps_its_frequency(params: SpectrogramParams, hz: float, within_hz: float) -> None:
+    t = np.arange(2 * params.sample_rate) / params.sample_rate
+    sine = Waveform(0.5 * np.sin(2 * np.pi * hz * t)[None].astype(np.float32), params.sample_rate)
+    sound = griffin_lim(mel_spectrogram(sine, params))
+    spectrum = np.abs(np.fft.rfft(sound.samples[0]))
+    assert abs(spectrum.argmax() / sound.duration_s - hz) < within_hz
+
+
+@GEOMETRIES
+def test_momentum_and_iterations_help(params: SpectrogramParams) -> None:
+    target = mel_spectrogram(music(params), params)
+    slow = error(griffin_lim(target, momentum=0.0), target)
+    assert error(griffin_lim(target), target) < 0.85 * slow
+    assert error(griffin_lim(target, iterations=4), target) > slow
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
+    target = mel_spectrogram(music(SHIPPED, 0.5), SHIPPED)
+    first, second = griffin_lim(target, seed=7), griffin_lim(target, seed=7)
+    assert np.array_equal(first.samples, second.samples)
+    assert not np.array_equal(first.samples, griffin_lim(target, seed=8).samples)
+
+
+def test_global_randomness_is_neither_used_nor_changed() -> None:
+    target = mel_spectrogram(music(SMALL, 0.5), SMALL)
+    torch.manual_seed(1)
+    first = griffin_lim(target)
+    drawn = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), drawn)
+    assert np.array_equal(griffin_lim(target).samples, first.samples)
+
+
+@given(frames=st.integers(2, 60), channels=st.integers(1, 2), share=st.floats(0, 1))
+@settings(deadline=None, max_examples=40)
+def test_a_prefix_comes_back_bit_for_bit(frames: int, channels: int, share: float) -> None:
+    length = SMALL.samples(frames)
+    known = max(1, round(share * length))
+    waveform = music(SMALL, 2 * length / SMALL.sample_rate, channels)
+    target = mel_spectrogram(waveform, SMALL).cut(0, frames)
+    prefix = Waveform(waveform.samples[:, :known], SMALL.sample_rate)
+    sound = griffin_lim(target, iterations=4, prefix=prefix)
+    assert sound.samples.shape == (channels, length)
+    assert np.array_equal(sound.samples[:, :known], prefix.samples)
+
+
+@GEOMETRIES
+@pytest.mark.parametrize("known", [1000, 10_000, 33_333, 50_000])
+def test_what_follows_a_prefix_joins_without_a_step(params: SpectrogramParams, known: int) -> None:
+    waveform = music(params)
+    target = mel_spectrogram(waveform, params)
+    prefix = Waveform(waveform.samples[:, :known], params.sample_rate)
+    sound = griffin_lim(target, prefix=prefix)
+    steps = np.abs(np.diff(sound.samples[0]))
+    assert steps[known - 1] <= np.abs(np.diff(waveform.samples[0])).max()
+    assert steps[known - 1] <= steps[known - 2000 if known > 2000 else 0 : known + 2000].max()
+    assert error(sound, target, first=max(0, known // params.hop_length - 5)) < 0.16
+
+
+def test_a_steady_tone_goes_on_in_phase() -> None:
+    t = np.arange(RIFFUSION.sample_rate) / RIFFUSION.sample_rate
+    sine = Waveform(0.5 * np.sin(2 * np.pi * 330 * t)[None].astype(np.float32), 44100)
+    prefix = Waveform(sine.samples[:, :22050], 44100)
+    sound = griffin_lim(mel_spectrogram(sine), prefix=prefix)
+    after = slice(22050, 22050 + 2205)
+    alike = np.corrcoef(sound.samples[0, after], sine.samples[0, after])[0, 1]
+    assert alike > 0.95
+
+
+def test_frames_within_the_prefix_do_not_matter() -> None:
+    waveform = music(SMALL, 1.0)
+    target = mel_spectrogram(waveform, SMALL)
+    prefix = Waveform(waveform.samples[:, :4000], SMALL.sample_rate)
+    other = target.magnitudes.clone()
+    other[..., : 4000 // SMALL.hop_length - 2] = 5.0
+    expected = griffin_lim(target, prefix=prefix)
+    sound = griffin_lim(Spectrogram(other, SMALL), prefix=prefix)
+    assert np.array_equal(sound.samples, expected.samples)
+
+
+def test_silence_stays_silent() -> None:
+    silence = Spectrogram(torch.zeros(2, SMALL.mel_bands, 20), SMALL)
+    assert not griffin_lim(silence).samples.any()
+
+
+def test_two_frames_are_enough_and_one_is_not() -> None:
+    target = mel_spectrogram(music(SMALL, 0.5), SMALL)
+    assert griffin_lim(target.cut(0, 2)).samples.shape == (1, SMALL.hop_length)
+    with pytest.raises(InvalidInput, match="at least two"):
+        griffin_lim(target.cut(0, 1))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_nan_and_infinity_are_refused(value: float) -> None:
+    magnitudes = torch.zeros(1, SMALL.mel_bands, 20)
+    magnitudes[0, 3, 7] = value
+    with pytest.raises(InvalidInput, match="must be finite"):
+        griffin_lim(Spectrogram(magnitudes, SMALL))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"iterations": 0}, {"iterations": 10**6}, {"momentum": 1.0}, {"seed": -1}]
+)
+def test_odd_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match="use a"):
+        griffin_lim(mel_spectrogram(music(SMALL, 0.5), SMALL), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "says"),
+    [
+        (Waveform(np.zeros((1, 500), np.float32), 44100), "resample the prefix"),
+        (Waveform(np.zeros((2, 500), np.float32), 8000), "the spectrogram has 1"),
+        (Waveform(np.zeros((1, 5000), np.float32), 8000), "use at most 4000"),
+    ],
+)
+def test_prefixes_that_do_not_fit_are_refused(prefix: Waveform, says: str) -> None:
+    with pytest.raises(InvalidAudio, match=says):
+        griffin_lim(mel_spectrogram(music(SMALL, 0.5), SMALL), prefix=prefix)
+
+
+def test_a_long_spectrogram_in_blocks_is_as_good_as_at_once() -> None:
+    target = mel_spectrogram(music(SMALL, 8.0, channels=2), SMALL)
+    assert target.frames > 2 * 512
+    sound = griffin_lim_in_blocks(target)
+    assert sound.samples.shape == (2, SMALL.samples(target.frames))
+    assert error(sound, target) < 1.15 * error(griffin_lim(target), target)
+    joins = np.abs(np.diff(sound.samples))[:, 512 * SMALL.hop_length - 1 :: 512 * SMALL.hop_length]
+    assert joins.max() <= np.abs(np.diff(sound.samples)).max(axis=1).min()
+
+
+def test_a_short_spectrogram_is_one_block() -> None:
+    target = mel_spectrogram(music(SMALL, 0.5), SMALL)
+    assert np.array_equal(griffin_lim_in_blocks(target).samples, griffin_lim(target).samples)
