@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import browser, hour, latency, seams, speed
+from benchmarks import browser, hour, latency, seams, setup, speed
 from benchmarks.options import Options
 from benchmarks.report import as_json, machine, table
 
@@ -16,7 +16,9 @@ MEASUREMENTS = {
     "seams": seams.measure,
     "browser": browser.measure,
     "hour": hour.measure,
+    "setup": setup.measure,
 }
+USUAL = [name for name in MEASUREMENTS if name != "setup"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if unknown:
         parser.error(f"no measurement {', '.join(unknown)}; use {', '.join(MEASUREMENTS)}")
 
-    facts = machine()
+    facts = {**machine(), "model": given.model or "the shipped one"}
     options = Options(
         model=given.model,
         device=given.device,
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         jam_minutes=given.jam_minutes,
         soak_minutes=given.soak_minutes,
     )
-    rows = [row for name in given.names or MEASUREMENTS for row in MEASUREMENTS[name](options)]
+    rows = [row for name in given.names or USUAL for row in MEASUREMENTS[name](options)]
     print(table(rows, facts))
     if given.json:
         given.json.write_text(as_json(rows, facts) + "\n")

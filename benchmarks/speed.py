@@ -17,11 +17,13 @@ from riffusion.engines.base import Engine
 from riffusion.jam import JamSession, JamSettings, render
 from riffusion.phase import griffin_lim
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
+from riffusion.text import embed_prompt
 from riffusion.track import TrackFile
 from riffusion.waveform import Waveform
 
 JAM_S = 60.0
 WARM_UP_S = 10.0
+NEW_PROMPTS = 20
 
 
 @dataclass
@@ -88,7 +90,16 @@ def measure(options: Options) -> list[Row]:
     for stage in ("generate", "vocode", "stitch and master", "write"):
         share = median(100 * seconds[stage] / seconds["all"] for seconds in runs)
         rows.append(Row(f"share of {stage}", share, "%"))
-    return rows
+    text_ms = 1000 * median(embedding_s(f"take {take} of it") for take in range(NEW_PROMPTS))
+    note = "part of generate, once for each new prompt"
+    return [*rows, Row("text of a new prompt", text_ms, "ms", "", note)]
+
+
+def embedding_s(prompt: str) -> float:
+    """Seconds to turn a prompt that was not asked for before into its vector."""
+    start = time.perf_counter()
+    embed_prompt(prompt)
+    return time.perf_counter() - start
 
 
 def run(engine: Engine, seconds: float) -> dict[str, float]:

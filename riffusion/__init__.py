@@ -16,6 +16,7 @@ The names below are loaded when they are first used, so the import itself costs 
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from riffusion.errors import RiffusionError as RiffusionError
     from riffusion.jam import JamSession as JamSession
     from riffusion.jam import JamSettings as JamSettings
+    from riffusion.jam import render as render
     from riffusion.phase import griffin_lim as griffin_lim
     from riffusion.session import load_session as load_session
     from riffusion.session import replay as replay
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     from riffusion.spectrogram import SpectrogramParams as SpectrogramParams
     from riffusion.spectrogram import mel_spectrogram as mel_spectrogram
     from riffusion.spectrogram_image import ImageInfo as ImageInfo
+    from riffusion.spectrogram_image import audio_to_image as audio_to_image
     from riffusion.spectrogram_image import from_image as from_image
+    from riffusion.spectrogram_image import image_to_audio as image_to_audio
     from riffusion.spectrogram_image import read_image as read_image
     from riffusion.spectrogram_image import to_image as to_image
     from riffusion.spectrogram_image import write_image as write_image
@@ -55,13 +59,15 @@ PUBLIC = {
     "riffusion.engines": ("load_engine",),
     "riffusion.engines.base": ("Engine",),
     "riffusion.errors": ("RiffusionError",),
-    "riffusion.jam": ("JamSession", "JamSettings"),
+    "riffusion.jam": ("JamSession", "JamSettings", "render"),
     "riffusion.phase": ("griffin_lim",),
     "riffusion.session": ("load_session", "replay", "save_session"),
     "riffusion.spectrogram": ("Spectrogram", "SpectrogramParams", "mel_spectrogram"),
     "riffusion.spectrogram_image": (
         "ImageInfo",
+        "audio_to_image",
         "from_image",
+        "image_to_audio",
         "read_image",
         "to_image",
         "write_image",
@@ -69,6 +75,10 @@ PUBLIC = {
     "riffusion.track": ("TrackFile",),
     "riffusion.waveform": ("Waveform", "read_audio", "write_audio"),
 }
+
+# PyTorch's idle threads spin while they wait. Where other work shares the cores (a browser, a
+# second listener) that was measured to cost seven times the time; it is read when torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # Before anything of ours can import diffusers, transformers or torchaudio.
 allow_cpu_only_torchaudio()

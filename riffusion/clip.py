@@ -24,7 +24,8 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
-            raise InvalidInput("prompt", self.text, "describe some music, for example 'church bells'")
+            legal = "describe some music, for example 'church bells'"
+            raise InvalidInput("prompt", self.text, legal)
         if len(self.text) > LONGEST_PROMPT:
             raise InvalidInput(
                 "prompt",

@@ -89,7 +89,7 @@ def note_name(pitch_class: int, flats: bool = False) -> str:
 
 
 def parse_key(text: str) -> Key:
-    """"Cm", "C minor", "F# major", "B♭" to a key. ``InvalidInput`` says what is legal."""
+    """ "Cm", "C minor", "F# major", "B♭" to a key. ``InvalidInput`` says what is legal."""
     plain = _plain(text, "key", KEY_HELP).strip()
     note = NOTE.match(plain)
     if note is None:
@@ -101,7 +101,7 @@ def parse_key(text: str) -> Key:
 
 
 def parse_chords(text: str) -> tuple[Chord, ...]:
-    """"Cm Ab Eb Bb" or "Am | F, C - G/B" to chords. ``InvalidInput`` names the bad one."""
+    """ "Cm Ab Eb Bb" or "Am | F, C - G/B" to chords. ``InvalidInput`` names the bad one."""
     plain = _plain(text, "chords", "write them like Am F C G")
     tokens = [token for token in re.split(r"[\s,|–—-]+", plain) if token]
     if not tokens:

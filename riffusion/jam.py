@@ -127,7 +127,7 @@ class JamSession:
     @property
     def ready(self) -> bool:
         """Whether the next block is there without generating another clip."""
-        return self._ready.shape[1] > 0
+        return self._ready.size > 0
 
     @property
     def settings(self) -> JamSettings:

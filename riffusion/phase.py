@@ -38,8 +38,8 @@ def griffin_lim(
     that lie within the prefix cost nothing.
 
     Raises InvalidInput for magnitudes that are NaN or infinite, for fewer than two frames and for
-    odd settings; InvalidAudio for a prefix of another rate, other channels or more
-    samples than the result.
+    odd settings; InvalidAudio for a prefix of another rate, other channels or more samples than
+    the result.
     """
     _check(spectrogram, iterations, momentum, seed)
     params = spectrogram.params
@@ -134,7 +134,7 @@ class _Stft:
     It is the cheapest one that sees what ``params`` saw: zero padding to a multiple of the window
     only interpolates, so every ``every``-th bin of the padded transform is enough. The sound spans
     all windows, from ``left`` samples before the centre of the first frame to ``right`` samples
-    after that of the last.
+    after that of the last; a window cut out of music goes on there, so nothing is mirrored.
     """
 
     def __init__(self, params: SpectrogramParams) -> None:

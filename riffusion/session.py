@@ -83,9 +83,7 @@ def parse_session(data: bytes | str) -> SavedSession:
         raise InvalidSession(f"session's {error.what}", error.value, error.legal) from error
 
 
-def replay(
-    engine: Engine, session: SavedSession, *, vocoder: Vocoder = griffin_lim
-) -> JamSession:
+def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder = griffin_lim) -> JamSession:
     """A jam that gives the same samples as the one that was saved, and goes on after it.
 
     ``riffusion.jam.render(jam, session.samples)`` ends where it ended. Raises InvalidSession

@@ -130,25 +130,32 @@ class Stitcher:
         return self._master.position
 
     def _vocode(self, bar_line: int, first_frame: int, clip: Spectrogram) -> PlacedClip:
-        """Sound of a clip, in phase with what sounds before it, faded in up to the bar line."""
+        """Sound of a clip, continuing what sounds before it, faded in up to the bar line."""
         start_frame = self.frame_of(bar_line)
         run_up = min(round(RUN_UP_S / self.params.frame_s), start_frame - first_frame)
         first = start_frame - run_up
         origin = first * self.params.hop_length
-        fade_start = bar_line - self.crossfade
-        known = self._audio.read(origin, fade_start) if run_up else None
-        prefix = None if known is None else Waveform(known, self.params.sample_rate)
-        spectrogram = clip.cut(first - first_frame, clip.frames)
-        sound = self._vocoder(spectrogram, prefix=prefix).samples
-        samples = sound[:, bar_line - origin :].copy()
-        if known is None:
-            samples = fade_in(samples, round(FADE_IN_S * self.params.sample_rate))
+        fade = bar_line - self.crossfade
+        prefix = None
+        if run_up:
+            prefix = Waveform(self._audio.read(origin, fade), self.params.sample_rate)
+        sound = self._vocoder(clip.cut(first - first_frame, clip.frames), prefix=prefix).samples
+        if run_up:
+            samples = self._fade_over(fade, bar_line, sound[:, fade - origin :])
         else:
-            old = self._audio.read(fade_start, bar_line)
-            new = sound[:, fade_start - origin : bar_line - origin]
-            self._audio.replace(fade_start, crossfade(old, new))
+            samples = fade_in(sound, round(FADE_IN_S * self.params.sample_rate))
         magnitudes = clip.magnitudes[:, :, start_frame - first_frame :]
         return PlacedClip(bar_line, samples, start_frame, magnitudes.numpy().copy())
+
+    def _fade_over(self, start: int, bar_line: int, sound: Samples) -> Samples:
+        """Fade ``sound``, which begins at ``start``, in up to the bar line; return the rest."""
+        old = self._audio.read(start, bar_line)
+        new, rest = np.split(sound, [bar_line - start], axis=1)
+        # A sound and its negative are the same to the ear and to the spectrogram: take the one
+        # that does not cancel what it fades over.
+        sign = np.float32(1.0 if correlation(old, new) >= 0 else -1.0)
+        self._audio.replace(start, crossfade(old, sign * new))
+        return sign * rest
 
     def _forget(self, now: int) -> None:
         """Drop the bar lines that are too long ago, and all that rewinding to others spares."""
@@ -170,7 +177,8 @@ def crossfade(old: Samples, new: Samples) -> Samples:
     """
     if old.shape != new.shape:
         raise InvalidInput("crossfade", (old.shape, new.shape), "both sides need the same shape")
-    gain_old, gain_new = crossfade_gains(old.shape[1], correlation(old, new))
+    likeness = max(0.0, correlation(old, new))
+    gain_old, gain_new = crossfade_gains(old.shape[1], likeness)
     return (gain_old * old + gain_new * new).astype(np.float32)
 
 
@@ -185,12 +193,12 @@ def crossfade_gains(
 
 
 def correlation(a: Samples, b: Samples) -> float:
-    """Normalised correlation of two signals of one shape, negative taken as 0; silence is 0."""
+    """Normalised correlation of two signals of one shape, -1 to 1; with silence it is 0."""
     wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
     power = float(np.sqrt(np.sum(wide_a**2) * np.sum(wide_b**2)))
     if power == 0.0:
         return 0.0
-    return min(max(float(np.sum(wide_a * wide_b)) / power, 0.0), 1.0)
+    return min(max(float(np.sum(wide_a * wide_b)) / power, -1.0), 1.0)
 
 
 def fade_in(samples: Samples, length: int) -> Samples:

@@ -30,7 +30,10 @@ class PromptEncoder:
 
     def __init__(self) -> None:
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
 
+        # A bar for a load of a tenth of a second would only disturb our own.
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         folder = _weights_folder()
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
         self._model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
@@ -48,7 +51,8 @@ class PromptEncoder:
         hidden = self._model(**tokens).last_hidden_state
         present = tokens["attention_mask"][..., None].float()
         mean = (hidden * present).sum(1) / present.sum(1)
-        return torch.nn.functional.normalize(mean, dim=-1) * TEXT_DIM**0.5
+        embedding: torch.Tensor = torch.nn.functional.normalize(mean, dim=-1) * TEXT_DIM**0.5
+        return embedding
 
 
 @lru_cache(maxsize=1)

@@ -106,9 +106,7 @@ class TrackFile:
         data = os.pread(self._file.fileno(), count * self._frame_bytes, start * self._frame_bytes)
         return np.frombuffer(data, PCM).reshape(-1, self.channels).T.astype(np.int16)
 
-    def export(
-        self, path: str | os.PathLike[str], start: int = 0, stop: int | None = None
-    ) -> None:
+    def export(self, path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> None:
         """Write samples ``start`` to ``stop`` (default: all) as WAV, FLAC, MP3 or OGG, by suffix.
 
         Goes through the track second by second, so memory does not grow with it. Raises
@@ -118,13 +116,16 @@ class TrackFile:
         path = Path(path)
         if path.suffix.lower() not in WRITTEN_AS:
             raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITTEN_AS))
-        stop = self._length if stop is None else min(stop, self._length)
+        stop = self._stop(start, stop)
         form, subtype = WRITTEN_AS[path.suffix.lower()]
         if form == "WAV" and (stop - start) * self._frame_bytes > LARGEST_WAV:
             form = "RF64"
-        with _whole_file(path) as sink, soundfile.SoundFile(
-            sink, "w", self.sample_rate, self.channels, subtype, format=form
-        ) as audio:
+        with (
+            _whole_file(path) as sink,
+            soundfile.SoundFile(
+                sink, "w", self.sample_rate, self.channels, subtype, format=form
+            ) as audio,
+        ):
             for first in range(start, stop, self.sample_rate):
                 audio.write(self.read(first, min(first + self.sample_rate, stop)).T)
                 sink.check()
@@ -140,17 +141,25 @@ class TrackFile:
 
         Raises InvalidInput where it would have more pixels than programs open (29 minutes).
         """
-        stop = self._length if stop is None else min(stop, self._length)
+        stop = self._stop(start, stop)
         columns = RIFFUSION.frames(stop - start)
         if columns * RIFFUSION.mel_bands > MOST_PIXELS:
             longest_s = MOST_PIXELS // RIFFUSION.mel_bands * RIFFUSION.frame_s
-            legal = f"an image holds {longest_s / 60:.0f} minutes; export it in parts"
+            legal = f"an image holds {longest_s / 60:.0f} minutes at most; export it in parts"
             raise InvalidInput("track length", f"{(stop - start) / self.sample_rate:.0f} s", legal)
 
         def read(first: int, last: int) -> Samples:
-            return self.read(start + first, start + last).astype(np.float32) / INT16_SCALE
+            return (self.read(start + first, start + last) / INT16_SCALE).astype(np.float32)
 
         write_image(image_of_samples(read, stop - start, RIFFUSION, info), path)
+
+    def _stop(self, start: int, stop: int | None) -> int:
+        """Where a part ends that begins at ``start``. InvalidInput where there is nothing."""
+        stop = self._length if stop is None else min(stop, self._length)
+        if not 0 <= start < stop:
+            legal = f"nothing has been played there yet; the track has {self._length} samples"
+            raise InvalidInput("part of the track", (start, stop), legal)
+        return stop
 
     def _write_at(self, offset: int, data: memoryview) -> None:
         while data:

@@ -17,11 +17,10 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from riffusion.engines.transformer import SpectrogramTransformer
 
     torch.manual_seed(0)
-    network = SpectrogramTransformer(
-        width=32, depth=1, heads=2, bottleneck=16, mean=-2.0, std=1.0
-    )
-    # The output layer starts at zero: without this every clip would be the same grey.
-    torch.nn.init.normal_(network.draw.weight, std=0.2)
+    network = SpectrogramTransformer(width=32, depth=1, heads=2, bottleneck=16, mean=-2.0, std=1.0)
+    # These start at zero: without this every clip would be the same grey, whatever was asked for.
+    for layer in (network.draw, network.modulation, network.last_modulation):
+        torch.nn.init.normal_(layer.weight, std=0.2)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     network.save_pretrained(folder, safe_serialization=True)
     return folder

@@ -180,11 +180,11 @@ def test_killed_jam_leaves_a_whole_file(model: tuple[str, ...], tmp_path: Path) 
 
 
 def test_full_disk_is_told_and_what_fits_is_kept(model: tuple[str, ...], tmp_path: Path) -> None:
-    track = tmp_path / "t.wav"
+    track, session = tmp_path / "t.wav", tmp_path / "t.json"
     command = [sys.executable, "-m", "riffusion", "jam", *WALK, "--seconds", "60", *model]
     room = 3 * RATE
     done = subprocess.run(
-        [*command, "--out", str(track)],
+        [*command, "--out", str(track), "--session", str(session)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
         capture_output=True,
         text=True,
@@ -194,6 +194,7 @@ def test_full_disk_is_told_and_what_fits_is_kept(model: tuple[str, ...], tmp_pat
     assert "is the disk full?" in done.stderr.splitlines()[-1]
     samples, _ = soundfile.read(track, dtype="int16")
     assert 0.9 * room / 2 < len(samples) <= room / 2
+    assert 0 <= len(samples) - json.loads(session.read_text())["samples"] < RATE / 4
 
 
 # What it refuses

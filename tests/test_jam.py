@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riffusion.clip import LARGEST_SEED, ClipRequest, Controls, Prompt
 from riffusion.engines.base import Engine
-from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.engines.compact import COMPACT_PARAMS, CompactEngine
+from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import InvalidInput
-from riffusion.jam import JamSession, bars_per_clip, clip_seed, plan_clip, render
+from riffusion.jam import JamBlock, JamSession, bars_per_clip, clip_seed, plan_clip, render
 from riffusion.mastering import Samples
 from riffusion.phase import griffin_lim
 from riffusion.rhythm import BarGrid
@@ -78,7 +80,7 @@ class Grid:
 
 
 def test_blocks_follow_each_other_without_a_gap(tiny_engine: Engine) -> None:
-    blocks = list(islice(jam(tiny_engine, bpm=97), 60))
+    blocks = list(islice(jam(tiny_engine, bpm=97), 40))
     assert blocks[0].start == 0
     for before, after in pairwise(blocks):
         assert after.start == before.start + before.samples.shape[1]
@@ -89,19 +91,19 @@ def test_blocks_follow_each_other_without_a_gap(tiny_engine: Engine) -> None:
 
 def test_every_clip_is_marked_from_its_bar_line(tiny_engine: Engine) -> None:
     grid = BarGrid(RATE, 97)
-    first_of = {}
-    for block in islice(jam(tiny_engine, bpm=97, key="Cm"), 100):
+    first_of: dict[int, JamBlock] = {}
+    for block in islice(jam(tiny_engine, bpm=97, key="Cm"), 50):
         first_of.setdefault(block.clip.index, block)
-    for index, block in first_of.items():
+    for block in first_of.values():
         mark = block.clip
         assert block.start == mark.start_sample == grid.bar_sample(mark.bar)
         assert (mark.prompt_a, mark.seed_b, mark.bpm) == (A.text, B.seed, 97)
-        assert mark.chords == tuple(["Cm", "Ab", "Eb", "Bb"][bar % 4] for bar in [mark.bar])
-        assert index == sorted(first_of)[mark.index]
+        assert mark.chords == (["Cm", "Ab", "Eb", "Bb"][mark.bar % 4],)
+    assert list(first_of) == list(range(len(first_of)))
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(length=st.integers(1, 20 * RATE), bpm=tempi)
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(length=st.integers(1, 10 * RATE), bpm=tempi)
 def test_batch_mode_is_the_stream_cut_to_length(
     tiny_engine: Engine, length: int, bpm: float
 ) -> None:
@@ -122,7 +124,9 @@ def test_the_loudest_sample_fits_in_16_bits(tiny_engine: Engine) -> None:
 def test_no_sample_step_at_a_clip_boundary_is_larger_than_those_inside(
     tiny_engine: Engine,
 ) -> None:
-    blocks = list(render(JamSession(tiny_engine, settings_with()), 22 * RATE))
+    vocoder = partial(griffin_lim, iterations=8)
+    session = JamSession(tiny_engine, settings_with(), vocoder=vocoder)
+    blocks = list(render(session, 18 * RATE))
     heard = np.concatenate([block.samples for block in blocks], axis=1)
     steps = np.abs(np.diff(heard[0]))
     lines = sorted({block.clip.start_sample for block in blocks} - {0})
@@ -131,6 +135,17 @@ def test_no_sample_step_at_a_clip_boundary_is_larger_than_those_inside(
         near[line - 1800 : line + 441] = True
     assert len(lines) >= 4
     assert steps[near].max() <= steps[~near].max()
+
+
+def test_stereo() -> None:
+    torch.manual_seed(0)
+    network = SpectrogramTransformer(
+        channels=2, width=32, depth=1, heads=2, bottleneck=16, mean=-2.0
+    )
+    torch.nn.init.normal_(network.draw.weight, std=0.2)
+    heard = play(jam(CompactEngine(network, "stereo")), 9 * RATE)
+    assert heard.shape == (2, 9 * RATE)
+    assert not np.array_equal(heard[0], heard[1])
 
 
 # What is asked of the engine
@@ -199,8 +214,8 @@ def test_each_clip_has_its_own_noise_and_the_same_in_every_run(tiny_engine: Engi
 
 def test_the_noise_seeds_are_those_of_every_other_machine() -> None:
     assert [clip_seed(42, index) for index in range(2)] == [
-        2464275478389914489,
-        3087410216060803949,
+        6085284259181818738,
+        278651779053087998,
     ]
 
 
@@ -251,11 +266,11 @@ CHANGES = st.fixed_dictionaries(
     },
 )
 MOVES = st.lists(
-    st.tuples(st.integers(0, 45), CHANGES, st.integers(-20 * RATE, 12 * RATE)), max_size=5
+    st.tuples(st.integers(0, 30), CHANGES, st.integers(-15 * RATE, 8 * RATE)), max_size=4
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(moves=MOVES)
 def test_a_jam_steered_live_equals_the_same_changes_known_beforehand(
     tiny_engine: Engine, moves: list[tuple[int, dict[str, Any], int]]
@@ -268,9 +283,8 @@ def test_a_jam_steered_live_equals_the_same_changes_known_beforehand(
             heard = np.concatenate([heard, block.samples], axis=1)
         not_before = live.position + offset
         at = live.change(changes, not_before)
-        assert at == live._timeline.bar_sample(live._timeline.next_bar(at))
-        assert at >= min(not_before, live.position)
-        assert live.position >= min(not_before, heard.shape[1]) or offset < 0
+        assert at >= not_before
+        assert live.position >= min(not_before, heard.shape[1])
         heard = heard[:, : live.position]
     total = live.position + 3 * RATE
     heard = play(live, total, heard)
@@ -299,9 +313,20 @@ def test_a_change_inside_a_clip_to_come_cuts_it_short(tiny_engine: Engine) -> No
     at = session.change({"bpm": 90}, not_before=9 * RATE)
     assert at == 10 * RATE  # the third clip runs from 8 s to 12 s
     assert session.position == heard.shape[1]
-    marks = {block.clip for block in render(session, 16 * RATE)}
+    marks = {block.clip for block in render(session, 13 * RATE)}
     starts = sorted(mark.start_sample for mark in marks)
-    assert starts == [0, 4 * RATE, 8 * RATE, 10 * RATE, 10 * RATE + 117600]
+    assert starts == [0, 4 * RATE, 8 * RATE, 10 * RATE, 10 * RATE + 117600]  # bars of 90
+
+
+@pytest.mark.parametrize(("early_by", "bar"), [(0, 4), (1000, 4), (2205, 3), (3000, 3)])
+def test_nothing_before_the_asked_sample_is_rewritten(
+    tiny_engine: Engine, early_by: int, bar: int
+) -> None:
+    session = jam(tiny_engine)
+    play(session, 11 * RATE)
+    not_before = 6 * RATE - early_by  # bar 3 begins at 6 s, and a clip fades in before it
+    assert session.change({"key": "Am"}, not_before) == bar * 2 * RATE
+    assert session.position >= not_before
 
 
 def test_nothing_given_out_is_rewritten_unless_asked(tiny_engine: Engine) -> None:
@@ -354,9 +379,9 @@ def test_a_change_to_what_is_already_so_changes_nothing(tiny_engine: Engine) -> 
 
 def test_a_change_long_ago_lands_as_far_back_as_we_can_go(tiny_engine: Engine) -> None:
     session = jam(tiny_engine)
-    play(session, 50 * RATE)
+    play(session, 42 * RATE)
     at = session.change({"key": "Am"}, not_before=0)
-    assert 15 * RATE < at < 25 * RATE
+    assert at == 10 * RATE  # the last clip began at 40 s
     assert at - 2300 < session.position < at
 
 
@@ -406,18 +431,21 @@ def test_a_bad_change_is_refused_and_the_jam_goes_on(
 
 
 def test_memory_does_not_grow(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine, bpm=180)
+    session = jam(tiny_engine)
+
+    def kept_after(seconds: int) -> int:
+        """Bytes in use at that time, having changed the prompt every six seconds."""
+        while session.position < seconds * RATE:
+            session.change({"prompt_a": Prompt("more", session.position)})
+            for _ in render(session, session.position + 6 * RATE):
+                pass
+        return tracemalloc.get_traced_memory()[0]
+
     tracemalloc.start()
-    for _ in render(session, 60 * RATE):
-        pass
-    kept = tracemalloc.get_traced_memory()[0]
-    for seconds in range(60, 140, 5):
-        session.change({"prompt_a": Prompt("more", seconds)}, session.position - RATE)
-        for _ in render(session, (seconds + 5) * RATE):
-            pass
-    grown = tracemalloc.get_traced_memory()[0] - kept
+    kept = kept_after(48)
+    grown = kept_after(96) - kept
     tracemalloc.stop()
-    assert grown < 300_000
+    assert grown < 100_000
 
 
 # Settings that cannot be

@@ -291,16 +291,13 @@ def test_a_strangers_types_are_left_out_of_the_info() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow says that the block is damaged
-@given(noise=st.binary(max_size=120))
+@given(start=st.integers(0, 14), noise=st.binary(max_size=120))
 @settings(deadline=None, max_examples=150)
-def test_a_damaged_exif_block_leaves_the_pixels(noise: bytes) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(levels(4)).save(buffer, "PNG", exif=b"Exif\0\0MM\0\x2a\0\0\0\x08" + noise)
-    image = Image.open(buffer)
-    try:
-        assert from_image(image).frames == 4
-    except InvalidImage as error:  # the noise happened to be one of our tags
-        pytest.fail(str(error))
+def test_a_damaged_exif_block_leaves_the_pixels(start: int, noise: bytes) -> None:
+    block = b"Exif\0\0MM\0\x2a\0\0\0\x08"[:start] + noise
+    image = Image.fromarray(levels(4))
+    image.info["exif"] = block
+    assert from_image(image).frames == 4
     assert read_info(image) is None
 
 
@@ -391,10 +388,11 @@ def test_audio_to_image_to_audio(channels: int, params: SpectrogramParams) -> No
 
 
 def test_a_jpeg_keeps_left_and_right_apart() -> None:
-    waveform = music(0.5, 2)
-    left_only = Waveform(waveform.samples * np.array([[1], [0]], np.float32), 44100)
-    sound = image_to_audio(read_image(encode_image(audio_to_image(left_only), ".jpg")))
-    assert sound.samples[1].std() < 0.05 * sound.samples[0].std()
+    sides = np.random.default_rng(0).uniform(-1, 1, (2, 22050)).astype(np.float32)
+    image = audio_to_image(Waveform(sides, 44100))
+    jpeg = read_image(encode_image(image, ".jpg"))
+    difference = np.abs(np.asarray(jpeg).astype(int) - np.asarray(image)).mean(axis=(0, 1))
+    assert np.all(difference < [1.5, 2.2, 4.0])  # twice that with colour at half resolution
 
 
 def test_sound_is_resampled_and_mixed_as_asked() -> None:
@@ -452,6 +450,7 @@ WHOLE = encode_image(Image.fromarray(levels(300)))
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image we can read"),
         (WHOLE[: len(WHOLE) // 2], "damaged or cut off"),
         (WHOLE[:40], "damaged or cut off|no image we can read"),
+        (png(174_100, 512, b""), "too many pixels"),
         (png(200_000, 512, b""), "too many pixels"),
         (png(10**6, 10**6, b""), "too many pixels"),
         (png(2**31 - 1, 512, b""), "too many pixels"),

@@ -55,9 +55,12 @@ def new_stitcher() -> Stitcher:
 
 
 class Level:
-    """A vocoder that plays the value of the first magnitude: sound one can read."""
+    """A vocoder that plays the value of the last magnitude: sound one can read."""
+
+    prefix: Waveform | None = None
 
     def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
+        self.prefix = prefix
         shape = (spectrogram.channels, spectrogram.params.samples(spectrogram.frames))
         level = float(spectrogram.magnitudes[0, 0, -1])
         return Waveform(np.full(shape, level, np.float32), RATE)
@@ -97,10 +100,10 @@ def test_a_crossfade_of_strangers_keeps_the_loudness(seed: int) -> None:
     assert np.sqrt(np.mean(mixed**2)) == pytest.approx(1, abs=0.03)
 
 
-def test_likeness_is_measured_between_0_and_1() -> None:
+def test_correlation_is_1_for_twins_and_minus_1_for_opposites() -> None:
     wave = np.sin(np.arange(1000, dtype=np.float32))[None]
     assert correlation(wave, wave * 3) == pytest.approx(1)
-    assert correlation(wave, -wave) == 0
+    assert correlation(wave, -2 * wave) == pytest.approx(-1)
     assert correlation(wave, wave * 0) == 0
 
 
@@ -152,6 +155,28 @@ def test_seams_keep_the_level() -> None:
     assert np.sqrt(power[fades] / power[fades - 22050]) == pytest.approx(1, rel=0.3)
 
 
+def test_the_vocoder_hears_what_sounds_up_to_the_fade() -> None:
+    vocoder = Level()
+    stitcher = Stitcher(COMPACT_PARAMS, 1, FRAMES, vocoder)
+    stitcher.push(0, 0, level_clip(0.01))
+    assert vocoder.prefix is None
+    stitcher.push(BAR, BAR // HOP - CONTEXT, level_clip(0.02))
+    heard = vocoder.prefix
+    assert isinstance(heard, Waveform)
+    assert heard.samples.shape[1] == pytest.approx(RATE // 4 - stitcher.crossfade, abs=HOP)
+    assert np.allclose(heard.samples, 0.01)
+
+
+def test_a_clip_never_cancels_the_one_before() -> None:
+    stitcher = Stitcher(COMPACT_PARAMS, 1, FRAMES, Level())
+    stitcher.push(0, 0, level_clip(0.01))
+    before = stitcher.play_to(BAR)
+    stitcher.push(BAR, BAR // HOP - CONTEXT, level_clip(-0.01))
+    out = np.concatenate([before, stitcher.play_to(2 * BAR)], axis=1)[0]
+    around = out[BAR - RATE // 10 : BAR + RATE // 10]
+    assert around.min() > 0.9 * around.max()
+
+
 def test_frames_of_all_clips_form_one_spectrogram() -> None:
     samples = music(12)
     whole = mel_spectrogram(Waveform(samples, RATE), COMPACT_PARAMS)
@@ -163,7 +188,7 @@ def test_frames_of_all_clips_form_one_spectrogram() -> None:
     assert context.magnitudes.equal(whole.cut(stop - CONTEXT, stop).magnitudes)
 
 
-@pytest.mark.parametrize("back_to", [BAR, 2 * BAR, 3 * BAR, 4 * BAR, 5 * BAR])
+@pytest.mark.parametrize("back_to", [BAR, 2 * BAR, 5 * BAR])
 def test_rewinding_and_playing_on_gives_the_same_samples(back_to: int) -> None:
     clips = clips_of(music(18))
     straight = stitched(clips[:1], new_stitcher())

@@ -22,7 +22,7 @@ def noise(seed: int, shape: tuple[int, ...] = (2, 16, 8)) -> torch.Tensor:
 
 def on_sphere(seed: int) -> torch.Tensor:
     vector = noise(seed)
-    return vector / vector.norm() * math.sqrt(vector.numel())
+    return vector * (math.sqrt(vector.numel()) / float(vector.norm()))
 
 
 @given(seeds, seeds, alphas)

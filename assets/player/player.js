@@ -17,7 +17,8 @@ const FADE_S = 0.02;
 const DOUBLE_PRESS_MS = 400;
 
 export function mount(element, root, ask) {
-  window.riffusionPlayer = new Player(element, root, ask);
+  const formReady = Boolean(window.riffusionPlayer?.formReady);
+  window.riffusionPlayer = new Player(element, root, ask, formReady);
 }
 
 class Player {
@@ -29,7 +30,8 @@ class Player {
   reconnects = 0;
   recording = null;
 
-  constructor(element, root, ask) {
+  constructor(element, root, ask, formReady) {
+    this.formReady = formReady;   // whether the form shows what the page's address says
     const query = new URLSearchParams(window.location.search);
     this.force = { sink: query.get("sink"), transport: query.get("transport") };
     this.root = root;
@@ -58,12 +60,13 @@ class Player {
     const asked = this.context;
     try {
       const settings = this.settings(values);
-      this.sent = JSON.stringify(settings);
+      this.sent = this.wanted = JSON.stringify(settings);
       const [jam] = await Promise.all([post(this.root + "/jam", settings), this.plug()]);
       if (this.context !== asked) return;
       this.jam = jam;
       this.view.track(this.url());
       this.connect();
+      this.tellChange();
       this.animate(performance.now());
     } catch (error) {
       if (this.context !== asked) return;
@@ -75,14 +78,15 @@ class Player {
 
   // Any control has changed; tell the server after `rest` milliseconds without another change.
   change(values, rest = CHANGE_MS) {
+    this.wanted = JSON.stringify(this.settings(values));
     clearTimeout(this.changing);
-    this.changing = setTimeout(() => {
-      const settings = this.settings(values);
-      const text = JSON.stringify(settings);
-      if (!this.jam || this.state === "stopped" || text === this.sent) return;
-      this.sent = text;
-      this.tell({ type: "change", settings });
-    }, rest);
+    this.changing = setTimeout(() => this.tellChange(), rest);
+  }
+
+  tellChange() {
+    if (!this.jam || this.state === "stopped" || this.wanted === this.sent) return;
+    this.sent = this.wanted;
+    this.tell({ type: "change", settings: JSON.parse(this.wanted) });
   }
 
   async share(values) {
@@ -111,14 +115,22 @@ class Player {
 
   press() {
     const now = performance.now();
-    if (now - (this.pressedAt ?? -DOUBLE_PRESS_MS) < DOUBLE_PRESS_MS) return;
+    if (this.state === "starting" || this.state === "playing") {
+      // Who presses Play twice wants music, not silence.
+      if (now - this.pressedAt > DOUBLE_PRESS_MS) this.stop();
+      return;
+    }
     this.pressedAt = now;
-    if (this.state === "starting" || this.state === "playing") return this.stop();
+    this.prepare();
     this.begin();
-    this.ask();
   }
 
+  // Ask the page for its settings, once it has them; it answers with play().
   begin() {
+    if (this.state === "starting" && this.formReady) this.ask();
+  }
+
+  prepare() {
     this.state = "starting";
     this.jam = null;
     this.marks = [];
@@ -278,7 +290,7 @@ class Player {
     this.view.health(report.buffered / sampleRate, report.dropouts);
     this.view.length(report.playhead / sampleRate);
     const now = performance.now();
-    if (now - (this.reportedAt ?? 0) >= REPORT_MS[this.kind]) {
+    if (!this.lostAt && now - (this.reportedAt ?? 0) >= REPORT_MS[this.kind]) {
       this.reportedAt = now;
       this.tell({ type: "position", sample: report.playhead });
     }

@@ -47,6 +47,7 @@ class BufferSink {
   late = 0;
   end = 0;
   origin = null;            // context frame at which sample 0 of the track plays
+  held = 0;                 // where to go on after a dropout
   waiting = [];             // blocks held back until there are enough of them to start
   scheduled = [];
 
@@ -58,12 +59,12 @@ class BufferSink {
   }
 
   get playhead() {
-    if (this.origin === null) return this.held ?? 0;
-    const now = Math.floor(this.context.currentTime * this.context.sampleRate);
-    return Math.max(0, Math.min(now - this.origin, this.end));
+    if (this.origin === null) return this.held;
+    return Math.max(0, Math.min(this.clockFrame() - this.origin, this.end));
   }
 
   write(at, pcm) {
+    this.checkDry();
     const block = { at, samples: new Int16Array(pcm) };
     block.stop = at + block.samples.length / this.channels;
     this.end = block.stop;
@@ -83,7 +84,8 @@ class BufferSink {
   schedule(block) {
     const { sampleRate } = this.context;
     this.cut(block.at);
-    const skipped = Math.max(0, Math.ceil(this.clockFrame() - this.origin) - block.at);
+    const skipped = Math.max(0, this.clockFrame() - this.origin - block.at);
+    this.late += Math.min(skipped, block.stop - block.at);
     const frames = block.stop - block.at - skipped;
     if (frames <= 0) return;
     const buffer = this.context.createBuffer(this.channels, frames, sampleRate);
@@ -112,17 +114,21 @@ class BufferSink {
   }
 
   clockFrame() {
-    return this.context.currentTime * this.context.sampleRate;
+    return Math.round(this.context.currentTime * this.context.sampleRate);
+  }
+
+  // All that had arrived was played: go on from there once there is more.
+  checkDry() {
+    if (this.origin === null || this.playhead < this.end) return;
+    this.dropouts++;
+    this.held = this.end;
+    this.origin = null;
   }
 
   report() {
+    this.checkDry();
     const { playhead, end, late } = this;
     const buffered = Math.max(0, end - playhead);
-    if (this.origin !== null && this.context.state === "running" && buffered === 0) {
-      this.dropouts++;
-      this.held = playhead;
-      this.origin = null;
-    }
     const running = this.origin !== null;
     this.onreport({ playhead, buffered, dropouts: this.dropouts, late, running });
   }

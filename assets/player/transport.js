@@ -4,7 +4,7 @@
 //   onEvent(event)     a JSON message from the server
 //   onClose(opened, gone)  the connection ended; `opened`: it had worked; `gone`: no such jam
 //
-// Both return {tell(message), close()}.
+// Both return {tell(message), close()}; break() ends a socket as a bad network does.
 
 const HEADER_BYTES = 8;     // an audio frame begins with its first sample, a little-endian float64
 const RECORD_BYTES = 5;     // a chunked record begins with its length (uint32) and kind (uint8)
@@ -30,6 +30,7 @@ export function openSocket(url, handlers) {
     tell: (message) => {
       if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
     },
+    break: () => socket.close(),
     close: () => {
       socket.onclose = socket.onmessage = null;
       socket.close();

@@ -60,7 +60,7 @@ class JamPlayer extends AudioWorkletProcessor {
     const frames = Math.min(output[0].length, left);
     for (let i = 0; i < frames; i++) {
       // Near the end of what has arrived the sound is about to run out: fade.
-      const aim = left - i > FADE_FRAMES ? 1 : 0;
+      const aim = left - i >= FADE_FRAMES ? 1 : 0;
       this.gain += Math.max(-1 / FADE_FRAMES, Math.min(1 / FADE_FRAMES, aim - this.gain));
       const cell = this.playhead++ % this.size;
       for (let c = 0; c < output.length; c++) {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet
 from riffusion.engines.transformer import (
@@ -52,8 +54,8 @@ def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
         return features
     if sheet.frames != frames:
         raise InvalidInput("lead sheet", f"{sheet.frames} frames", f"needs {frames} frames")
-    turn = 2 * np.pi * np.stack([sheet.beats, sheet.beats / sheet.beats_per_bar])
-    waves = np.stack([np.cos(turn), np.sin(turn)], 1).reshape(4, -1)
+    turns = 2 * np.pi * np.stack([sheet.beats, sheet.beats / sheet.beats_per_bar])
+    waves = np.stack([np.cos(turns), np.sin(turns)], 1).reshape(4, -1)
     features[:, :4] = torch.from_numpy(waves.T.astype(np.float32))
     features[:, 4] = 1.0
     features[:, 5:] = torch.from_numpy(np.array(sheet.chroma, np.float32))
@@ -70,28 +72,33 @@ class CompactEngine:
     """Samples a ``SpectrogramTransformer``. Implements ``Engine``."""
 
     def __init__(self, network: SpectrogramTransformer, name: str, device: str = "cpu") -> None:
-        self._network = network.to(device).eval()
+        # diffusers types these methods and its configuration too loosely to be checked.
+        module: Any = network
+        self._network: SpectrogramTransformer = module.float().to(device).eval()
         self._device = torch.device(device)
-        self._config: Any = network.config
+        config: Any = network.config
+        self._config = config
         self.name = name
         self.params = COMPACT_PARAMS
-        self.channels: int = self._config.channels
-        self.frames: int = self._config.frames
-        self.context_step: int = self._config.patch
+        self.channels: int = config.channels
+        self.frames: int = config.frames
+        self.context_step: int = config.patch
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CompactEngine:
         """Load a folder with config.json and safetensors weights. Raises ModelError."""
+        # The bar of a load that takes a moment would only disturb our own.
+        logging.disable_progress_bar()
         try:
             network = SpectrogramTransformer.from_pretrained(
                 folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
             )
-        except Exception as error:  # noqa: BLE001  what diffusers raises here has no common base
+        except Exception as error:
             raise ModelError(
                 f"the model in {folder} cannot be loaded: {_first_line(error)} "
                 "Fetch the folder again, or name another one with --model."
             ) from error
-        return cls(network.float(), folder.resolve().name, device)
+        return cls(network, folder.resolve().name, device)
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
@@ -102,7 +109,7 @@ class CompactEngine:
         job = self._prepare(request)
         times = _schedule(request.steps, job.start)
         image = job.start * job.given + (1 - job.start) * job.noise if job.start else job.noise
-        for now, following in zip(times, times[1:], strict=False):
+        for now, following in pairwise(times):
             noisy_given = now * job.given + (1 - now) * job.noise
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)
@@ -120,12 +127,15 @@ class CompactEngine:
         self, image: torch.Tensor, now: float, job: _Job, guidance: float
     ) -> torch.Tensor:
         """Flow-matching velocity with classifier-free guidance (Ho and Salimans, 2022)."""
-        scale = guidance if GUIDED_TIMES[0] < now < GUIDED_TIMES[1] else min(guidance, WEAK_GUIDANCE)
+        scale = (
+            guidance if GUIDED_TIMES[0] < now < GUIDED_TIMES[1] else min(guidance, WEAK_GUIDANCE)
+        )
         both = torch.stack([image, image])
         time = torch.full((2,), now, device=self._device)
         prompted, free = self._network(both, time, job.conditioning)
         clean = free + scale * (prompted - free)
-        return (clean - image) / max(1 - now, NEAREST_CLEAN)
+        velocity: torch.Tensor = (clean - image) / max(1 - now, NEAREST_CLEAN)
+        return velocity
 
     def _prepare(self, request: ClipRequest) -> _Job:
         height = (self.channels, self.params.mel_bands)
@@ -145,9 +155,7 @@ class CompactEngine:
                 )
             given[..., :length] = self._standardised(request.context, length)
             context[:length] = 1.0
-        text = lerp(
-            embed_prompt(request.start.text), embed_prompt(request.end.text), request.alpha
-        )
+        text = lerp(embed_prompt(request.start.text), embed_prompt(request.end.text), request.alpha)
         noise = slerp(
             _noise(request.start.seed, shape), _noise(request.end.seed, shape), request.alpha
         )
@@ -184,9 +192,12 @@ class CompactEngine:
         expected = (self.channels, self.params.mel_bands, frames)
         if spectrogram.params != self.params or tuple(magnitudes.shape) != expected:
             raise InvalidInput(
-                "spectrogram", tuple(magnitudes.shape), f"needs {expected} in the engine's own scale"
+                "spectrogram",
+                tuple(magnitudes.shape),
+                f"needs {expected} in the engine's own scale",
             )
-        return (log_mel(magnitudes) - self._config.mean) / self._config.std
+        scaled: torch.Tensor = (log_mel(magnitudes) - self._config.mean) / self._config.std
+        return scaled
 
 
 @dataclass(frozen=True)

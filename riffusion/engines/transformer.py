@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 LEAD_SHEET_DIM = 17  # beat and bar as cosine and sine, whether they are known, twelve pitch classes
@@ -84,33 +84,36 @@ class Block(nn.Module):
     def forward(
         self, x: torch.Tensor, shared: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
     ) -> torch.Tensor:
-        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = (
-            (shared + self.modulation)[:, None].unbind(2)
-        )
+        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = (shared + self.modulation)[
+            :, None
+        ].unbind(2)
         x = x + gate_1 * self._attend(_norm(x) * (1 + scale_1) + shift_1, cosine, sine)
         gate, up = self.gate_up(_norm(x) * (1 + scale_2) + shift_2).chunk(2, -1)
-        return x + gate_2 * self.down(F.silu(gate) * up)
+        out: torch.Tensor = x + gate_2 * self.down(F.silu(gate) * up)
+        return out
 
     def _attend(self, x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
         batch, tokens, width = x.shape
         q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q = _rotate(self.query_norm(q), cosine, sine)
-        k = _rotate(self.key_norm(k), cosine, sine)
+        q = _rotate(_norm(q, self.query_norm.weight), cosine, sine)
+        k = _rotate(_norm(k, self.key_norm.weight), cosine, sine)
         # Written out: at 64 tokens this is faster on a CPU than the fused kernel, and compiles.
         weights = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
-        return self.attention_out((weights @ v).transpose(1, 2).reshape(batch, tokens, width))
+        mixed = (weights @ v).transpose(1, 2).reshape(batch, tokens, width)
+        out: torch.Tensor = self.attention_out(mixed)
+        return out
 
 
-class SpectrogramTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class SpectrogramTransformer(ModelMixin, ConfigMixin):
     """Noisy standardised log-mel images to clean ones.
 
     Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean).
     ``mean`` and ``std`` of the training images are kept in the configuration with the rest.
     """
 
-    config_name = "config.json"
+    config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         channels: int = 1,
@@ -126,7 +129,7 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         mean: float = 0.0,
         std: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.patch, self.overlap = patch, overlap
         self.height = channels * mel_bands
         self.span = patch + 2 * overlap
@@ -157,7 +160,9 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
         frames_first = noisy.flatten(1, 2).transpose(1, 2)
         x = self.expand(self.embed(self._patches(frames_first)))
         x = x + self.context_embed(self._patches(conditioning.context[..., None]))
-        x = x + self.lead_embed(conditioning.lead_sheet.unflatten(1, (-1, self.patch)).flatten(2))
+        x = x + self.lead_embed(
+            conditioning.lead_sheet.reshape(len(x), -1, self.patch * LEAD_SHEET_DIM)
+        )
         tempo = torch.cat(
             [_fourier(conditioning.tempo[:, 0], TEMPO_DIM, 30.0), conditioning.tempo[:, 1:]], -1
         )
@@ -173,7 +178,8 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
             x = block(x, shared, self.cosine, self.sine)
         scale, shift = self.last_modulation(steer)[:, None].chunk(2, -1)
         drawn = self._overlap_add(self.draw(_norm(x) * (1 + scale) + shift))
-        return drawn.transpose(1, 2).reshape(noisy.shape)
+        image: torch.Tensor = drawn.transpose(1, 2).reshape(noisy.shape)
+        return image
 
     def _patches(self, frames: torch.Tensor) -> torch.Tensor:
         """(batch, frames, height) to (batch, tokens, span * height), neighbours overlapping."""
@@ -184,9 +190,9 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def _overlap_add(self, tokens: torch.Tensor) -> torch.Tensor:
         """(batch, tokens, span * height) to (batch, frames, height): the inverse, summed."""
         if self.overlap == 0:
-            return tokens.unflatten(2, (self.span, self.height)).flatten(1, 2)
+            return tokens.reshape(len(tokens), -1, self.height)
         batch, count, _ = tokens.shape
-        first, second = tokens.unflatten(2, (2, self.patch, self.height)).unbind(2)
+        first, second = tokens.view(batch, count, 2, self.patch, self.height).unbind(2)
         # With an overlap of half a patch each way a frame is drawn by exactly two tokens.
         summed = F.pad(first, (0, 0, 0, 0, 0, 1)) + F.pad(second, (0, 0, 0, 0, 1, 0))
         whole = summed.reshape(batch, (count + 1) * self.patch, self.height)
@@ -197,8 +203,9 @@ def _two_layers(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
 
 
-def _norm(x: torch.Tensor) -> torch.Tensor:
-    return F.rms_norm(x, (x.shape[-1],))
+def _norm(x: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    weight = None if weight is None else weight.to(x.dtype)
+    return F.rms_norm(x, (x.shape[-1],), weight)
 
 
 def _fourier(values: torch.Tensor, dim: int, scale: float) -> torch.Tensor:

@@ -17,6 +17,8 @@ from riffusion.settings import JamSettings
 Value = str | int | float | bool
 LONGEST_TEXT = 10_000
 LARGEST_JSON_NUMBER = 2**53
+# Listeners share an engine: nobody may keep it for minutes.
+MOST_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,13 @@ def read_whole(what: str, value: object) -> int:
     elif isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_JSON_NUMBER:
         return int(value)
     raise InvalidInput(what, value, "use a whole number, for example 42")
+
+
+def read_steps(what: str, value: object) -> int:
+    steps = read_whole(what, value)
+    if steps > MOST_STEPS:
+        raise InvalidInput(what, steps, f"use at most {MOST_STEPS}; the command line takes more")
+    return steps
 
 
 def read_number(what: str, value: object) -> float:
@@ -84,7 +93,7 @@ FIELDS = (
     Field("brightness", 0.5, read_number),
     Field("drums", 0.5, read_number),
     Field("guidance", 3.0, read_number),
-    Field("steps", 12, read_whole),
+    Field("steps", 12, read_steps),
 )
 NAMES = tuple(field.name for field in FIELDS)
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in FIELDS}

@@ -11,29 +11,15 @@ from typing import Any
 import gradio as gr
 
 from riffusion.engines.base import Engine
-from riffusion.harmony import FLAT_NAMES, note_name, parse_key
-from riffusion.rhythm import FASTEST_BPM, FEWEST_BEATS, MOST_BEATS, SLOWEST_BPM
-from riffusion.serving.fields import DEFAULTS, NAMES, read_link
+from riffusion.serving.fields import NAMES, read_link
+from riffusion.serving.form import Form, build_form, listed_key
 from riffusion.serving.routes import PLAYER_FILES
 
 TITLE = "Riffusion"
-PATHS = [
-    ("There and back", "ping-pong"),
-    ("Once to B", "once"),
-    ("By hand", "manual"),
-    ("Stay", "hold"),
-]
-KEYS = [
-    (f"{note} {mode}", note + sign)
-    for mode, sign in (("major", ""), ("minor", "m"))
-    for note in FLAT_NAMES
-]
 # A text is taken up when the typing rests, other controls at once.
 TYPING_MS = 900
-# Seeds are text, because a browser's numbers would round big ones.
-DICE = "() => String(Math.floor(Math.random() * 1e6))"
-
-Form = dict[str, Any]
+# The player loads on its own and may not be there yet.
+READY = "() => { (window.riffusionPlayer ??= {}).formReady = true; riffusionPlayer.begin?.(); }"
 
 
 @dataclass(frozen=True)
@@ -64,18 +50,18 @@ def build_page(engine: Engine) -> gr.Blocks:
         note = gr.Markdown(visible=False, elem_classes="riff-link-note")
         player = _player(engine)
         with gr.Row(elem_classes="riff-examples"):
+            gr.HTML("Try", apply_default_css=False, scale=0, min_width=30)
             examples = [
-                gr.Button(f"{example.a} → {example.b}", size="sm", min_width=120)
-                for example in EXAMPLES
+                gr.Button(f"{example.a} → {example.b}", size="sm", scale=0) for example in EXAMPLES
             ]
-        form = _form()
+        form = build_form()
         share = gr.Button("Copy a link to this jam", elem_id="share", size="sm")
         _connect(player, form, share)
         for button, example in zip(examples, EXAMPLES, strict=True):
             values = [example.a, example.b, example.bpm, example.key]
             targets = [form["a"], form["b"], form["bpm"], form["key"]]
             button.click(None, None, targets, js=f"() => {json.dumps(values)}")
-        page.load(
+        opened = page.load(
             open_link,
             None,
             [*_controls(form), note],
@@ -83,6 +69,7 @@ def build_page(engine: Engine) -> gr.Blocks:
             queue=False,
             api_visibility="private",
         )
+        opened.then(None, js=READY)
     return page
 
 
@@ -112,8 +99,7 @@ def open_link(request: gr.Request) -> list[Any]:
     if problems:
         listed = "\n".join(f"- {escape(problem)}" for problem in problems)
         note = f"Part of this link cannot be used and has its usual value instead:\n\n{listed}"
-    key = parse_key(str(values["key"]))
-    values["key"] = note_name(key.tonic, flats=True) + ("m" if key.mode == "minor" else "")
+    values["key"] = listed_key(str(values["key"]))
     values |= {name: str(values[name]) for name in ("seed_a", "seed_b")}
     return [*(values[name] for name in NAMES), gr.update(value=note, visible=bool(note))]
 
@@ -130,123 +116,15 @@ def _player(engine: Engine) -> gr.HTML:
     )
 
 
-def _form() -> Form:
-    """All controls by the names of their fields."""
-    form: Form = {}
-    with gr.Row(equal_height=True):
-        for end, place in (("a", "where the jam begins"), ("b", "where it goes")):
-            with gr.Group():
-                form[end] = gr.Textbox(
-                    DEFAULTS[end],
-                    label=f"Prompt {end.upper()}",
-                    info=f"What sounds {place}",
-                    elem_id=f"prompt-{end}",
-                    max_lines=3,
-                )
-                with gr.Row(elem_classes="riff-seed"):
-                    name = f"seed_{end}"
-                    form[name] = gr.Textbox(
-                        str(DEFAULTS[name]),
-                        label=f"Seed {end.upper()}",
-                        elem_id=f"seed-{end}",
-                        max_lines=1,
-                        scale=3,
-                        min_width=90,
-                    )
-                    dice = gr.Button("🎲 New seed", elem_id=f"dice-{end}", scale=1, min_width=110)
-                    dice.click(None, None, form[name], js=DICE)
-    with gr.Row(equal_height=True):
-        form["position"] = gr.Slider(
-            0,
-            1,
-            DEFAULTS["position"],
-            step=0.01,
-            label="Position between A and B",
-            info="Move it and the jam follows your hand",
-            elem_id="position",
-            scale=2,
-        )
-        form["path"] = gr.Radio(
-            PATHS, value=DEFAULTS["path"], label="Path", elem_id="path", scale=2
-        )
-    with gr.Row(equal_height=True):
-        form["bpm"] = gr.Slider(
-            SLOWEST_BPM,
-            FASTEST_BPM,
-            DEFAULTS["bpm"],
-            step=1,
-            label="Tempo (beats per minute)",
-            elem_id="bpm",
-        )
-        form["key"] = gr.Dropdown(KEYS, value=DEFAULTS["key"], label="Key", elem_id="key")
-        form["chords"] = gr.Textbox(
-            DEFAULTS["chords"],
-            label="Chords, one a bar",
-            placeholder="Am F C G (or leave empty)",
-            elem_id="chords",
-            max_lines=1,
-        )
-    with gr.Accordion("More controls", open=False, elem_id="more"):
-        form |= _more_controls()
-    return form
-
-
-def _more_controls() -> Form:
-    form: Form = {}
-    form["shape"] = gr.Checkbox(
-        DEFAULTS["shape"],
-        label="Shape the sound by hand",
-        info="Otherwise density, brightness and drums are as the prompts say",
-        elem_id="shape",
-    )
-    with gr.Row():
-        for name in ("density", "brightness", "drums"):
-            form[name] = gr.Slider(
-                0, 1, DEFAULTS[name], step=0.05, label=name.capitalize(), elem_id=name
-            )
-    with gr.Row():
-        form["walk_bars"] = gr.Slider(
-            1, 64, DEFAULTS["walk_bars"], step=1, label="Bars from A to B", elem_id="walk-bars"
-        )
-        form["beats"] = gr.Slider(
-            FEWEST_BEATS,
-            MOST_BEATS,
-            DEFAULTS["beats"],
-            step=1,
-            label="Beats per bar",
-            elem_id="beats",
-        )
-    with gr.Row():
-        form["guidance"] = gr.Slider(
-            0,
-            10,
-            DEFAULTS["guidance"],
-            step=0.1,
-            label="Guidance",
-            info="How closely to follow the prompts",
-            elem_id="guidance",
-        )
-        form["steps"] = gr.Slider(
-            2,
-            50,
-            DEFAULTS["steps"],
-            step=1,
-            label="Steps",
-            info="More are finer and slower",
-            elem_id="steps",
-        )
-    return form
-
-
 def _connect(player: gr.HTML, form: Form, share: gr.Button) -> None:
     """The form and the player talk in the browser; the server hears of it from the player."""
     controls = _controls(form)
     texts = [form[name] for name in ("a", "seed_a", "b", "seed_b", "chords")]
     others = [control for control in controls if control not in texts]
-    player.play(None, controls, None, js="(...values) => riffusionPlayer.play(values)")
-    share.click(None, controls, None, js="(...values) => riffusionPlayer.share(values)")
-    changed = "(...values) => riffusionPlayer.change(values)"
-    typed = f"(...values) => riffusionPlayer.change(values, {TYPING_MS})"
+    player.play(None, controls, None, js="(...values) => window.riffusionPlayer?.play?.(values)")
+    share.click(None, controls, None, js="(...values) => window.riffusionPlayer?.share?.(values)")
+    changed = "(...values) => window.riffusionPlayer?.change?.(values)"
+    typed = f"(...values) => window.riffusionPlayer?.change?.(values, {TYPING_MS})"
     gr.on([control.change for control in others], None, controls, None, js=changed)
     gr.on([text.change for text in texts], None, controls, None, js=typed)
     gr.on([text.submit for text in texts], None, controls, None, js=changed)

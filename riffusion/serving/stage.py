@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, ServerError
@@ -54,6 +54,7 @@ class Stage:
         self._turns = asyncio.Lock()
         self._streams: dict[str, JamStream] = {}
         self._borrowed: dict[str, int] = {}
+        self._leaving = asyncio.Event()
         self._janitor: asyncio.Task[None] | None = None
 
     def open(self, settings: JamSettings) -> JamStream:
@@ -102,14 +103,16 @@ class Stage:
 
     async def close(self) -> None:
         """End all jams and delete their tracks."""
+        self._leaving.set()
         if self._janitor is not None:
-            self._janitor.cancel()
+            await self._janitor
         for stream in self.streams:
             await self._remove(stream)
 
     async def _sweep(self) -> None:
-        while self._streams:
-            await asyncio.sleep(self._sweep_s)
+        while self._streams and not self._leaving.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._leaving.wait(), self._sweep_s)
             self._end_the_lost()
             await self._delete_the_old()
 

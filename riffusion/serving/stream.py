@@ -136,7 +136,6 @@ class JamStream:
     def stop(self, message: str = "Stopped.") -> None:
         """End the work. The track stays until ``close``."""
         if self._over is None:
-            self._heard = self.heard
             self._over = {"type": "over", "message": message}
             self._wake.set()
             self._nudge()

@@ -13,7 +13,7 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -92,8 +92,16 @@ def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | No
     if not style.grooves:
         score = notation.empty_score(bpm, 4, chords)
         bells = notation.bell_ringing(rng, score, tonic)
-        return score.plus(notation.part(0, style.leads[0], 110, bells)), key, tonic, style.leads[0], "solo"
-    band = notation.accompaniment(rng.choice(style.grooves), bpm, chords, style.extra)
+        return (
+            score.plus(notation.part(0, style.leads[0], 110, bells)),
+            key,
+            tonic,
+            style.leads[0],
+            "solo",
+        )
+    band = notation.accompaniment(
+        rng.choice(style.grooves), bpm, chords, style.extra, rng.randrange(10**6)
+    )
     arrangement: str = rng.choices(
         [name for name, _ in ARRANGEMENTS], [weight for _, weight in ARRANGEMENTS]
     )[0]
@@ -148,26 +156,51 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
     onsets = len({round(e.beat * 8) for e in score.events if e.message.type == "note_on"})
     onsets_per_s = onsets / score.seconds
     hits_per_s = len(score.notes(drums=True)) / score.seconds
-    programs = tuple(([lead] if lead is not None else []) + [p for p in score.programs() if p != lead])
+    programs = tuple(
+        ([lead] if lead is not None else []) + [p for p in score.programs() if p != lead]
+    )
     about = Description(
-        style.words, style.moods, "drums" if not programs else arrangement, lead, programs,
-        hits_per_s > 0, round(score.bpm), key, min(1.0, onsets_per_s / BUSY_ONSETS_PER_S),
+        style.words,
+        style.moods,
+        "drums" if not programs else arrangement,
+        lead,
+        programs,
+        hits_per_s > 0,
+        round(score.bpm),
+        key,
+        min(1.0, onsets_per_s / BUSY_ONSETS_PER_S),
     )
     song = Song(
-        style.name, about.arrangement, split_of(number), round(score.bpm), score.beats_per_bar, key,
-        score.chords, lead, programs, onsets_per_s, hits_per_s,
-        tuple(write_captions(rng, about, CAPTIONS_PER_SONG)), soundfont.name, 0, len(frames),
+        style.name,
+        about.arrangement,
+        split_of(number),
+        round(score.bpm),
+        score.beats_per_bar,
+        key,
+        score.chords,
+        lead,
+        programs,
+        onsets_per_s,
+        hits_per_s,
+        tuple(write_captions(rng, about, CAPTIONS_PER_SONG)),
+        soundfont.name,
+        0,
+        len(frames),
     )
     return song, frames.to(torch.float16).numpy()
 
 
-def make_shard(folder: Path, shard: int, seed: int) -> tuple[float, list[str]]:
-    """Render one shard to disk. Returns seconds of audio and what went wrong, song by song."""
+def make_shard(
+    folder: Path, shard: int, seed: int, numbers: Iterable[int] | None = None
+) -> tuple[float, list[str]]:
+    """Render one shard (or the songs of these ``numbers``) to disk. Returns seconds of audio and
+    what went wrong, song by song."""
     torch.set_num_threads(1)
     songs: list[Song] = []
     arrays: list[npt.NDArray[np.float16]] = []
     problems: list[str] = []
-    for number in range(shard * SONGS_PER_SHARD, (shard + 1) * SONGS_PER_SHARD):
+    whole = range(shard * SONGS_PER_SHARD, (shard + 1) * SONGS_PER_SHARD)
+    for number in whole if numbers is None else numbers:
         try:
             song, frames = make_song(number, seed)
         except RiffusionError as error:
@@ -186,7 +219,9 @@ def make_shard(folder: Path, shard: int, seed: int) -> tuple[float, list[str]]:
     return sum(s.frames for s in songs) * COMPACT_PARAMS.frame_s, problems
 
 
-def render_corpus(folder: Path, hours: float, seed: int, workers: int) -> Iterator[tuple[float, list[str]]]:
+def render_corpus(
+    folder: Path, hours: float, seed: int, workers: int
+) -> Iterator[tuple[float, list[str]]]:
     """Render what is missing of ``hours`` of music; yields (seconds of audio, problems) a shard."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = max(1, round(hours * 3600 / SONG_S / SONGS_PER_SHARD))
@@ -204,7 +239,9 @@ def read_songs(folder: Path) -> list[tuple[Path, Song]]:
         array = listing.with_name(listing.name.replace("songs", "mels")).with_suffix(".npy")
         found += [(array, _song_from_json(entry)) for entry in json.loads(listing.read_text())]
     if not found:
-        raise InvalidInput("corpus folder", str(folder), "render one first: python -m riffusion corpus")
+        raise InvalidInput(
+            "corpus folder", str(folder), "render one first: python -m riffusion corpus"
+        )
     return found
 
 

@@ -29,7 +29,7 @@ FloatArray = npt.NDArray[np.float32]
 FRAMES = 512
 PATCH = 8
 LONGEST_CONTEXT = 44  # patches: what a jam shows at its slowest hop
-STATISTICS_WINDOWS = 2000
+STATISTICS_WINDOWS = 500
 
 # How often each part is left out, so that guidance and partial control work.
 DROP_PROMPT = 0.1
@@ -144,20 +144,21 @@ class Corpus:
 
     @staticmethod
     def _lead_sheet(song: Song, start: int, count: int) -> LeadSheet:
-        beats = (start + np.arange(count)) * COMPACT_PARAMS.frame_s * song.bpm / 60.0
+        seconds = (start + np.arange(count, dtype=np.float64)) * COMPACT_PARAMS.frame_s
+        beats: npt.NDArray[np.float64] = seconds * (song.bpm / 60.0)
         bars = np.floor(beats / song.beats_per_bar + 1e-6).astype(int)
         chroma = np.stack([_chroma(chord) for chord in song.chords])
         return LeadSheet(beats, song.beats_per_bar, chroma[np.clip(bars, 0, len(chroma) - 1)])
 
-    def _controls(
-        self, song: Song, frames: FloatArray, rng: np.random.Generator
-    ) -> torch.Tensor:
+    def _controls(self, song: Song, frames: FloatArray, rng: np.random.Generator) -> torch.Tensor:
         known = rng.random(3) >= DROP_CONTROL
         statistics = self.statistics
         ranks = (
             _rank(song.onsets_per_s, statistics.density),
             _rank(brightness(frames), statistics.brightness),
-            0.2 + 0.8 * _rank(song.drum_hits_per_s, statistics.drums) if song.drum_hits_per_s else 0.0,
+            0.2 + 0.8 * _rank(song.drum_hits_per_s, statistics.drums)
+            if song.drum_hits_per_s
+            else 0.0,
         )
         values = [rank if use else None for rank, use in zip(ranks, known, strict=True)]
         return control_features(Controls(*values))

@@ -7,28 +7,31 @@ DRUM_CHANNEL = 9
 NAMES: tuple[str, ...] = tuple(
     name.strip()
     for name in """
-    grand piano|bright piano|electric grand piano|honky-tonk piano|electric piano|FM electric piano|
-    harpsichord|clavinet|celesta|glockenspiel|music box|vibraphone|marimba|xylophone|tubular bells|
-    dulcimer|drawbar organ|percussive organ|rock organ|church organ|reed organ|accordion|harmonica|
-    bandoneon|nylon-string guitar|steel-string guitar|jazz guitar|clean electric guitar|
-    muted electric guitar|overdriven guitar|distorted electric guitar|guitar harmonics|upright bass|
-    electric bass|picked electric bass|fretless bass|slap bass|slap bass|synth bass|synth bass|violin|
-    viola|cello|contrabass|tremolo strings|pizzicato strings|harp|timpani|strings|slow strings|
-    synth strings|synth strings|choir aahs|voice oohs|synth voice|orchestra hit|trumpet|trombone|tuba|
-    muted trumpet|french horn|brass section|synth brass|synth brass|soprano saxophone|alto saxophone|
-    tenor saxophone|baritone saxophone|oboe|english horn|bassoon|clarinet|piccolo|flute|recorder|
-    pan flute|blown bottle|shakuhachi|whistle|ocarina|square lead synth|sawtooth lead synth|
-    calliope synth|chiff lead|charang lead|voice lead|fifths lead|bass and lead synth|new age pad|
-    warm pad|polysynth pad|choir pad|bowed pad|metallic pad|halo pad|sweep pad|rain pad|
-    soundtrack pad|crystal synth|atmosphere synth|brightness synth|goblins pad|echoes pad|sci-fi synth|
-    sitar|banjo|shamisen|koto|kalimba|bagpipe|fiddle|shanai|tinkle bell|agogo|steel drums|woodblock|
-    taiko drum|melodic tom|synth drum|reverse cymbal|guitar fret noise|breath noise|seashore|bird|
-    telephone|helicopter|applause|gunshot""".replace("\n", "").split("|")
+    grand piano|bright piano|electric grand piano|honky-tonk piano|electric piano|
+    FM electric piano|harpsichord|clavinet|celesta|glockenspiel|music box|vibraphone|
+    marimba|xylophone|tubular bells|dulcimer|drawbar organ|percussive organ|rock organ|
+    church organ|reed organ|accordion|harmonica|bandoneon|nylon-string guitar|steel-
+    string guitar|jazz guitar|clean electric guitar|muted electric guitar|overdriven guitar|
+    distorted electric guitar|guitar harmonics|upright bass|electric bass|
+    picked electric bass|fretless bass|slap bass|slap bass|synth bass|synth bass|violin|
+    viola|cello|contrabass|tremolo strings|pizzicato strings|harp|timpani|strings|
+    slow strings|synth strings|synth strings|choir aahs|voice oohs|synth voice|
+    orchestra hit|trumpet|trombone|tuba|muted trumpet|french horn|brass section|
+    synth brass|synth brass|soprano saxophone|alto saxophone|tenor saxophone|
+    baritone saxophone|oboe|english horn|bassoon|clarinet|piccolo|flute|recorder|
+    pan flute|blown bottle|shakuhachi|whistle|ocarina|square lead synth|
+    sawtooth lead synth|calliope synth|chiff lead|charang lead|voice lead|fifths lead|
+    bass and lead synth|new age pad|warm pad|polysynth pad|choir pad|bowed pad|
+    metallic pad|halo pad|sweep pad|rain pad|soundtrack pad|crystal synth|
+    atmosphere synth|brightness synth|goblins pad|echoes pad|sci-fi synth|sitar|banjo|
+    shamisen|koto|kalimba|bagpipe|fiddle|shanai|tinkle bell|agogo|steel drums|
+    woodblock|taiko drum|melodic tom|synth drum|reverse cymbal|guitar fret noise|
+    breath noise|seashore|bird|telephone|helicopter|applause|gunshot""".replace("\n", "").split("|")
 )
 
 # What someone would type for a family of programs, beside the exact name.
 EVERYDAY: dict[str, tuple[range, ...]] = {
-    "piano": (range(0, 4),),
+    "piano": (range(4),),
     "keys": (range(4, 6),),
     "rhodes": (range(4, 5),),
     "bells": (range(14, 15), range(9, 10), range(112, 113)),
@@ -52,7 +55,7 @@ EVERYDAY: dict[str, tuple[range, ...]] = {
     "fiddle": (range(40, 41), range(110, 111)),
 }
 
-POLYPHONIC = frozenset([*range(0, 32), 46, 48, 49, 50, 51, *range(88, 96), 105, 107, 108])
+POLYPHONIC = frozenset([*range(32), 46, 48, 49, 50, 51, *range(88, 96), 105, 107, 108])
 LOW_VOICED = frozenset([23, 26, 28, 29, 30, 42, 57, 66, 67])
 
 

@@ -53,7 +53,9 @@ def render(
     """Play a score: float32 (2, samples), exactly ``score.seconds`` long, in a random room."""
     synth = _synthesizer(soundfont, sample_rate)
     synth.system_reset()
-    synth.set_reverb(rng.uniform(0.1, 0.9), rng.uniform(0, 0.6), rng.uniform(0.3, 1), rng.uniform(0.1, 0.8))
+    synth.set_reverb(
+        rng.uniform(0.1, 0.9), rng.uniform(0, 0.6), rng.uniform(0.3, 1), rng.uniform(0.1, 0.8)
+    )
     samples_per_beat = 60.0 / score.bpm * sample_rate
     total = round(score.seconds * sample_rate)
     blocks: list[npt.NDArray[np.int16]] = []

@@ -88,7 +88,7 @@ def transpose(degree: str, tonic: int) -> str:
     return NOTE_NAMES[(tonic + MAJOR_DEGREES[int(degree[0]) - 1] + shift) % 12] + degree[1:]
 
 
-def accompaniment(groove: str, bpm: int, chords: tuple[str, ...], extra: str) -> Score:
+def accompaniment(groove: str, bpm: int, chords: tuple[str, ...], extra: str, seed: int) -> Score:
     """A band playing ``chords``, one a bar, written by MMA (Debian package ``mma``)."""
     mma = shutil.which("mma")
     if mma is None:
@@ -96,7 +96,7 @@ def accompaniment(groove: str, bpm: int, chords: tuple[str, ...], extra: str) ->
     chart = "".join(f"{bar} {chord}\n" for bar, chord in enumerate(chords, 1))
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "song.mma"), Path(folder, "song.mid")
-        source.write_text(f"Tempo {bpm}\nGroove {groove}\n{extra}{chart}")
+        source.write_text(f"RndSeed {seed}\nTempo {bpm}\nGroove {groove}\n{extra}{chart}")
         done = subprocess.run(
             [mma, "-f", str(target), str(source)],
             capture_output=True,
@@ -105,7 +105,9 @@ def accompaniment(groove: str, bpm: int, chords: tuple[str, ...], extra: str) ->
             check=False,
         )
         if done.returncode or not target.exists():
-            raise RiffusionError(f"mma could not play {groove}: {(done.stdout + done.stderr)[-200:]}")
+            raise RiffusionError(
+                f"mma could not play {groove}: {(done.stdout + done.stderr)[-200:]}"
+            )
         midi = mido.MidiFile(target)
     return _score_from_midi(midi, float(bpm), chords)
 
@@ -141,8 +143,13 @@ def chord_pitch_classes(chord: str) -> list[int]:
     return [pitch for pitch in range(12) if chroma[pitch] > 0]
 
 
-def part(channel: int, program: int, volume: int, notes: list[tuple[float, float, int, int]],
-         pan: int = 64) -> list[Event]:
+def part(
+    channel: int,
+    program: int,
+    volume: int,
+    notes: list[tuple[float, float, int, int]],
+    pan: int = 64,
+) -> list[Event]:
     """Events of one instrument. A note is (beat, length in beats, pitch, velocity)."""
     events = [
         Event(0.0, mido.Message("program_change", channel=channel, program=program)),
@@ -225,7 +232,9 @@ def left_hand(rng: random.Random, score: Score, swing: bool) -> list[tuple[float
     return notes
 
 
-def bell_ringing(rng: random.Random, score: Score, tonic: int) -> list[tuple[float, float, int, int]]:
+def bell_ringing(
+    rng: random.Random, score: Score, tonic: int
+) -> list[tuple[float, float, int, int]]:
     """Church bells: a tolling low bell, change-ringing rows, or a slow carillon tune."""
     beats, kind = score.beats_per_bar, rng.choice(("toll", "changes", "carillon"))
     row = [60 + tonic % 12 - (12 if tonic > 6 else 0) + step for step in (12, 11, 9, 7, 5, 4, 2, 0)]

@@ -33,8 +33,7 @@ def draw_sheet(model: Path, path: Path) -> None:
     engine = CompactEngine.load(model)
     sheet = _lead_sheet(engine.frames)
     requests = [
-        ClipRequest(Prompt(text, 1), Prompt(text, 1), bpm=BPM, lead_sheet=sheet)
-        for text in PROMPTS
+        ClipRequest(Prompt(text, 1), Prompt(text, 1), bpm=BPM, lead_sheet=sheet) for text in PROMPTS
     ]
     tiles = [_tile(clip.magnitudes[0]) for clip in engine.generate(requests)]
     rows = [np.hstack(tiles[at : at + COLUMNS]) for at in range(0, len(tiles), COLUMNS)]

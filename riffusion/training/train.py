@@ -11,7 +11,7 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ Network = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
 def flow_loss(
     network: Network, images: torch.Tensor, conditioning: Conditioning, rng: torch.Generator
 ) -> torch.Tensor:
-    """Mean squared velocity error outside the context. ``images`` (batch, channels, mel, frames)."""
+    """Mean squared velocity error outside the context of (batch, channels, mel, frames)."""
     device = images.device
     noise = torch.randn(images.shape, generator=rng).to(device)
     normal = torch.randn(len(images), generator=rng).to(device)
@@ -81,7 +81,8 @@ def learning_rate(step: int, spent: float) -> float:
 
 def make_optimizers(network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside blocks, AdamW for embeddings, modulation and the output."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         is_matrix = name.startswith("blocks.") and parameter.ndim == 2 and "modulation" not in name
         (matrices if is_matrix else others).append(parameter)
@@ -114,9 +115,7 @@ class Trainer:
             out / "run", self.network, self.average, self.optimizers, self.config
         )
         self.progress = loaded or Progress(0, 0, 0.0, self.config)
-        self.compiled: Network = (
-            torch.compile(self.network) if options.compiled else self.network
-        )
+        self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
 
     def _config(self) -> dict[str, Any]:
         names = ("width", "depth", "heads", "mean", "std", "patch", "overlap", "bottleneck")
@@ -164,8 +163,8 @@ class Trainer:
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
         decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-        averaged: Sequence[torch.Tensor] = list(self.average.parameters())
-        torch._foreach_lerp_(averaged, list(self.network.parameters()), 1 - decay)
+        for kept, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            kept.lerp_(new, 1 - decay)
 
     @torch.no_grad()
     def _validate(self) -> float:
@@ -198,8 +197,8 @@ class Trainer:
 
 def export(network: SpectrogramTransformer, folder: Path) -> None:
     """Write half-precision weights and configuration that ``load_engine`` reads."""
-    half = copy.deepcopy(network).half()
-    half.save_pretrained(folder, safe_serialization=True)
+    half: Any = copy.deepcopy(network)
+    half.half().save_pretrained(folder, safe_serialization=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

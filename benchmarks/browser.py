@@ -1,0 +1,129 @@
+"""Minutes of playing in a real browser: first sound, dropouts, and every sample that was played."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import time
+import urllib.request
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from playwright.sync_api import Page, sync_playwright
+
+from benchmarks.app import running_app
+from benchmarks.options import Options
+from benchmarks.report import Row
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SANDBOX = ("--no-sandbox",)  # Chromium has none for root
+PLAYER = "window.riffusionPlayer"
+TAKE_EVERY_S = 5.0
+TIMEOUT_MS = 60_000
+REST_S = 1.0
+CHANGED_PROMPT = "jazzy saxophone"
+FULL_SCALE = 32768
+
+Pcm = npt.NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Soak:
+    """What the page's audio graph played, what the server keeps, and what the player counted."""
+
+    played: npt.NDArray[np.float32]
+    master: Pcm
+    sample_rate: int
+    dropouts: int
+    late: int
+
+
+def measure(options: Options) -> list[Row]:
+    """First sound over fresh jams, then one long jam with a change of prompt half way."""
+    with running_app(options) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=installed_browser(), args=list(SANDBOX)
+        )
+        page = browser.new_page()
+        page.goto(url)
+        page.wait_for_function(f"{PLAYER} !== undefined", timeout=TIMEOUT_MS)
+        firsts_s = [first_sound_s(page) for _ in range(options.repeats)]
+        result = soak(page, 60 * options.soak_minutes)
+        browser.close()
+    compared, different = difference(result.played, result.master)
+    minutes = f"{compared / result.sample_rate / 60:.1f} minutes in Chromium, one change of prompt"
+    note = f"page, median of {len(firsts_s)}"
+    return [
+        Row("Play to first sound in the page, warm server", median(firsts_s), "s", "<= 2 s", note),
+        Row("dropouts", result.dropouts, "", "0", minutes),
+        Row("samples that came after they were played", result.late, "", "0", minutes),
+        Row("samples played that differ from the master", different, "", "0", minutes),
+    ]
+
+
+def installed_browser() -> str | None:
+    """A Chromium of this machine; None leaves it to Playwright's own."""
+    found = (shutil.which(name) for name in BROWSERS)
+    return next((path for path in found if path), None)
+
+
+def first_sound_s(page: Page) -> float:
+    """Press Play, wait for sound, press Stop. Seconds as the page counts them."""
+    play(page)
+    milliseconds = page.evaluate(f"{PLAYER}.firstSoundMs")
+    time.sleep(REST_S)
+    page.click(".riff-play")
+    time.sleep(REST_S)
+    return float(milliseconds) / 1000
+
+
+def play(page: Page) -> None:
+    page.click(".riff-play")
+    page.wait_for_function(f"{PLAYER}.firstSoundMs !== null", timeout=TIMEOUT_MS)
+
+
+def soak(page: Page, seconds: float) -> Soak:
+    """Play for ``seconds`` and record what leaves the player."""
+    page.evaluate(f"{PLAYER}.record()")
+    play(page)
+    begin = time.monotonic()
+    taken: list[npt.NDArray[np.float32]] = []
+    changed = False
+    while (passed := time.monotonic() - begin) < seconds:
+        time.sleep(min(TAKE_EVERY_S, seconds - passed))
+        taken.append(take(page))
+        if not changed and passed > seconds / 2:
+            page.fill("#prompt-b textarea", CHANGED_PROMPT)
+            page.press("#prompt-b textarea", "Tab")
+            changed = True
+    counted = page.evaluate(f"{PLAYER}.report")
+    track_url = page.evaluate(f"{PLAYER}.url() + '/track.wav'")
+    page.click(".riff-play")
+    time.sleep(REST_S)
+    taken.append(take(page))
+    with urllib.request.urlopen(track_url) as answer:
+        master, sample_rate = soundfile.read(
+            io.BytesIO(answer.read()), dtype="int16", always_2d=True
+        )
+    played = np.concatenate(taken)
+    return Soak(played, master, sample_rate, counted["dropouts"], counted["late"])
+
+
+def take(page: Page) -> npt.NDArray[np.float32]:
+    """What was played since the last call (samples, channels), in units of 16-bit samples."""
+    batch = page.evaluate(f"{PLAYER}.recording.take()")
+    samples = np.frombuffer(base64.b64decode(batch["data"]), np.float32)
+    return samples.reshape(-1, batch["channels"]) * np.float32(FULL_SCALE)
+
+
+def difference(played: npt.NDArray[np.float32], master: Pcm) -> tuple[int, int]:
+    """Samples that were compared from the first sound on, and how many of them differ."""
+    played = played[np.argmax(played.any(axis=1)) :]
+    master = master[np.argmax(master.any(axis=1)) :]
+    length = min(len(played), len(master))
+    differ = (played[:length] != master[:length]).any(axis=1)
+    return length, int(np.count_nonzero(differ))

@@ -1,0 +1,163 @@
+"""From Play to the first sound and from a change to hearing it, as a listener's client sees it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from benchmarks.app import running_app
+from benchmarks.options import PROMPT_A, PROMPT_B, Options
+from benchmarks.report import Row
+from riffusion.serving.wire import START
+
+BPM = 120.0
+BAR_S = 4 * 60 / BPM
+PROMPTS = ("jazzy saxophone", "funky piano", "blues guitar", "afrobeat")
+REPORT_S = 0.1
+TIMEOUT_S = 30.0
+# Changes come at any moment of the bar.
+BETWEEN_CHANGES_S = 5.3
+
+
+@dataclass
+class Listener:
+    """What has arrived, and a playhead that moves as a sound card's would."""
+
+    sample_rate: int
+    socket: ClientConnection
+    begin: float | None = None
+    arrived: dict[int, float] = field(default_factory=dict)
+    changed_at: list[int] = field(default_factory=list)
+    news: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def playhead(self) -> float:
+        return 0.0 if self.begin is None else (time.monotonic() - self.begin) * self.sample_rate
+
+    def hear(self) -> None:
+        """Take in what comes and report the playhead, until the connection closes."""
+        reported = 0.0
+        for message in self.socket:
+            now = time.monotonic()
+            with self.news:
+                self._take(message, now)
+                self.news.notify_all()
+            if now - reported > REPORT_S:
+                reported = now
+                self.tell({"type": "position", "sample": int(self.playhead)})
+
+    def report(self) -> None:
+        """Report the playhead while nothing comes: the server waits for room ahead of it."""
+        self.tell({"type": "position", "sample": int(self.playhead)})
+
+    def tell(self, message: dict[str, Any]) -> None:
+        self.socket.send(json.dumps(message))
+
+    def wait_for(self, seconds: float) -> None:
+        """Go on listening for some seconds."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(REPORT_S)
+            self.report()
+
+    def _take(self, message: str | bytes, now: float) -> None:
+        if isinstance(message, bytes):
+            if self.begin is None:
+                self.begin = now
+            (start,) = START.unpack_from(message)
+            self.arrived[int(start)] = now
+        elif (event := json.loads(message))["type"] == "changed":
+            self.changed_at.append(event["at"])
+
+
+def measure(options: Options) -> list[Row]:
+    """Medians over fresh jams and over changes at many moments of the bar."""
+    with running_app(options) as url:
+        firsts = [first_sound_s(url) for _ in range(options.repeats)]
+        changes = changes_s(url, 4 * options.repeats)
+    note = f"WebSocket client, median of {len(firsts)}"
+    changes_note = f"{BPM:g} bpm, {len(changes)} changes"
+    target = f"<= {BAR_S + 1:g} s (a bar + 1 s)"
+    return [
+        Row("Play to first samples, warm server", median(firsts), "s", "<= 2 s", note),
+        Row("change to first changed sample, median", median(changes), "s", target, changes_note),
+        Row("the same, longest", max(changes), "s", target, changes_note),
+    ]
+
+
+def first_sound_s(url: str) -> float:
+    """Seconds from asking for a jam to its first samples."""
+    begin = time.monotonic()
+    with listening(url) as listener, listener.news:
+        listener.news.wait_for(lambda: listener.begin is not None, TIMEOUT_S)
+        if listener.begin is None:
+            raise RuntimeError(f"no sound came within {TIMEOUT_S:.0f} s")
+        return listener.begin - begin
+
+
+def changes_s(url: str, count: int) -> list[float]:
+    """Seconds from each of ``count`` changes of prompt to the first sample that differs."""
+    with listening(url) as listener:
+        listener.wait_for(BETWEEN_CHANGES_S)
+        return [change_s(listener, PROMPTS[i % len(PROMPTS)]) for i in range(count)]
+
+
+def change_s(listener: Listener, prompt: str) -> float:
+    known = len(listener.changed_at)
+    asked = time.monotonic()
+    at_ask = listener.playhead
+    listener.tell({"type": "change", "settings": settings(prompt)})
+    listener.wait_for(BETWEEN_CHANGES_S)
+    if len(listener.changed_at) == known:
+        raise RuntimeError(f"no change was announced within {BETWEEN_CHANGES_S} s")
+    bar_line = listener.changed_at[-1]
+    planned_s = (bar_line - at_ask) / listener.sample_rate
+    # Where the new samples came too late, they are heard when they come.
+    came_s = next(
+        (at - asked for start, at in listener.arrived.items() if at > asked and start >= bar_line),
+        planned_s,
+    )
+    return max(planned_s, came_s)
+
+
+@contextmanager
+def listening(url: str) -> Iterator[Listener]:
+    """A jam of its own, stopped at the end."""
+    body = json.dumps(settings(PROMPT_B)).encode()
+    request = urllib.request.Request(
+        f"{url}/jam", data=body, headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        jam = json.load(answer)
+    address = f"{url.replace('http', 'ws', 1)}/jam/{jam['id']}/socket?from=0"
+    with connect(address, max_size=None) as socket:
+        listener = Listener(jam["sample_rate"], socket)
+        thread = threading.Thread(target=listener.hear)
+        thread.start()
+        try:
+            yield listener
+        finally:
+            listener.tell({"type": "stop"})
+            socket.close()
+            thread.join()
+
+
+def settings(prompt_b: str) -> dict[str, object]:
+    return {
+        "a": PROMPT_A,
+        "b": prompt_b,
+        "seed_a": 1,
+        "seed_b": 2,
+        "bpm": BPM,
+        "position": 0.5,
+        "path": "manual",
+    }

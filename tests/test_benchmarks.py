@@ -1,0 +1,100 @@
+"""The measures behind the table: each tells a good case from a bad one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.browser import difference
+from benchmarks.hour import BPM, BarLine, Played, longest_silence, off_grid
+from benchmarks.report import Row, as_json, machine, table
+from benchmarks.seams import Excerpt, flux_ratio, step_ratio
+from benchmarks.setup import downloaded_mb
+from riffusion.spectrogram import SpectrogramParams
+
+RATE = 44100
+PARAMS = SpectrogramParams(win_length=2048, n_fft=2048, mel_bands=64)
+BOUNDARIES = (2 * RATE, 4 * RATE, 6 * RATE)
+
+
+def music() -> npt.NDArray[np.float32]:
+    """Eight seconds of steady noise."""
+    return np.random.default_rng(0).normal(0, 0.1, (1, 8 * RATE)).astype(np.float32)
+
+
+def excerpt(samples: npt.NDArray[np.float32]) -> Excerpt:
+    bars = tuple(range(0, 8 * RATE, RATE))
+    return Excerpt(samples, RATE, BOUNDARIES, bars)
+
+
+@pytest.mark.parametrize("bar_lines_only", [False, True])
+def test_flux_ratio_hears_a_hard_cut_and_nothing_else(bar_lines_only: bool) -> None:
+    smooth = music()
+    assert 0.8 < flux_ratio(excerpt(smooth), PARAMS, bar_lines_only=bar_lines_only) < 1.2
+    cut = music()
+    for sample in BOUNDARIES:
+        cut[:, sample - 2205 : sample] *= 0.01
+    assert flux_ratio(excerpt(cut), PARAMS, bar_lines_only=bar_lines_only) > 2
+
+
+def test_step_ratio_sees_a_click() -> None:
+    assert step_ratio(excerpt(music())) <= 1.0
+    clicked = music()
+    clicked[:, BOUNDARIES[1]] += 2
+    assert step_ratio(excerpt(clicked)) > 2
+
+
+@given(st.integers(0, 1500), st.integers(-3, 3))
+def test_off_grid_counts_samples(bar: int, error: int) -> None:
+    exact = round(bar * 4 * 60 * RATE / BPM)
+    played = Played(0, RATE, (BarLine(bar, exact + error),), 0)
+    assert off_grid(played) == abs(error)
+
+
+def test_longest_silence_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.hour.READ_SAMPLES", 100)
+    generator = np.random.default_rng(0)
+    for _ in range(50):
+        sound = generator.integers(1, 9, 1000).astype(np.int16)
+        start = int(generator.integers(0, 1000))
+        length = int(generator.integers(0, 1000 - start + 1))
+        sound[start : start + length] = 0
+        path = tmp_path / "sound.wav"
+        soundfile.write(path, sound, RATE)
+        assert longest_silence(path) == length
+
+
+def test_difference_aligns_on_the_first_sound_and_counts() -> None:
+    master = np.array([[0], [5], [6], [7], [8]], np.int16)
+    played = np.concatenate([np.zeros((9, 1)), master[1:4]]).astype(np.float32)
+    assert difference(played, master) == (3, 0)
+    played[-1] += 0.25
+    assert difference(played, master) == (3, 1)
+
+
+def test_downloads_are_added_up(tmp_path: Path) -> None:
+    wheel = tmp_path / "local-1.whl"
+    wheel.write_bytes(bytes(250_000))
+    lines = [
+        "Collecting numpy",
+        "  Downloading numpy-2-cp311.whl (16.5 MB)",
+        "  Downloading small-1.whl (500 kB)",
+        f"Processing {wheel}",
+    ]
+    assert downloaded_mb(lines) == pytest.approx(17.25)
+
+
+def test_table_and_json_hold_the_machine_and_every_row() -> None:
+    rows = [Row("speed", 4.25, "x", ">= 3", "median"), Row("gaps", 0)]
+    facts = machine()
+    text = table(rows, facts)
+    assert "| speed | 4.25 x | >= 3 | median |" in text
+    assert f"torch: {facts['torch']}" in text
+    assert json.loads(as_json(rows, facts))["rows"][1]["what"] == "gaps"

@@ -1,0 +1,228 @@
+"""Training, checkpoints, the judge and what is measured without one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from riffusion.clip import ClipRequest, Prompt
+from riffusion.engines import load_engine
+from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
+from riffusion.errors import InvalidInput, ModelError
+from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from riffusion.training.corpus import make_shard, split_of
+from riffusion.training.dataset import Corpus
+from riffusion.training.judge import load_judge, save_judge, train_judge
+from riffusion.training.listening import (
+    beat_contrast,
+    chroma,
+    measured_tempo,
+    tempo_matches,
+    transposition,
+)
+from riffusion.training.train import (
+    Trainer,
+    TrainOptions,
+    flow_loss,
+    learning_rate,
+    make_optimizers,
+)
+from riffusion.waveform import Waveform
+
+CONFIG = {"width": 16}
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bells and boxes, quick to render: some songs of each split."""
+    folder = tmp_path_factory.mktemp("songs")
+    bells = [25 + 30 * k for k in range(60)]
+    chosen = [n for n in bells if split_of(n) == "train"][:4]
+    chosen += [n for n in bells if split_of(n) != "train"][:6]
+    make_shard(folder, 0, 0, chosen)
+    return folder
+
+
+def tiny_network() -> SpectrogramTransformer:
+    torch.manual_seed(0)
+    return SpectrogramTransformer(width=16, depth=1, heads=2, bottleneck=8, mel_bands=8)
+
+
+def some_conditioning(size: int, context: int = 0) -> Conditioning:
+    given = torch.zeros(size, 512)
+    given[:, :context] = 1
+    return Conditioning(
+        torch.randn(size, 384),
+        torch.ones(size, 1),
+        torch.rand(size, 2),
+        torch.rand(size, 6),
+        torch.randn(size, 512, 17),
+        given,
+    )
+
+
+def test_a_few_steps_of_training_lower_the_loss() -> None:
+    network = tiny_network()
+    images, conditioning = torch.randn(4, 1, 8, 512).cumsum(-1) / 10, some_conditioning(4)
+    optimizers = make_optimizers(network, 3e-3)
+    losses = []
+    for _ in range(30):
+        loss = flow_loss(network, images, conditioning, torch.Generator().manual_seed(0))
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_context_costs_nothing_and_teaches_nothing() -> None:
+    network = tiny_network()
+    images, conditioning = torch.randn(2, 1, 8, 512), some_conditioning(2, context=256)
+
+    def loss_of(window: torch.Tensor) -> float:
+        with torch.no_grad():
+            return float(flow_loss(network, window, conditioning, torch.Generator().manual_seed(0)))
+
+    other = images.clone()
+    other[..., :256] += 5
+    # The untrained network draws nothing, so only what is counted can change the loss.
+    assert loss_of(images) == pytest.approx(loss_of(other))
+    other[..., 300:] += 5
+    assert loss_of(images) != pytest.approx(loss_of(other))
+
+
+def test_the_rate_warms_up_stays_and_falls() -> None:
+    assert learning_rate(0, 0.0) < 0.05
+    assert learning_rate(1000, 0.3) == 1.0
+    assert 0 < learning_rate(1000, 0.99) < 0.1
+    rates = [learning_rate(1000, spent) for spent in np.linspace(0.6, 1.0, 20)]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_every_parameter_is_trained_by_exactly_one_optimizer() -> None:
+    network = tiny_network()
+    trained = [
+        id(parameter)
+        for optimizer in make_optimizers(network, 1e-3)
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    ]
+    assert sorted(trained) == sorted(id(parameter) for parameter in network.parameters())
+
+
+def trained_state(folder: Path) -> tuple[SpectrogramTransformer, list[torch.optim.Optimizer]]:
+    network = tiny_network()
+    optimizers = make_optimizers(network, 1e-3)
+    flow_loss(
+        network, torch.randn(2, 1, 8, 512), some_conditioning(2), torch.Generator()
+    ).backward()
+    for optimizer in optimizers:
+        optimizer.step()
+    save_checkpoint(folder, network, network, optimizers, Progress(7, 448, 12.5, CONFIG))
+    return network, optimizers
+
+
+def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
+    network, optimizers = trained_state(tmp_path)
+    other = tiny_network()
+    restored = make_optimizers(other, 1e-3)
+    progress = load_checkpoint(tmp_path, other, other, restored, CONFIG)
+    assert progress == Progress(7, 448, 12.5, CONFIG)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name])
+    for before, after in zip(optimizers, restored, strict=True):
+        for index, state in before.state_dict()["state"].items():
+            for name, value in state.items():
+                assert torch.equal(torch.as_tensor(value), after.state_dict()["state"][index][name])
+
+
+def test_no_checkpoint_is_no_progress(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path, tiny_network(), tiny_network(), [], CONFIG) is None
+
+
+def test_a_checkpoint_cut_off_while_written_is_named(tmp_path: Path) -> None:
+    trained_state(tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(InvalidInput, match="delete it to start over"):
+        load_checkpoint(tmp_path, tiny_network(), tiny_network(), [], CONFIG)
+
+
+def test_resuming_with_another_configuration_says_what_changed(tmp_path: Path) -> None:
+    trained_state(tmp_path)
+    with pytest.raises(InvalidInput, match="another width"):
+        load_checkpoint(tmp_path, tiny_network(), tiny_network(), [], {"width": 32})
+
+
+def test_a_run_trains_stops_on_time_resumes_and_gives_a_model(corpus: Path, tmp_path: Path) -> None:
+    def options(minutes: float) -> TrainOptions:
+        return TrainOptions(minutes, batch=2, width=32, depth=1, heads=2, compiled=False)
+
+    Trainer(corpus, tmp_path, options(0.05)).run()
+    first = json.loads((tmp_path / "run" / "curve.jsonl").read_text().splitlines()[-1])
+    assert first["windows"] > 0
+    trainer = Trainer(corpus, tmp_path, options(0.1))
+    assert trainer.progress.windows == first["windows"]
+    trainer.run()
+    last = json.loads((tmp_path / "run" / "curve.jsonl").read_text().splitlines()[-1])
+    assert last["windows"] > first["windows"]
+    assert list((tmp_path / "run").glob("sheet-*.png"))
+    prompt = Prompt("church bells", 1)
+    clip = load_engine(str(tmp_path)).generate([ClipRequest(prompt, prompt, steps=2)])[0]
+    assert torch.isfinite(clip.magnitudes).all()
+
+
+def test_the_judge_tells_two_sounds_apart_and_survives_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / "songs"
+    folder.mkdir()
+    # Songs 25, 55, ... are church bells, songs 24, 54, ... a church organ.
+    numbers = [n + 30 * k for k in range(40) for n in (24, 25)]
+    make_shard(folder, 0, 0, [n for n in numbers if split_of(n) == "train"][:8])
+    songs = Corpus(folder, "train")
+    judge = train_judge(songs, 100)
+    path = tmp_path / "judge.safetensors"
+    save_judge(judge, path)
+    again = load_judge(path)
+    right = 0
+    for number, song in enumerate(songs.songs):
+        window = torch.from_numpy(songs.frames(number, 200, 512))
+        assert again.ranking(window) == judge.ranking(window)
+        right += judge.ranking(window)[0] == song.style
+    assert right >= 7
+    path.write_bytes(b"no judge")
+    with pytest.raises(ModelError, match="train it anew"):
+        load_judge(path)
+
+
+def clicks(bpm: float) -> np.ndarray:
+    frames = np.full((512, 128), -3.0, np.float32)
+    for beat in range(int(512 * 0.01 * bpm / 60) + 1):
+        at = round(beat * 60 / bpm / 0.01)
+        frames[at : at + 3] = 0.5
+    return frames
+
+
+@pytest.mark.parametrize("bpm", [70.0, 96.0, 120.0, 150.0])
+def test_the_tempo_of_clicks_is_measured(bpm: float) -> None:
+    assert tempo_matches(bpm, measured_tempo(clicks(bpm)))[1]
+    assert beat_contrast(clicks(bpm), bpm) > 5
+    assert beat_contrast(clicks(bpm), bpm) > 2 * beat_contrast(clicks(bpm), bpm * 1.27)
+    assert tempo_matches(100, 103) == (True, True)
+    assert tempo_matches(100, 50) == (False, True)
+    assert tempo_matches(100, 71) == (False, False)
+
+
+def test_the_chroma_of_a_chord_names_its_transposition() -> None:
+    seconds = np.arange(44100 * 2) / 44100
+    tones = sum(np.sin(2 * np.pi * 440 * 2 ** ((n - 9) / 12) * seconds) for n in (0, 4, 7))
+    sounding = chroma(Waveform(np.asarray(tones, np.float32)[None] * 0.2, 44100))
+    asked = np.zeros((12, sounding.shape[1]), np.float32)
+    asked[[0, 4, 7]] = 1
+    assert transposition(sounding, asked) == 0
+    assert transposition(sounding, np.roll(asked, -5, axis=0)) == 5
