@@ -29,13 +29,14 @@ def griffin_lim(
     """Sound whose mel spectrogram is close to ``spectrogram``: ``params.samples(frames)`` samples.
 
     The fast Griffin-Lim algorithm: N. Perraudin, P. Balazs and P. L. Søndergaard, "A Fast
-    Griffin-Lim Algorithm", WASPAA 2013, from random phases drawn by ``seed``. ``momentum`` 0 is
-    the original algorithm of 1984; 0.99 enters as 0.99 / 1.99, as librosa and torchaudio have it.
+    Griffin-Lim Algorithm", WASPAA 2013. ``momentum`` 0 is the original algorithm of 1984; 0.99
+    enters as 0.99 / 1.99, as librosa and torchaudio have it. It starts from phases that advance
+    as the peaks of the spectrum say (``_advancing_phases``), the first ones drawn by ``seed``.
     The same call gives the same bits.
 
     With ``prefix``, sound already heard, the result begins with exactly those samples and what
-    follows continues them: each iteration puts them back before it takes the next phases. Frames
-    that lie within the prefix cost nothing.
+    follows continues them: the first phases go on from its last frame, and each iteration puts
+    its samples back before it takes the next phases. Frames well within the prefix cost nothing.
 
     Raises InvalidInput for magnitudes that are NaN or infinite, for fewer than two frames and for
     odd settings; InvalidAudio for a prefix of another rate, other channels or more samples than
@@ -52,7 +53,8 @@ def griffin_lim(
         return Waveform(heard.numpy(), params.sample_rate)
 
     stft = _Stft(params)
-    first = max(0, (heard.shape[1] - stft.right) // params.hop_length + 1)
+    # The last frame that lies within the prefix stays: its phases are the ones to go on from.
+    first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
     origin = first * params.hop_length - stft.left
     unknown = spectrogram.cut(first, spectrogram.frames)
     target = linear_magnitudes(unknown, stft.every).transpose(1, 2).contiguous()
@@ -108,12 +110,15 @@ def _continue(
     seed: int,
 ) -> torch.Tensor:
     """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``."""
-    turns = torch.rand(target.shape, generator=torch.Generator().manual_seed(seed))
-    estimate = torch.polar(target, turns * (2 * torch.pi))
+    end = place + known.shape[1]
+    phases = _advancing_phases(target, stft.hop / stft.n_fft, seed)
+    if place == 0 and end >= len(stft.window):
+        heard = stft.to_frames(known[:, : len(stft.window)])
+        phases = phases + (heard.angle() - phases[:, :1])
+    estimate = torch.polar(target, phases)
     inertia = momentum / (1 + momentum)
     envelope = stft.envelope(target.shape[1])
     before = torch.zeros_like(estimate)
-    end = place + known.shape[1]
     for _ in range(iterations):
         sound = stft.to_sound(estimate, envelope)
         sound[:, place:end] = known
@@ -126,6 +131,28 @@ def _continue(
         fade = stft.seam[: sound.shape[1] - end]
         sound[:, end : end + len(fade)] += (known[:, -1:] - sound[:, end - 1 : end]) * fade
     return sound
+
+
+def _advancing_phases(target: torch.Tensor, turns_per_bin: float, seed: int) -> torch.Tensor:
+    """Phases (channels, frames, bins) of ``target`` magnitudes: random ones in the first frame,
+    then each bin turns at the frequency of the spectral peak it belongs to.
+
+    G. Beauregard, M. Harish and L. Wyse, "Single Pass Spectrogram Inversion", DSP 2015; a peak's
+    frequency is that of the parabola through it and its neighbours.
+    """
+    left, here, right = target[..., :-2], target[..., 1:-1], target[..., 2:]
+    is_peak = torch.nn.functional.pad((here > left) & (here >= right), (1, 1))
+    curve = (left - 2 * here + right).clamp_max(-TINY)
+    offset = torch.nn.functional.pad((0.5 * (left - right) / curve).clamp(-0.5, 0.5), (1, 1))
+    bins = torch.arange(target.shape[-1])
+    below = torch.where(is_peak, bins, -1).cummax(-1).values
+    above = torch.where(is_peak, bins, len(bins)).flip(-1).cummin(-1).values.flip(-1)
+    nearer_below = (bins - below <= above - bins) & (below >= 0)
+    nearest = torch.where(nearer_below, below, above).clamp(0, len(bins) - 1)
+    frequency = nearest + offset.gather(-1, nearest)
+    start = torch.rand(target[:, :1].shape, generator=torch.Generator().manual_seed(seed))
+    turns = torch.cat([start, frequency[:, 1:] * turns_per_bin], 1).double().cumsum(1)
+    return (turns.remainder(1.0) * (2 * torch.pi)).to(target.dtype)
 
 
 class _Stft:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riffusion.errors import InvalidAudio, InvalidInput
-from riffusion.phase import griffin_lim, griffin_lim_in_blocks
+from riffusion.phase import _advancing_phases, griffin_lim, griffin_lim_in_blocks
 from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_spectrogram
 from riffusion.waveform import Waveform
 
@@ -90,8 +90,27 @@ def test_a_sine_keeps_its_frequency(params: SpectrogramParams, hz: float, within
 def test_momentum_and_iterations_help(params: SpectrogramParams) -> None:
     target = mel_spectrogram(music(params), params)
     slow = error(griffin_lim(target, momentum=0.0), target)
-    assert error(griffin_lim(target), target) < 0.9 * slow
+    fast = error(griffin_lim(target), target)
+    # The first phases are good already, so what is left to gain is small.
+    assert fast < 0.98 * slow
     assert error(griffin_lim(target, iterations=2), target) > slow
+
+
+@pytest.mark.parametrize("hz", [110.0, 440.0, 1234.5])
+def test_first_phases_turn_at_the_frequency_of_the_peak(hz: float) -> None:
+    seconds = torch.arange(44100) / 44100
+    framed = torch.sin(2 * torch.pi * hz * seconds).unfold(0, 4410, 441) * torch.hann_window(4410)
+    magnitudes = torch.fft.rfft(framed).abs()[None]
+    phases = _advancing_phases(magnitudes, 441 / 4410, seed=0)
+    peak = int(magnitudes[0, 0].argmax())
+    turned = torch.diff(phases[0, :, peak]) / (2 * torch.pi) - hz * 441 / 44100
+    # A parabola finds the peak of a Hann window within 3 % of a bin: 0.003 turns a hop.
+    assert float((turned - turned.round()).abs().max()) < 0.01
+
+
+def test_first_phases_spare_iterations() -> None:
+    target = mel_spectrogram(music(SHIPPED), SHIPPED)
+    assert error(griffin_lim(target, iterations=4, momentum=0.0), target) < 0.2
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_does_not() -> None:
