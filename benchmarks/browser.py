@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 import soundfile
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from benchmarks.app import running_app
 from benchmarks.options import Options
 from benchmarks.report import Row
+from tests.browsing import chromium, open_page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-SANDBOX = ("--no-sandbox",)  # Chromium has none for root
 PLAYER = "window.riffusionPlayer"
 TAKE_EVERY_S = 5.0
 TIMEOUT_MS = 60_000
@@ -44,16 +42,10 @@ class Soak:
 
 def measure(options: Options) -> list[Row]:
     """First sound over fresh jams, then one long jam with a change of prompt half way."""
-    with running_app(options) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=installed_browser(), args=list(SANDBOX)
-        )
-        page = browser.new_page()
-        page.goto(url)
-        page.wait_for_function(f"{PLAYER} !== undefined", timeout=TIMEOUT_MS)
+    with running_app(options) as url, chromium() as browser:
+        page = open_page(browser, url)
         firsts_s = [first_sound_s(page) for _ in range(options.repeats)]
         result = soak(page, 60 * options.soak_minutes)
-        browser.close()
     compared, different = difference(result.played, result.master)
     minutes = f"{compared / result.sample_rate / 60:.1f} minutes in Chromium, one change of prompt"
     note = f"page, median of {len(firsts_s)}"
@@ -63,12 +55,6 @@ def measure(options: Options) -> list[Row]:
         Row("samples that came after they were played", result.late, "", "0", minutes),
         Row("samples played that differ from the master", different, "", "0", minutes),
     ]
-
-
-def installed_browser() -> str | None:
-    """A Chromium of this machine; None leaves it to Playwright's own."""
-    found = (shutil.which(name) for name in BROWSERS)
-    return next((path for path in found if path), None)
 
 
 def first_sound_s(page: Page) -> float:

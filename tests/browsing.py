@@ -53,7 +53,9 @@ def open_page(
     page = browser.new_context(accept_downloads=True).new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(url + ("?" + urlencode(query) if query else ""))
-    page.wait_for_function("() => window.riffusionPlayer?.formReady && riffusionPlayer.press")
+    page.wait_for_function(
+        "() => Boolean(window.riffusionPlayer?.formReady && riffusionPlayer.press)"
+    )
     if record:
         page.evaluate("riffusionPlayer.record()")
     return page

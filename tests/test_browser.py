@@ -33,6 +33,8 @@ from tests.browsing import (
 
 # Short bars and few steps, so that little is waited for.
 FAST = {"bpm": 180, "steps": 1}
+# Far ahead, so that a change rewrites what has arrived even where the machine is busy.
+LEAD_S = 15.0
 FADE = 256
 QUANTUM = 128
 
@@ -45,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, most_jams=4, grace_s=3.0, sweep_s=0.2) as running:
+    with serve(tiny_engine, most_jams=4, lead_s=LEAD_S, grace_s=3.0, sweep_s=0.2) as running:
         yield running
 
 
@@ -82,6 +84,9 @@ def assert_played_the_master(page: Page) -> None:
     On a busy machine the sound may have had to wait: it then fades out, and goes on where it was.
     """
     heard = take_recording(page)
+    if page.evaluate("riffusionPlayer.sink.kind") == "buffers":
+        # The browser places buffers by time, not by sample: it is right to about -200 dB.
+        heard = (np.rint(heard * 32768) / 32768).astype(np.float32)
     stop(page)
     track = master(page)
     track = track[:, int(np.argmax(np.abs(track).max(0) > 0)) :]
@@ -89,8 +94,8 @@ def assert_played_the_master(page: Page) -> None:
     sounds = sounding(heard)
     assert len(sounds) <= 1 + counters(page)["dropouts"]
     for start, end in sounds:
-        fade_in, fade_out = FADE * (at > 0), FADE * ((start, end) != sounds[-1])
-        piece = heard[:, start + fade_in : end - fade_out]
+        fade_in = FADE * (at > 0)
+        piece = heard[:, start + fade_in : end - FADE]
         expected = track[:, at + fade_in : at + fade_in + piece.shape[1]]
         np.testing.assert_array_equal(piece[:, : expected.shape[1]], expected)
         at += end - start
@@ -103,6 +108,13 @@ def sounding(heard: npt.NDArray[np.float32]) -> list[tuple[int, int]]:
     gaps = np.flatnonzero(np.diff(loud) > QUANTUM)
     starts, ends = [0, *(gaps + 1)], [*gaps, len(loud) - 1]
     return [(int(loud[a]), int(loud[b]) + 1) for a, b in zip(starts, ends, strict=True)]
+
+
+def wait_for_buffer(page: Page) -> int:
+    """Wait until there is much to rewrite. Returns the first sample that has not arrived."""
+    page.wait_for_function(f"() => riffusionPlayer.report.buffered > {0.8 * LEAD_S} * 44100")
+    report = counters(page)
+    return int(report["playhead"] + report["buffered"])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -135,10 +147,11 @@ def test_play_gives_sound_and_pictures(page: Page) -> None:
 
 def test_what_is_played_is_the_master_through_changes(page: Page) -> None:
     press_play(page)
-    wait_for_playhead(page, 1)
+    arrived = wait_for_buffer(page)
     page.get_by_label("Prompt A").fill("jazzy saxophone")
     page.get_by_label("Prompt A").press("Enter")
     page.wait_for_function("() => riffusionPlayer.lastChange")
+    assert page.evaluate("riffusionPlayer.lastChange") < arrived, "it rewrote nothing"
     page.get_by_label("Tempo (beats per minute)").first.fill("150")
     page.get_by_label("Tempo (beats per minute)").first.press("Enter")
     page.wait_for_function(
@@ -165,10 +178,11 @@ def test_fallbacks_play_the_master_through_a_change(
     press_play(page)
     assert page.evaluate("riffusionPlayer.kind") == query.get("transport", "socket")
     assert page.evaluate("riffusionPlayer.sink.kind") == query.get("sink", "worklet")
-    wait_for_playhead(page, 1)
+    arrived = wait_for_buffer(page)
     page.get_by_label("Prompt B").fill("techno")
     page.get_by_label("Prompt B").press("Enter")
     page.wait_for_function("() => riffusionPlayer.lastChange")
+    assert page.evaluate("riffusionPlayer.lastChange") < arrived, "it rewrote nothing"
     page.wait_for_function(
         "() => riffusionPlayer.report.playhead > riffusionPlayer.lastChange + 44100"
     )
@@ -331,13 +345,17 @@ def test_a_link_opens_the_same_jam(browser: Browser, serving: Serving, pages: li
 def test_a_hostile_link_opens_with_a_note(
     browser: Browser, serving: Serving, pages: list[Page]
 ) -> None:
-    query = {"a": "x" * 5000, "bpm": "1e9", "seed_a": "<script>alert(1)</script>", "b": "drums"}
+    query = {
+        "a": "x" * 5000, "bpm": "1e9", "seed_a": "<script>alert(1)</script>", "b": "drums",
+        "key": "![image](https://example.com/x.png)",
+    }  # fmt: skip
     page = open_page(browser, serving.url, query)
     pages.append(page)
     expect(page.get_by_text("Part of this link cannot be used")).to_be_visible()
     expect(page.get_by_label("Prompt A")).to_have_value("church bells")
     expect(page.get_by_label("Prompt B")).to_have_value("drums")
     expect(page.get_by_text("<script>alert(1)</script>")).to_be_visible()
+    expect(page.get_by_text("![image](https://example.com/x.png)")).to_be_visible()
 
 
 def test_space_plays_and_stops_but_writes_in_texts(page: Page) -> None:

@@ -56,13 +56,15 @@ class Player {
   }
 
   async play(values) {
-    if (this.state !== "starting" || this.jam) return;
-    const asked = this.context;
+    if (this.state !== "starting" || this.asked === this.context) return;
+    const asked = (this.asked = this.context);
     try {
       const settings = this.settings(values);
       this.sent = this.wanted = JSON.stringify(settings);
       const [jam] = await Promise.all([post(this.root + "/jam", settings), this.plug()]);
-      if (this.context !== asked) return;
+      if (this.context !== asked) {
+        return await post(`${this.root}/jam/${jam.id}/tell`, { type: "stop" });
+      }
       this.jam = jam;
       this.view.track(this.url());
       this.connect();

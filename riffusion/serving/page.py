@@ -47,7 +47,7 @@ def build_page(engine: Engine) -> gr.Blocks:
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.HTML(_file("header.html"))
-        note = gr.Markdown(visible=False, elem_classes="riff-link-note")
+        note = gr.HTML(visible=False, elem_id="link-note")
         player = _player(engine)
         with gr.Row(elem_classes="riff-examples"):
             gr.HTML("Try", apply_default_css=False, scale=0, min_width=30)
@@ -89,6 +89,8 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         # The server for rendering on the server's side would swallow the player's routes.
         "ssr_mode": False,
+        # The page takes no files.
+        "max_file_size": "1kb",
     }
 
 
@@ -97,8 +99,8 @@ def open_link(request: gr.Request) -> list[Any]:
     values, problems = read_link(dict(request.query_params))
     note = ""
     if problems:
-        listed = "\n".join(f"- {escape(problem)}" for problem in problems)
-        note = f"Part of this link cannot be used and has its usual value instead:\n\n{listed}"
+        listed = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
+        note = f"Part of this link cannot be used and has its usual value instead:<ul>{listed}</ul>"
     values["key"] = listed_key(str(values["key"]))
     values |= {name: str(values[name]) for name in ("seed_a", "seed_b")}
     return [*(values[name] for name in NAMES), gr.update(value=note, visible=bool(note))]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -91,7 +91,7 @@ def load_judge(path: Path) -> StyleJudge:
         with safe_open(path, "pt") as file:
             judge = StyleJudge(json.loads(file.metadata()["styles"]))
         judge.load_state_dict(load_file(path))
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"the judge in {path} cannot be loaded: delete it to train it anew"
         ) from error
