@@ -173,7 +173,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a model folder")
     parser.add_argument("--corpus", type=Path, required=True, help="made by `riffusion corpus`")
     parser.add_argument("--judge", type=Path, help="judge file; trained and written if missing")
-    parser.add_argument("--judge-steps", type=int, default=2500)
+    parser.add_argument("--judge-steps", type=int, default=1200)
     parser.add_argument("--seeds", type=int, default=4, help="clips a style (default 4)")
     parser.add_argument("--json", type=Path, help="also write the rows here")
 

@@ -43,7 +43,9 @@ class StyleJudge(nn.Module):
         self.scores = nn.Linear(CHANNELS[-1], len(styles))
 
     def forward(self, windows: torch.Tensor) -> torch.Tensor:
-        maps = self.features((windows[:, None] - CENTRE) / SPREAD)
+        # Half the resolution is enough to name a style, and four times faster to train.
+        halved = F.avg_pool2d((windows[:, None] - CENTRE) / SPREAD, 2)
+        maps = self.features(halved)
         scores: torch.Tensor = self.scores(maps.mean((2, 3)) + maps.amax((2, 3)))
         return scores
 
