@@ -13,6 +13,9 @@ from riffusion.spectrogram import Spectrogram
 
 LONGEST_PROMPT = 2000
 LARGEST_SEED = 2**63 - 1
+# With the shipped weights a judge names the style asked for first in 45 % of clips at 3, 57 % at 6
+# and 65 % at 9 (docs/model.md); more narrows what the seeds give.
+DEFAULT_GUIDANCE = 8.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class ClipRequest:
     anchor: Spectrogram | None = None
     strength: float = 1.0
     mask: npt.NDArray[np.float32] | None = None
-    guidance: float = 3.0
+    guidance: float = DEFAULT_GUIDANCE
     steps: int = 12
 
     def __post_init__(self) -> None:

@@ -63,7 +63,7 @@ def test_the_same_request_gives_the_same_bits_alone_and_in_a_batch(tiny_engine: 
         {"alpha": 0.8},
         {"bpm": 140.0},
         {"bpm": None},
-        {"guidance": 6.0},
+        {"guidance": 2.0},
         {"steps": 4},
         {"controls": Controls(density=1.0)},
         {"controls": Controls(brightness=0.0)},

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from riffusion.clip import Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.settings import JamSettings
 
@@ -92,7 +92,7 @@ FIELDS = (
     Field("density", 0.5, read_number),
     Field("brightness", 0.5, read_number),
     Field("drums", 0.5, read_number),
-    Field("guidance", 3.0, read_number),
+    Field("guidance", DEFAULT_GUIDANCE, read_number),
     Field("steps", 12, read_steps),
 )
 NAMES = tuple(field.name for field in FIELDS)

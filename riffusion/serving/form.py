@@ -116,7 +116,7 @@ def _more_controls() -> Form:
         form["beats"] = _slider("beats", FEWEST_BEATS, MOST_BEATS, 1, "Beats per bar")
     with gr.Row():
         hint = "How closely to follow the prompts"
-        form["guidance"] = _slider("guidance", 0, 10, 0.1, "Guidance", hint)
+        form["guidance"] = _slider("guidance", 0, 15, 0.1, "Guidance", hint)
         form["steps"] = _slider("steps", 1, MOST_STEPS, 1, "Steps", "More are finer and slower")
     return form
 
