@@ -160,6 +160,14 @@ def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
     return (inverse @ spectrogram.magnitudes.to(inverse)).relu_()
 
 
+def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
+    """The centre of mass of each mel band's filter, in Hz: (mel,)."""
+    bank = _mel_bank(params).double().numpy()
+    hz = np.arange(bank.shape[1]) * params.sample_rate / params.n_fft
+    centres: npt.NDArray[np.float64] = (bank @ hz) / bank.sum(1)
+    return centres
+
+
 @lru_cache(maxsize=8)
 def _mel_bank(params: SpectrogramParams) -> torch.Tensor:
     """Triangular filters (mel, bins), without the bins above the last filter."""

@@ -12,7 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riffusion.engines.compact import COMPACT_PARAMS, log_mel
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.engines.mel_image import log_mel
 from riffusion.engines.transformer import LEAD_SHEET_DIM
 from riffusion.errors import InvalidInput
 from riffusion.spectrogram import mel_spectrogram
@@ -123,7 +124,7 @@ def test_windows_come_with_everything_that_is_known(small_corpus: Path) -> None:
     rng = np.random.default_rng(0)
     windows = [corpus.window(rng) for _ in range(60)]
     for window in windows:
-        assert window.frames.shape == (FRAMES, COMPACT_PARAMS.mel_bands)
+        assert window.frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert window.lead_sheet.shape == (FRAMES, LEAD_SHEET_DIM)
         assert window.context % PATCH == 0
         assert window.context < FRAMES
@@ -132,7 +133,7 @@ def test_windows_come_with_everything_that_is_known(small_corpus: Path) -> None:
     assert 0.2 < np.mean(shown) < 0.8
     assert any(not window.prompt_known for window in windows)
     images, conditioning = corpus.batch(rng, 16)
-    assert images.shape == (16, 1, COMPACT_PARAMS.mel_bands, FRAMES)
+    assert images.shape == (16, 2, COMPACT_PARAMS.mel_bands, FRAMES)
     unknown = conditioning.text_known[:, 0] == 0
     assert (conditioning.text[unknown] == 0).all()
     assert torch.isfinite(conditioning.text).all()
@@ -143,15 +144,15 @@ def test_the_other_past_ends_where_the_new_song_has_a_bar_line(small_corpus: Pat
     rng = np.random.default_rng(1)
     for _ in range(20):
         frames, sheet = corpus._with_other_past(rng, 0, 104)
-        assert frames.shape == (FRAMES, COMPACT_PARAMS.mel_bands)
+        assert frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert sheet.frames == FRAMES
         phase = sheet.beats[104] / sheet.beats_per_bar % 1
         assert min(phase, 1 - phase) < 1e-6
 
 
 def test_brightness_is_where_the_energy_lies() -> None:
-    low, high = np.full((10, 128), -4.0, np.float32), np.full((10, 128), -4.0, np.float32)
-    low[:, 10] = high[:, 90] = 1.0
+    low, high = (np.full((10, 2, 128), -4.0, np.float32) for _ in range(2))
+    low[..., 10] = high[..., 90] = 1.0
     assert brightness(low) == pytest.approx(10, abs=0.1)
     assert brightness(high) == pytest.approx(90, abs=0.1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from diffusers.utils import logging
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet
+from riffusion.engines.mel_image import ImageScale, log_mel
 from riffusion.engines.transformer import (
     LEAD_SHEET_DIM,
     TEMPO_SCALE,
@@ -30,21 +31,15 @@ COMPACT_PARAMS = SpectrogramParams(
     n_fft=2048,
     mel_bands=128,
     min_hz=20.0,
-    max_hz=16000.0,
+    max_hz=20000.0,
     mel_scale="slaney",
     mel_norm="slaney",
 )
 
-QUIETEST = 1e-4  # magnitudes below this are silence: the floor of the logarithm
 TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
 GUIDED_TIMES = (0.1, 0.95)  # guidance elsewhere costs variety and burns the image
 WEAK_GUIDANCE = 1.5
 NEAREST_CLEAN = 0.02  # keeps the velocity finite in the last step
-
-
-def log_mel(magnitudes: torch.Tensor) -> torch.Tensor:
-    """Base-10 logarithm of magnitudes with a floor: what the network sees, before scaling."""
-    return magnitudes.clamp(min=QUIETEST).log10()
 
 
 def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
@@ -77,9 +72,9 @@ class CompactEngine:
         self._network: SpectrogramTransformer = module.float().to(device).eval()
         self._device = torch.device(device)
         config: Any = network.config
-        self._config = config
+        self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
-        self.params = COMPACT_PARAMS
+        self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
         self.frames: int = config.frames
         self.context_step: int = config.patch
@@ -116,7 +111,7 @@ class CompactEngine:
             velocity = self._velocity(image, now, job, request.guidance)
             image = image + (following - now) * velocity
         image = torch.where(job.kept | job.context, job.given, image)
-        magnitudes = 10 ** (image * self._config.std + self._config.mean)
+        magnitudes = 10 ** self._scale.levels(image)
         if request.context is not None:
             # Bit for bit what came in, not its round trip through the logarithm.
             length = request.context.frames
@@ -196,8 +191,7 @@ class CompactEngine:
                 tuple(magnitudes.shape),
                 f"needs {expected} in the engine's own scale",
             )
-        scaled: torch.Tensor = (log_mel(magnitudes) - self._config.mean) / self._config.std
-        return scaled
+        return self._scale.image(log_mel(magnitudes))
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
     """Noisy standardised log-mel images to clean ones.
 
     Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean).
-    ``mean`` and ``std`` of the training images are kept in the configuration with the rest.
+    The scale of the training images (``mean``, ``std``, ``balance_std``) and the top of their mel
+    scale (``max_hz``) are kept in the configuration with the rest.
     """
 
     config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
@@ -128,6 +129,8 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         text_dim: int = 384,
         mean: float = 0.0,
         std: float = 1.0,
+        balance_std: float = 1.0,
+        max_hz: float = 16000.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.patch, self.overlap = patch, overlap

@@ -14,7 +14,30 @@ from riffusion.training.instruments import everyday_names
 DRUM_WORDS = ("drums", "a drum kit", "percussion", "beats")
 DRUM_SOLO_WORDS = ("drums only", "drum solo", "drum beat", "drum loop", "solo drums", "beat")
 SOLO_FORMS = ("solo {lead}", "{lead} solo", "{lead} alone", "unaccompanied {lead}", "{lead}")
+LEAD_ALONE = 0.08
 TOGETHER = ("with", "featuring", "and", "over", "plus")
+SLOW_WORDS = ("slow", "down-tempo", "unhurried")
+MIDDLE_WORDS = ("mid-tempo", "medium tempo", "walking pace")
+FAST_WORDS = ("fast", "up-tempo", "quick", "high-energy")
+SAD_WORDS = ("sad", "melancholic", "dark", "wistful", "moody")
+HAPPY_WORDS = ("happy", "cheerful", "upbeat", "sunny", "feel-good")
+CALM_WORDS = ("calm", "relaxing", "peaceful", "quiet", "mellow")
+LIVELY_WORDS = ("energetic", "exciting", "lively", "driving", "powerful")
+# Ways to ask that say nothing of the music itself.
+REQUESTS = (
+    "{core} music",
+    "some {core}",
+    "{core} track",
+    "{core} loop",
+    "{core} jam",
+    "a {core} tune",
+    "a piece of {core}",
+    "play {core}",
+    "{core}, instrumental",
+    "the sound of {core}",
+    "{core} song",
+    "{core} riff",
+)
 DENSITY_WORDS = (("sparse", "minimal", "slow-moving", "spacious"), ("busy", "dense", "fast-moving"))
 
 
@@ -32,6 +55,15 @@ class Description:
     key: str
     density: float
 
+    @property
+    def feelings(self) -> tuple[str, ...]:
+        """Moods of the style, and those that mode, tempo and density suggest."""
+        mode = SAD_WORDS if self.key.endswith("minor") and self.bpm < 115 else ()
+        mode = HAPPY_WORDS if self.key.endswith("major") and self.bpm > 95 else mode
+        calm = CALM_WORDS if self.bpm < 90 and self.density < 0.45 else ()
+        lively = LIVELY_WORDS if self.bpm > 118 and self.density > 0.45 else ()
+        return (*self.moods, *self.moods, *mode, *calm, *lively)
+
 
 def write_captions(rng: random.Random, about: Description, count: int) -> list[str]:
     """``count`` captions of one piece, in different wordings."""
@@ -39,10 +71,13 @@ def write_captions(rng: random.Random, about: Description, count: int) -> list[s
 
 
 def _caption(rng: random.Random, about: Description) -> str:
-    style = rng.choice(about.style_words if rng.random() < 0.6 else about.style_words[:1])
+    style = rng.choice(about.style_words if rng.random() < 0.7 else about.style_words[:1])
     lead = rng.choice(everyday_names(about.lead)) if about.lead is not None else ""
     if about.arrangement == "drums":
         core = rng.choice((f"{style} drums", f"{style} {rng.choice(DRUM_SOLO_WORDS)}"))
+    elif lead and rng.random() < LEAD_ALONE:
+        core = _dress_lead(rng, about, lead)
+        return rng.choice(REQUESTS).format(core=core) if rng.random() < 0.2 else core
     elif about.arrangement == "solo" and lead:
         solo = rng.choice(SOLO_FORMS).format(lead=lead)
         core = rng.choice((f"{style} {lead}", f"{solo}, {style}", f"{style}, {solo}"))
@@ -67,14 +102,32 @@ def _band(rng: random.Random, about: Description, style: str, lead: str) -> str:
     return ", ".join([style, *([lead] if lead else []), *others])
 
 
+def _dress_lead(rng: random.Random, about: Description, lead: str) -> str:
+    """The lead instrument and a mood, without a style."""
+    shapes = (
+        f"{rng.choice(about.feelings)} {lead}",
+        f"{rng.choice(about.feelings)} {lead}",
+        f"{lead} solo",
+        f"{rng.choice(_speed_words(about.bpm))} {lead}",
+        lead,
+    )
+    return rng.choice(shapes)
+
+
+def _speed_words(bpm: int) -> tuple[str, ...]:
+    return SLOW_WORDS if bpm < 85 else MIDDLE_WORDS if bpm < 118 else FAST_WORDS
+
+
 def _dress(rng: random.Random, about: Description, core: str) -> str:
     if rng.random() < 0.4:
-        core = f"{rng.choice(about.moods)} {core}"
+        core = f"{rng.choice(about.feelings)} {core}"
     if rng.random() < 0.15 and abs(about.density - 0.5) > 0.25:
         core = f"{rng.choice(DENSITY_WORDS[about.density > 0.5])} {core}"
-    speed = "slow" if about.bpm < 85 else "mid-tempo" if about.bpm < 118 else "fast"
     if rng.random() < 0.15:
+        speed = rng.choice(_speed_words(about.bpm))
         core = rng.choice((f"{speed} {core}", f"{core}, {speed}"))
+    if rng.random() < 0.25:
+        core = rng.choice(REQUESTS).format(core=core)
     if rng.random() < 0.1:
         core = f"{core}, {about.bpm} bpm"
     if rng.random() < 0.07:

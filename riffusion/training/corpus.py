@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import time
@@ -24,12 +25,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from riffusion.engines.compact import COMPACT_PARAMS, log_mel
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput, RiffusionError
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import score as notation
 from riffusion.training.captions import Description, write_captions
-from riffusion.training.instruments import DRUM_CHANNEL
+from riffusion.training.instruments import BASS_PROGRAMS, DRUM_CHANNEL
 from riffusion.training.renderer import installed_soundfonts, render
 from riffusion.training.score import Score
 from riffusion.training.styles import STYLES, Style
@@ -51,7 +53,6 @@ ARRANGEMENTS: tuple[tuple[Arrangement, float], ...] = (
     ("rhythm section", 0.05),
     ("duo", 0.09),
 )
-BASS_PROGRAMS = range(32, 40)
 
 
 @dataclass(frozen=True)
@@ -114,12 +115,7 @@ def _arrange(
 ) -> tuple[Score, int | None]:
     """Leave out parts of the band and add the lead."""
     channels = {event.message.channel for event in band.events}
-    program_of = {
-        event.message.channel: event.message.program
-        for event in band.events
-        if event.message.type == "program_change"
-    }
-    bass = {c for c in channels if program_of.get(c) in BASS_PROGRAMS and c != DRUM_CHANNEL}
+    bass = {channel for channel, program in band.players().items() if program in BASS_PROGRAMS}
     if arrangement == "drums" and band.notes(drums=True):
         return band.only(frozenset({DRUM_CHANNEL})), None
     if arrangement == "rhythm section" and band.notes(drums=True) and bass:
@@ -141,18 +137,21 @@ def _arrange(
 
 
 def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
-    """Compose and render song ``number``: what is known, and log-mel frames (frames, bands)."""
+    """Compose and render song ``number``: what is known, and its log-mel image, (frames, 2,
+    bands), left and right."""
     rng = random.Random(f"song {seed} {number}")
     style = STYLES[number % len(STYLES)]
     score, key, _, lead, arrangement = compose(rng, style)
     soundfont = rng.choice(installed_soundfonts())
     stereo = render(score, soundfont, rng)
-    mono = stereo.mean(0, keepdims=True)
-    if np.abs(mono).max() < SILENT_PEAK:
+    if np.abs(stereo).max() < SILENT_PEAK:
         raise RiffusionError(f"song {number} ({style.name}, {arrangement}) is silent")
-    level = float(np.sqrt(np.mean(mono**2)))
-    wave = Waveform(mono * (TARGET_RMS / level), COMPACT_PARAMS.sample_rate)
-    frames = log_mel(mel_spectrogram(wave, COMPACT_PARAMS).magnitudes)[0].T
+    level = TARGET_RMS / float(np.sqrt(np.mean(stereo**2)))
+    wave = Waveform(stereo * level, COMPACT_PARAMS.sample_rate)
+    curve = torch.tensor(equalizer(rng, COMPACT_PARAMS.mel_bands), dtype=torch.float32)
+    frames = log_mel(mel_spectrogram(wave, COMPACT_PARAMS).magnitudes * curve[:, None]).permute(
+        2, 0, 1
+    )
     onsets = len({round(e.beat * 8) for e in score.events if e.message.type == "note_on"})
     onsets_per_s = onsets / score.seconds
     hits_per_s = len(score.notes(drums=True)) / score.seconds
@@ -188,6 +187,17 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
         len(frames),
     )
     return song, frames.to(torch.float16).numpy()
+
+
+def equalizer(rng: random.Random, bands: int) -> list[float]:
+    """A gain a mel band, as another room, microphone and mixing desk would have given: a random
+    level, a tilt and two waves over the whole range, each a few dB."""
+    level, *waves = (rng.gauss(0, dB) / 20 for dB in (1.5, 1.5, 1.0, 0.7))
+    places = [math.pi * (band + 0.5) / bands for band in range(bands)]
+    return [
+        10 ** (level + sum(gain * math.cos(n * x) for n, gain in enumerate(waves, 1)))
+        for x in places
+    ]
 
 
 def make_shard(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,6 +20,7 @@ from riffusion.engines.compact import (
     control_features,
     lead_sheet_features,
 )
+from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.transformer import TEMPO_SCALE, Conditioning
 from riffusion.harmony import parse_chords
 from riffusion.text import prompt_encoder
@@ -27,9 +29,13 @@ from riffusion.training.corpus import Song, read_songs
 FloatArray = npt.NDArray[np.float32]
 
 FRAMES = 512
+CHANNELS = 2
 PATCH = 8
 LONGEST_CONTEXT = 44  # patches: what a jam shows at its slowest hop
 STATISTICS_WINDOWS = 500
+# Deviation of the balance in the image: half the loudness's, because much of it is the noise of
+# reverberation, which no network can or need predict.
+BALANCE_DEVIATION = 0.5
 
 # How often each part is left out, so that guidance and partial control work.
 DROP_PROMPT = 0.1
@@ -45,7 +51,7 @@ CHANGE_SONG = 0.3
 
 @dataclass(frozen=True)
 class Window:
-    """One training example. ``frames`` (512, bands) log-mel; ``context`` of them are given."""
+    """One training example. ``frames`` (512, 2, bands) log-mel; ``context`` are given."""
 
     frames: FloatArray
     caption: int
@@ -59,10 +65,9 @@ class Window:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and deviation of log-mel values, and sorted samples that turn a measure into a rank."""
+    """The scale of log-mel images, and sorted samples that turn a measure into a rank."""
 
-    mean: float
-    std: float
+    scale: ImageScale
     density: FloatArray
     brightness: FloatArray
     drums: FloatArray
@@ -81,12 +86,12 @@ class Corpus:
         self.statistics = self._measure(rng)
 
     def frames(self, song: int, start: int, count: int) -> FloatArray:
-        """``count`` frames of a song from ``start`` on, (count, bands); the last one is held."""
+        """``count`` frames of a song from ``start`` on, (count, 2, bands); the last is held."""
         about = self.songs[song]
         stop = min(start + count, about.frames)
         cut = self._arrays[song][about.offset + start : about.offset + stop].astype(np.float32)
         missing = count - len(cut)
-        return np.pad(cut, ((0, missing), (0, 0)), mode="edge") if missing else cut
+        return np.pad(cut, ((0, missing), (0, 0), (0, 0)), mode="edge") if missing else cut
 
     def window(self, rng: np.random.Generator) -> Window:
         """A random window with randomly dropped conditioning."""
@@ -164,27 +169,32 @@ class Corpus:
         return control_features(Controls(*values))
 
     def _measure(self, rng: np.random.Generator) -> Statistics:
-        bright, sums = [], []
+        bright, sums = [], []  # of the loudness, its square and the balance's square
         for _ in range(STATISTICS_WINDOWS):
             song = int(rng.integers(len(self.songs)))
             start = int(rng.integers(max(1, self.songs[song].frames - FRAMES)))
             frames = self.frames(song, start, FRAMES)
             bright.append(brightness(frames))
-            sums.append((frames.mean(), (frames**2).mean()))
-        mean, square = np.mean(sums, 0)
+            loudness, balance = frames.mean(1), (frames[:, 0] - frames[:, 1]) / 2
+            sums.append((loudness.mean(), (loudness**2).mean(), (balance**2).mean()))
+        mean, square, balance_square = (float(value) for value in np.mean(sums, 0))
+        scale = ImageScale(
+            round(mean, 4),
+            round(math.sqrt(square - mean**2), 4),
+            round(math.sqrt(balance_square) / BALANCE_DEVIATION, 4),
+        )
         return Statistics(
-            float(mean),
-            float(np.sqrt(square - mean**2)),
+            scale,
             _sorted([song.onsets_per_s for song in self.songs]),
             _sorted(bright),
             _sorted([s.drum_hits_per_s for s in self.songs if s.drum_hits_per_s]),
         )
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, Conditioning]:
-        """(size, 1, bands, 512) standardised images and their conditioning."""
+        """(size, 2, bands, 512) standardised images and their conditioning."""
         windows = [self.window(rng) for _ in range(size)]
-        images = torch.from_numpy(np.stack([window.frames.T for window in windows]))[:, None]
-        images = (images - self.statistics.mean) / self.statistics.std
+        levels = torch.from_numpy(np.stack([window.frames for window in windows]))
+        images = self.statistics.scale.image(levels.permute(0, 2, 3, 1))
         return images, conditioning_of(windows, self.embeddings)
 
 
@@ -206,9 +216,9 @@ def conditioning_of(windows: Sequence[Window], embeddings: torch.Tensor) -> Cond
 
 
 def brightness(frames: FloatArray) -> float:
-    """Centre of mass of the energy over the mel bands, mean over (frames, bands), in bands."""
+    """Centre of mass of the energy over the mel bands, of (frames, channels, bands), in bands."""
     magnitudes = np.power(10.0, frames)
-    bands = np.arange(frames.shape[1])
+    bands = np.arange(frames.shape[-1])
     return float((magnitudes @ bands).sum() / magnitudes.sum())
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from riffusion.clip import ClipRequest, LeadSheet, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
-from riffusion.engines.compact import log_mel
+from riffusion.engines.mel_image import log_mel
 from riffusion.harmony import progression
 from riffusion.phase import griffin_lim
 from riffusion.spectrogram import Spectrogram

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 DRUM_CHANNEL = 9
+BASS_PROGRAMS = range(32, 40)
 
 NAMES: tuple[str, ...] = tuple(
     name.strip()
@@ -53,6 +54,33 @@ EVERYDAY: dict[str, tuple[range, ...]] = {
     "synth pad": (range(88, 96),),
     "vibes": (range(11, 12),),
     "fiddle": (range(40, 41), range(110, 111)),
+    "electric keys": (range(4, 6),),
+    "wurlitzer": (range(4, 5),),
+    "hammond": (range(16, 18),),
+    "hammond organ": (range(16, 18),),
+    "pipe organ": (range(19, 20),),
+    "squeezebox": (range(21, 24),),
+    "blues harp": (range(22, 23),),
+    "spanish guitar": (range(24, 25),),
+    "classical guitar": (range(24, 25),),
+    "lead guitar": (range(27, 31),),
+    "fuzz guitar": (range(29, 31),),
+    "double bass": (range(32, 33),),
+    "bass guitar": (range(33, 38),),
+    "orchestra strings": (range(48, 52),),
+    "voices": (range(52, 55),),
+    "singing choir": (range(52, 54),),
+    "horn section": (range(61, 62),),
+    "woodwind": (range(68, 76),),
+    "woodwinds": (range(68, 76),),
+    "mallets": (range(11, 14),),
+    "steel pan": (range(114, 115),),
+    "steel drum": (range(114, 115),),
+    "thumb piano": (range(108, 109),),
+    "bagpipes": (range(109, 110),),
+    "tin whistle": (range(78, 79),),
+    "synthesizer": (range(80, 96),),
+    "pads": (range(88, 96),),
 }
 
 POLYPHONIC = frozenset([*range(32), 46, 48, 49, 50, 51, *range(88, 96), 105, 107, 108])

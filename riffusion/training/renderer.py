@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from riffusion.errors import MissingTool
+from riffusion.training.instruments import BASS_PROGRAMS
 from riffusion.training.score import Score
 
 GAIN = 0.35
 FULL_SCALE = 32768.0
+PAN_CONTROL, CENTRE, HALF_STAGE = 10, 64, 55
 
 # Where Debian puts permissively licensed soundfonts (MIT, public domain).
 SOUNDFONTS: tuple[Path, ...] = (
@@ -56,6 +58,7 @@ def render(
     synth.set_reverb(
         rng.uniform(0.1, 0.9), rng.uniform(0, 0.6), rng.uniform(0.3, 1), rng.uniform(0.1, 0.8)
     )
+    _seat(synth, score, rng)
     samples_per_beat = 60.0 / score.bpm * sample_rate
     total = round(score.seconds * sample_rate)
     blocks: list[npt.NDArray[np.int16]] = []
@@ -70,6 +73,14 @@ def render(
         blocks.append(synth.get_samples(total - position))
     interleaved = np.concatenate(blocks).astype(np.float32) / FULL_SCALE
     return np.ascontiguousarray(interleaved.reshape(-1, 2).T)
+
+
+def _seat(synth: Any, score: Score, rng: random.Random) -> None:
+    """Seat the players from left to right, basses in the middle, on a narrow or wide stage."""
+    width = rng.uniform(0.2, 1.0) * HALF_STAGE
+    for channel, program in score.players().items():
+        seat = CENTRE if program in BASS_PROGRAMS else CENTRE + rng.uniform(-width, width)
+        synth.cc(channel, PAN_CONTROL, round(seat))
 
 
 def _play(synth: Any, message: Any) -> None:

@@ -70,6 +70,11 @@ class Score:
                 count[key] = count.get(key, 0) + 1
         return sorted(count, key=lambda key: -count[key])
 
+    def players(self) -> dict[int, int]:
+        """The program each channel but the drums' begins with."""
+        changes = [e.message for e in self.events if e.message.type == "program_change"]
+        return {m.channel: m.program for m in reversed(changes) if m.channel != DRUM_CHANNEL}
+
     def only(self, channels: frozenset[int]) -> Score:
         """The same music with only these MIDI channels left."""
         return replace(self, events=tuple(e for e in self.events if e.message.channel in channels))

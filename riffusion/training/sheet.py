@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from riffusion.clip import ClipRequest, LeadSheet, Prompt
-from riffusion.engines.compact import CompactEngine, log_mel
+from riffusion.engines.compact import CompactEngine
+from riffusion.engines.mel_image import log_mel
 from riffusion.harmony import progression
 
 PROMPTS = (
@@ -35,7 +36,7 @@ def draw_sheet(model: Path, path: Path) -> None:
     requests = [
         ClipRequest(Prompt(text, 1), Prompt(text, 1), bpm=BPM, lead_sheet=sheet) for text in PROMPTS
     ]
-    tiles = [_tile(clip.magnitudes[0]) for clip in engine.generate(requests)]
+    tiles = [_tile(clip.magnitudes.mean(0)) for clip in engine.generate(requests)]
     rows = [np.hstack(tiles[at : at + COLUMNS]) for at in range(0, len(tiles), COLUMNS)]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.vstack(rows)).save(path)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import argparse
 import copy
+import inspect
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from riffusion.training.dataset import Corpus
+from riffusion.training.dataset import CHANNELS, Corpus
 from riffusion.training.sheet import draw_sheet
+from riffusion.training.start import start_from
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
@@ -49,6 +52,7 @@ class TrainOptions:
     heads: int = 5
     device: str = "cpu"
     compiled: bool = True
+    start_from: Path | None = None
 
 
 Network = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
@@ -100,14 +104,16 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.options, self.out = options, out
         self.train, self.validation = Corpus(corpus, "train"), Corpus(corpus, "validation")
-        statistics = self.train.statistics
         self.network = SpectrogramTransformer(
+            channels=CHANNELS,
             width=options.width,
             depth=options.depth,
             heads=options.heads,
-            mean=round(statistics.mean, 4),
-            std=round(statistics.std, 4),
+            max_hz=COMPACT_PARAMS.max_hz,
+            **asdict(self.train.statistics.scale),
         ).to(options.device)
+        if options.start_from is not None:
+            start_from(self.network, options.start_from)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = make_optimizers(self.network, options.rate)
         self.config = self._config()
@@ -118,7 +124,7 @@ class Trainer:
         self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
 
     def _config(self) -> dict[str, Any]:
-        names = ("width", "depth", "heads", "mean", "std", "patch", "overlap", "bottleneck")
+        names = inspect.signature(SpectrogramTransformer).parameters
         return {name: self.network.config[name] for name in names}
 
     def run(self) -> None:
@@ -213,6 +219,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth", type=int, default=10)
     parser.add_argument("--heads", type=int, default=5)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--start-from", type=Path, help="a model folder to begin with, of any mel scale or channels"
+    )
     parser.add_argument("--no-compile", dest="compiled", action="store_false")
 
 
