@@ -99,7 +99,7 @@ class Corpus:
         about = self.songs[song]
         start = int(rng.integers(max(1, about.frames - FRAMES)))
         frames = self.frames(song, start, FRAMES)
-        sheet = self._lead_sheet(about, start, FRAMES)
+        sheet = self.lead_sheet(about, start, FRAMES)
         context = 0
         if rng.random() < SHOW_CONTEXT:
             context = PATCH * int(rng.integers(1, LONGEST_CONTEXT + 1))
@@ -134,8 +134,8 @@ class Corpus:
         frames = np.concatenate(
             [self.frames(other, end - context, context), self.frames(song, start, FRAMES - context)]
         )
-        before = self._lead_sheet(past, end - context, context)
-        after = self._lead_sheet(about, start, FRAMES - context)
+        before = self.lead_sheet(past, end - context, context)
+        after = self.lead_sheet(about, start, FRAMES - context)
         beats = np.concatenate([before.beats - before.beats[-1], after.beats - after.beats[0]])
         chroma = np.concatenate([before.chroma, after.chroma])
         return frames, LeadSheet(beats, about.beats_per_bar, chroma)
@@ -148,7 +148,8 @@ class Corpus:
         return min(song.frames, round(int(rng.integers(first, max(first, last) + 1)) * bar))
 
     @staticmethod
-    def _lead_sheet(song: Song, start: int, count: int) -> LeadSheet:
+    def lead_sheet(song: Song, start: int, count: int) -> LeadSheet:
+        """Beat and chord of ``count`` frames of a song from ``start`` on."""
         seconds = (start + np.arange(count, dtype=np.float64)) * COMPACT_PARAMS.frame_s
         beats: npt.NDArray[np.float64] = seconds * (song.bpm / 60.0)
         bars = np.floor(beats / song.beats_per_bar + 1e-6).astype(int)

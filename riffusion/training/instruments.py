@@ -91,3 +91,36 @@ def everyday_names(program: int) -> tuple[str, ...]:
     """The exact name of a General MIDI program and the looser ones people type for it."""
     loose = (word for word, ranges in EVERYDAY.items() if any(program in r for r in ranges))
     return (NAMES[program], *loose)
+
+
+# What a listener would call the instrument in front, by families that sound alike.
+LEAD_PROGRAMS: dict[str, tuple[range, ...]] = {
+    "piano": (range(4),),
+    "electric piano": (range(4, 6), range(7, 8)),
+    "mallets": (range(11, 14), range(108, 109), range(114, 115)),
+    "bells": (range(8, 11), range(14, 15)),
+    "organ": (range(16, 21),),
+    "reeds": (range(21, 24),),
+    "acoustic guitar": (range(24, 26),),
+    "electric guitar": (range(26, 29),),
+    "distorted guitar": (range(29, 31),),
+    "strings": (range(40, 52), range(110, 111)),
+    "voices": (range(52, 55),),
+    "brass": (range(56, 64),),
+    "saxophone": (range(64, 68),),
+    "woodwind": (range(68, 80), range(109, 110), range(111, 112)),
+    "synth": (range(80, 96),),
+    "plucked": (range(6, 7), range(15, 16), range(104, 108)),
+}
+NO_LEAD = "none"
+LEAD_FAMILIES: tuple[str, ...] = (*LEAD_PROGRAMS, NO_LEAD)
+
+
+def lead_family(program: int | None) -> str:
+    """The family of a lead's program, "none" where there is no lead."""
+    if program is None:
+        return NO_LEAD
+    return next(
+        (name for name, ranges in LEAD_PROGRAMS.items() if any(program in r for r in ranges)),
+        NO_LEAD,
+    )
