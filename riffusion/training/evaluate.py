@@ -106,11 +106,15 @@ def heard(judge: Judge, samples: list[Sample]) -> Verdict:
 
 
 def rank_of_right(judge: Judge, verdict: Verdict, right: list[tuple[str, ...]]) -> list[int]:
-    """At which place (0 is first) the first right answer comes, styles and leads each ranked."""
+    """At which place (0 is first) the first right answer comes, styles and leads each ranked.
+
+    Behind the last place where the judge knows none of them.
+    """
     places = []
     for styles, leads, names in zip(verdict.styles, verdict.leads, right, strict=True):
         ranked = [_ranking(styles, judge.styles), _ranking(leads, list(LEAD_FAMILIES))]
-        places.append(min(order.index(n) for n in names for order in ranked if n in order))
+        found = [order.index(n) for n in names for order in ranked if n in order]
+        places.append(min(found, default=len(judge.styles)))
     return places
 
 

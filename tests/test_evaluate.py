@@ -1,0 +1,236 @@
+"""The evaluation: known sounds, sets against sets, and the whole table on a tiny model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.engines.mel_image import ImageScale, log_mel
+from riffusion.engines.transformer import SpectrogramTransformer
+from riffusion.errors import InvalidInput, ModelError
+from riffusion.spectrogram import mel_spectrogram
+from riffusion.training import comparing, evaluate, listening
+from riffusion.training.corpus import make_shard, split_of
+from riffusion.training.dataset import FRAMES, Corpus, FloatArray
+from riffusion.training.judge import Judge, impression, save_judge
+from riffusion.training.samples import ask, with_controls
+from riffusion.training.start import start_from
+from riffusion.training.styles import STYLES
+from riffusion.waveform import Waveform, write_audio
+
+RATE = COMPACT_PARAMS.sample_rate
+GROUPS = np.random.default_rng(0)
+
+
+def clicks(bpm: float, late_s: float = 0.0, seconds: float = 5.11) -> FloatArray:
+    """Log-mel (frames, bands) of short noise bursts on every beat."""
+    rng = np.random.default_rng(0)
+    samples = 1e-4 * rng.standard_normal((1, round(seconds * RATE))).astype(np.float32)
+    for beat in np.arange(late_s, seconds - 0.05, 60 / bpm):
+        start = round(beat * RATE)
+        burst = np.exp(-np.arange(2000) / 300) * rng.standard_normal(2000)
+        room = samples[0, start : start + 2000]
+        room += (0.3 * burst[: len(room)]).astype(np.float32)
+    return log_mel(mel_spectrogram(Waveform(samples, RATE), COMPACT_PARAMS).magnitudes)[0].T.numpy()
+
+
+def chord(pitches: list[int]) -> Waveform:
+    seconds = np.arange(2 * RATE) / RATE
+    tones = [np.sin(2 * np.pi * 440 * 2 ** ((pitch - 69) / 12) * seconds) for pitch in pitches]
+    return Waveform(np.mean(tones, 0)[None].astype(np.float32), RATE)
+
+
+@settings(max_examples=12, deadline=None)
+@given(bpm=st.sampled_from([80.0, 100.0, 128.0]), late_ms=st.integers(-80, 80))
+def test_the_offset_of_a_beat_is_what_it_was_moved_by(bpm: float, late_ms: int) -> None:
+    late_s = late_ms / 1000
+    beat_s = 60 / bpm
+    usual = listening.beat_offset_s(clicks(bpm), bpm)
+    moved = listening.beat_offset_s(clicks(bpm, late_s % beat_s), bpm)
+    error = (moved - usual - late_s + beat_s / 2) % beat_s - beat_s / 2
+    assert abs(error) < 0.01
+
+
+def test_a_window_that_starts_in_the_middle_of_a_beat_says_so() -> None:
+    sound = clicks(100.0)
+    usual = listening.beat_offset_s(sound, 100.0)
+    late = listening.beat_offset_s(sound[15:], 100.0, start_beat=0.15 * 100 / 60)
+    assert late == pytest.approx(usual, abs=0.01)
+
+
+def test_faster_clicks_have_more_onsets_and_treble() -> None:
+    assert listening.onsets_per_s(clicks(180.0)) > 1.5 * listening.onsets_per_s(clicks(80.0))
+    assert listening.treble_rise(clicks(180.0)) > 1.5 * listening.treble_rise(clicks(80.0))
+
+
+@pytest.mark.parametrize(
+    ("pitches", "key"),
+    [
+        ([60, 64, 67, 62, 65, 69, 60, 64, 67, 71], (0, "major")),
+        ([57, 60, 64, 62, 65, 69, 57, 60, 64, 68], (9, "minor")),
+        ([66, 70, 73, 68, 71, 75, 66, 70, 73, 77], (6, "major")),
+    ],
+)
+def test_a_key_is_heard(pitches: list[int], key: tuple[int, str]) -> None:
+    assert listening.sounding_key(listening.chroma(chord(pitches))) == key
+
+
+def test_a_grid_in_the_image_is_seen() -> None:
+    rng = np.random.default_rng(0)
+    smooth = rng.standard_normal((FRAMES, 128)).astype(np.float32)
+    assert listening.grid_flux(smooth, 8) == pytest.approx(1.0, abs=0.1)
+    steps = np.repeat(rng.standard_normal((FRAMES // 8, 128)), 8, 0).astype(np.float32)
+    assert listening.grid_flux(steps + 0.1 * smooth, 8) > 5
+
+
+def test_sets_are_as_far_apart_as_they_were_made() -> None:
+    one, other = GROUPS.standard_normal((4000, 4)), GROUPS.standard_normal((4000, 4))
+    assert comparing.frechet_distance(one, other) == pytest.approx(0.0, abs=0.02)
+    assert comparing.frechet_distance(one, other + 3.0) == pytest.approx(36.0, rel=0.05)
+    # Gaussians of deviation 1 and 2: four times (2 - 1) squared.
+    assert comparing.frechet_distance(one, 2 * other) == pytest.approx(4.0, rel=0.1)
+    assert comparing.spread(2 * one[:200]) == pytest.approx(2 * comparing.spread(one[:200]))
+    assert comparing.nearest(one[:10], one).max() < 1e-6
+    assert comparing.nearest(one[:10] + 100, one).min() > 100
+
+
+@given(st.lists(st.integers(-100, 100), min_size=3, max_size=20, unique=True))
+def test_rank_correlation_sees_order_only(values: list[int]) -> None:
+    asked = np.array(values, float)
+    assert comparing.rank_correlation(asked, np.exp(asked / 50)) == pytest.approx(1.0)
+    assert comparing.rank_correlation(asked, -(asked**3)) == pytest.approx(-1.0)
+    assert comparing.rank_correlation(asked, np.ones(len(asked))) == 0.0
+
+
+@given(st.integers(0, 2**31), st.sampled_from([1, 2]))
+def test_images_and_levels_are_inverse(seed: int, channels: int) -> None:
+    levels = torch.randn(channels, 8, 16, generator=torch.Generator().manual_seed(seed))
+    scale = ImageScale(-2.0, 1.1, 0.2)
+    assert torch.allclose(scale.levels(scale.image(levels)), levels, atol=1e-5)
+
+
+def test_the_image_of_equal_channels_has_no_balance() -> None:
+    mono = torch.randn(1, 8, 16)
+    scale = ImageScale(-2.0, 1.1, 0.2)
+    image = scale.image(mono.expand(2, -1, -1))
+    assert torch.equal(image[1], torch.zeros(8, 16))
+    assert torch.allclose(image[0], scale.image(mono)[0])
+
+
+def test_a_stereo_run_starts_with_what_a_mono_model_of_another_scale_knew(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    size = {"width": 32, "depth": 1, "heads": 2, "bottleneck": 16}
+    mono = SpectrogramTransformer(**size, max_hz=20000.0)
+    torch.nn.init.normal_(mono.draw.weight, std=0.2)
+    mono.save_pretrained(tmp_path)
+    stereo = SpectrogramTransformer(**size, max_hz=20000.0, channels=2)
+    start_from(stereo, tmp_path)
+    noisy = torch.randn(1, 2, 128, 512)
+    conditioning = _conditioning()
+    with torch.no_grad():
+        before = mono(noisy[:, :1], torch.tensor([0.5]), conditioning)
+        after = stereo(noisy, torch.tensor([0.5]), conditioning)
+    assert torch.allclose(after[:, :1], before, atol=1e-4)
+    assert (after[:, 1] == 0).all()
+    wider = SpectrogramTransformer(**size, max_hz=16000.0)
+    start_from(wider, tmp_path)
+    # Band 100 of the lower scale lies where band 94 of the higher one does.
+    moved, there = (n.draw.weight.view(16, -1, 32)[0] for n in (wider, mono))
+    assert torch.nn.functional.cosine_similarity(moved[100], there[94], dim=0) > 0.5
+    with pytest.raises(ModelError, match="another width"):
+        start_from(SpectrogramTransformer(**{**size, "width": 16}), tmp_path)
+    with pytest.raises(ModelError, match="no model to start from"):
+        start_from(stereo, tmp_path / "nothing")
+
+
+def _conditioning() -> object:
+    from riffusion.engines.transformer import Conditioning
+
+    return Conditioning(
+        torch.randn(1, 384),
+        torch.ones(1, 1),
+        torch.rand(1, 2),
+        torch.rand(1, 6),
+        torch.randn(1, 512, 17),
+        torch.zeros(1, 512),
+    )
+
+
+def test_requests_cover_prompts_tempi_and_keys() -> None:
+    asked = ask([("jazz", ("jazz",)), ("rock", ("rock",))], 6)
+    assert len({one.seed for one in asked}) == 12
+    assert len({one.key for one in asked}) == 12
+    assert len({one.bpm for one in asked}) > 5
+    louder = with_controls(asked[0], "density", (0.1, 0.9))
+    assert [one.controls.density for one in louder] == [0.1, 0.9]
+    assert {one.seed for one in louder} == {asked[0].seed}
+
+
+def test_unseen_prompts_name_styles_that_exist_and_are_unseen() -> None:
+    listing = json.loads(Path(evaluate.__file__).with_name("unseen_prompts.json").read_text())
+    assert len(listing) >= 40
+    names = {style.name for style in STYLES}
+    words = {word for style in STYLES for word in style.words}
+    for entry in listing:
+        assert set(entry["styles"]) <= names
+        assert entry["prompt"] not in words
+
+
+@pytest.fixture(scope="session")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few real songs of every split, in two styles."""
+    folder = tmp_path_factory.mktemp("splits")
+    wanted = [n for n in range(4000) if STYLES[n % len(STYLES)].name in ("house", "church bells")]
+    numbers = [
+        number
+        for split, count in (("train", 4), ("validation", 3), ("test", 3))
+        for number in [n for n in wanted if split_of(n) == split][:count]
+    ]
+    make_shard(folder, 0, 0, numbers)
+    return folder
+
+
+def test_the_whole_table(splits: Path, tiny_model_folder: Path, tmp_path: Path) -> None:
+    judge = tmp_path / "judge.safetensors"
+    parser = argparse.ArgumentParser()
+    evaluate.add_arguments(parser)
+    out = tmp_path / "table.json"
+    options = ["--corpus", str(splits), "--judge", str(judge), "--judge-steps", "2"]
+    evaluate.main(
+        parser.parse_args([str(tiny_model_folder), *options, "--seeds", "2", "--json", str(out)])
+    )
+    rows = {row["name"]: row for row in json.loads(out.read_text())}
+    assert judge.exists()
+    assert rows["style named first"]["chance"] == 0.5
+    assert rows["unseen wording, named first"]["clips"] == 80
+    assert rows["  house"]["clips"] == 2
+    for row in rows.values():
+        assert np.isfinite(row["value"]), row
+
+
+def test_audio_of_another_system_is_judged_too(splits: Path, tmp_path: Path) -> None:
+    judge = Judge(["church bells", "house"]).eval()
+    save_judge(judge, tmp_path / "judge.safetensors")
+    audio = tmp_path / "audio"
+    (audio / "house").mkdir(parents=True)
+    write_audio(chord([60, 64, 67]), audio / "house" / "one.wav")
+    rows = evaluate.evaluate_audio(audio, judge)
+    assert rows[0].clips == 1
+    (audio / "house").rename(audio / "polka of mars")
+    with pytest.raises(InvalidInput, match="church bells, house"):
+        evaluate.evaluate_audio(audio, judge)
+    with pytest.raises(InvalidInput, match="folder of audio"):
+        evaluate.evaluate_audio(tmp_path / "empty", judge)
+
+
+def test_an_impression_is_half_as_fine(splits: Path) -> None:
+    corpus = Corpus(splits, "train")
+    assert impression(corpus.frames(0, 0, FRAMES)).shape == (FRAMES // 2, 64)
