@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import ImageScale, log_mel
@@ -209,6 +210,8 @@ def test_the_whole_table(splits: Path, tiny_model_folder: Path, tmp_path: Path) 
     )
     rows = {row["name"]: row for row in json.loads(out.read_text())}
     assert judge.exists()
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.width > 500
     assert rows["style named first"]["chance"] == 0.5
     assert rows["unseen wording, named first"]["clips"] == 80
     assert rows["  house"]["clips"] == 2

@@ -34,7 +34,7 @@ from riffusion.training.train import (
     learning_rate,
     make_optimizers,
 )
-from riffusion.waveform import Waveform
+from riffusion.waveform import Waveform, read_audio
 
 CONFIG = {"width": 16}
 STYLE_NAMES = [style.name for style in STYLES]
@@ -182,6 +182,9 @@ def test_a_run_trains_stops_on_time_resumes_and_gives_a_model(corpus: Path, tmp_
     last = json.loads((tmp_path / "run" / "curve.jsonl").read_text().splitlines()[-1])
     assert last["windows"] > first["windows"]
     assert list((tmp_path / "run").glob("sheet-*.png"))
+    sheet = read_audio(next((tmp_path / "run").glob("sheet-*.wav")))
+    assert sheet.samples.shape[0] == 2
+    assert (tmp_path / "run" / "curve.png").stat().st_size > 5000
     prompt = Prompt("church bells", 1)
     clip = load_engine(str(tmp_path)).generate([ClipRequest(prompt, prompt, steps=2)])[0]
     assert torch.isfinite(clip.magnitudes).all()

@@ -36,6 +36,7 @@ from riffusion.training.judge import (
     save_judge,
     train_judge,
 )
+from riffusion.training.plots import draw_measures
 from riffusion.training.samples import Asked, Sample, answers, ask, with_controls
 from riffusion.waveform import read_audio
 
@@ -368,7 +369,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge", type=Path, help="judge file; trained and written if missing")
     parser.add_argument("--judge-steps", type=int, default=3000)
     parser.add_argument("--seeds", type=int, default=4, help="clips a prompt (default 4)")
-    parser.add_argument("--json", type=Path, help="also write the rows here")
+    parser.add_argument("--json", type=Path, help="also write the rows here, and a PNG beside")
 
 
 def main(args: argparse.Namespace) -> None:
@@ -385,3 +386,4 @@ def main(args: argparse.Namespace) -> None:
     print(table(rows))
     if args.json:
         args.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
+        draw_measures(rows, args.json.with_suffix(".png"))

@@ -1,4 +1,4 @@
-"""A sheet of sample spectrograms: how a model in training is doing, at a glance."""
+"""A sheet of sample spectrograms, and their sound: how a model in training is doing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from riffusion.clip import ClipRequest, LeadSheet, Prompt
 from riffusion.engines.compact import CompactEngine
 from riffusion.engines.mel_image import log_mel
 from riffusion.harmony import progression
+from riffusion.phase import griffin_lim
+from riffusion.waveform import Waveform, write_audio
 
 PROMPTS = (
     "church bells",
@@ -30,16 +32,22 @@ QUIET, LOUD = -4.0, 1.0
 
 
 def draw_sheet(model: Path, path: Path) -> None:
-    """Generate one clip a prompt with the model in a folder and write them as one PNG."""
+    """Generate one clip a prompt with the model in a folder: ``path``.png shows them beside each
+    other, ``path``.wav plays them one after the other."""
     engine = CompactEngine.load(model)
     sheet = _lead_sheet(engine.frames)
     requests = [
         ClipRequest(Prompt(text, 1), Prompt(text, 1), bpm=BPM, lead_sheet=sheet) for text in PROMPTS
     ]
-    tiles = [_tile(clip.magnitudes.mean(0)) for clip in engine.generate(requests)]
+    clips = engine.generate(requests)
+    tiles = [_tile(clip.magnitudes.mean(0)) for clip in clips]
     rows = [np.hstack(tiles[at : at + COLUMNS]) for at in range(0, len(tiles), COLUMNS)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack(rows)).save(path)
+    Image.fromarray(np.vstack(rows)).save(path.with_suffix(".png"))
+    sounds = [griffin_lim(clip, iterations=16) for clip in clips]
+    samples = np.concatenate([sound.samples for sound in sounds], axis=1)
+    samples /= max(1.0, float(np.abs(samples).max()))
+    write_audio(Waveform(samples, engine.params.sample_rate), path.with_suffix(".wav"))
 
 
 def _lead_sheet(frames: int) -> LeadSheet:

@@ -25,6 +25,7 @@ from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.dataset import CHANNELS, Corpus
+from riffusion.training.plots import draw_curve
 from riffusion.training.sheet import draw_sheet
 from riffusion.training.start import start_from
 
@@ -145,9 +146,9 @@ class Trainer:
                 speed = (windows - self.progress.windows) / (now - begin)
                 self._log(step, windows, smooth, speed, (total_s - spent_s) / 60)
             if now - saved > CHECKPOINT_S:
-                self._save(step, windows, before_s + now - begin)
+                self._save(step, windows, before_s + now - begin, smooth)
                 saved = time.perf_counter()
-        self._save(step, windows, before_s + time.perf_counter() - begin)
+        self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
 
     def _step(self, rng: np.random.Generator, noise_rng: torch.Generator) -> float:
         images, conditioning = self.train.batch(rng, self.options.batch)
@@ -190,14 +191,17 @@ class Trainer:
             flush=True,
         )
 
-    def _save(self, step: int, windows: int, elapsed_s: float) -> None:
+    def _save(self, step: int, windows: int, elapsed_s: float, training: float) -> None:
         progress = Progress(step, windows, elapsed_s, self.config)
         save_checkpoint(self.out / "run", self.network, self.average, self.optimizers, progress)
         export(self.average, self.out)
         loss = self._validate()
-        with (self.out / "run" / "curve.jsonl").open("a") as curve:
-            curve.write(json.dumps({"step": step, "windows": windows, "validation": loss}) + "\n")
-        draw_sheet(self.out, self.out / "run" / f"sheet-{windows:08}.png")
+        point = {"step": step, "windows": windows, "training": training, "validation": loss}
+        listing = self.out / "run" / "curve.jsonl"
+        with listing.open("a") as curve:
+            curve.write(json.dumps(point) + "\n")
+        draw_curve(listing, self.out / "run" / "curve.png")
+        draw_sheet(self.out, self.out / "run" / f"sheet-{windows:08}")
         print(f"saved at {windows / 1000:.1f} k windows, validation loss {loss:.4f}", flush=True)
 
 
