@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riffusion.clip import LARGEST_SEED, ClipRequest, Controls, Prompt
 from riffusion.engines.base import Engine
-from riffusion.engines.compact import COMPACT_PARAMS, CompactEngine
-from riffusion.engines.transformer import SpectrogramTransformer
+from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.errors import InvalidInput
 from riffusion.jam import JamBlock, JamSession, bars_per_clip, clip_seed, plan_clip, render
 from riffusion.mastering import Samples
@@ -137,13 +135,8 @@ def test_no_sample_step_at_a_clip_boundary_is_larger_than_those_inside(
     assert steps[near].max() <= steps[~near].max()
 
 
-def test_stereo() -> None:
-    torch.manual_seed(0)
-    network = SpectrogramTransformer(
-        channels=2, width=32, depth=1, heads=2, bottleneck=16, mean=-2.0
-    )
-    torch.nn.init.normal_(network.draw.weight, std=0.2)
-    heard = play(jam(CompactEngine(network, "stereo")), 9 * RATE)
+def test_a_stereo_jam(tiny_stereo_engine: Engine) -> None:
+    heard = play(jam(tiny_stereo_engine), 9 * RATE)
     assert heard.shape == (2, 9 * RATE)
     assert not np.array_equal(heard[0], heard[1])
 

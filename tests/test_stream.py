@@ -55,7 +55,8 @@ class Listener:
         self.stream = stream
         self.speed = speed
         self.start = start
-        self.heard: npt.NDArray[np.int16] = np.zeros((start, 1), np.int16)
+        self.channels = stream.session.channels
+        self.heard: npt.NDArray[np.int16] = np.zeros((start, self.channels), np.int16)
         self.events: list[Event] = []
 
     async def listen(self, until: Callable[[Listener], bool]) -> None:
@@ -64,7 +65,7 @@ class Listener:
         async with contextlib.aclosing(self.stream.listen(self.start)) as items:
             async for item in items:
                 if isinstance(item, Audio):
-                    pcm = np.frombuffer(item.pcm, "<i2").reshape(-1, 1)
+                    pcm = np.frombuffer(item.pcm, "<i2").reshape(-1, self.channels)
                     assert item.start <= len(self.heard), "a gap"
                     self.heard = np.concatenate([self.heard[: item.start], pcm])
                 else:
@@ -121,9 +122,14 @@ def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:
     run(test())
 
 
-def test_a_change_rewrites_what_was_not_heard_yet(tiny_engine: Engine) -> None:
+@pytest.mark.parametrize("engine", ["tiny_engine", "tiny_stereo_engine"])
+def test_a_change_rewrites_what_was_not_heard_yet(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    tiny: Engine = request.getfixturevalue(engine)
+
     async def test() -> None:
-        async with a_stage(tiny_engine, lead_s=15.0) as stage:
+        async with a_stage(tiny, lead_s=15.0) as stage:
             stream = stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(12))
@@ -141,7 +147,7 @@ def test_a_change_rewrites_what_was_not_heard_yet(tiny_engine: Engine) -> None:
             await asyncio.sleep(0)
             track = track_of(stream)[: len(listener.heard)]
             np.testing.assert_array_equal(listener.heard, track)
-            assert_replays(tiny_engine, stream)
+            assert_replays(tiny, stream)
 
     run(test())
 
