@@ -251,6 +251,77 @@ def test_a_broken_connection_is_mended_and_nothing_is_lost(page: Page) -> None:
     assert_played_the_master(page)
 
 
+def test_a_change_while_the_connection_is_broken_is_not_lost(page: Page) -> None:
+    press_play(page)
+    wait_for_playhead(page, 1)
+    page.evaluate("riffusionPlayer.transport.break()")
+    page.get_by_label("Prompt A").fill("techno")
+    page.get_by_label("Prompt A").press("Enter")
+    page.wait_for_function("() => riffusionPlayer.marks.some(mark => mark.prompt_a === 'techno')")
+    assert page.evaluate("riffusionPlayer.reconnects") == 1
+
+
+def test_a_connection_that_died_without_a_word_is_replaced(
+    browser: Browser, tiny_engine: Engine, pages: list[Page]
+) -> None:
+    with serve(tiny_engine, lead_s=2.0) as serving:
+        page = open_page(browser, serving.url, FAST)
+        pages.append(page)
+        page.evaluate("riffusionPlayer.silentMs = 500")
+        press_play(page)
+        # What still comes is thrown away, and no end is told.
+        page.evaluate(
+            """() => {
+                const player = riffusionPlayer;
+                player.audio = player.event = () => {};
+                player.connect = () => {
+                    delete player.audio, delete player.event, delete player.connect;
+                    player.connect();
+                };
+            }"""
+        )
+        page.wait_for_function("() => riffusionPlayer.reconnects === 1 && !riffusionPlayer.lostAt")
+        wait_for_playhead(page, 6)
+
+
+def test_who_stops_and_plays_at_once_hears_the_second_jam(page: Page, serving: Serving) -> None:
+    before = {stream.id for stream in serving.stage.streams}
+    page.evaluate(
+        """() => {
+            riffusionPlayer.press();
+            setTimeout(() => { riffusionPlayer.stop(); riffusionPlayer.press(); }, 5);
+        }"""
+    )
+    page.wait_for_function("() => riffusionPlayer.state === 'playing'")
+    wait_for_playhead(page, 1)
+    playing = page.evaluate("riffusionPlayer.jam.id")
+    new = {stream.id for stream in serving.stage.streams} - before
+    wait_until(lambda: {s.id for s in serving.stage.playing} & new == {playing})
+
+
+def test_sound_that_the_browser_holds_back_is_told_and_goes_on(page: Page) -> None:
+    press_play(page)
+    wait_for_playhead(page, 0.5)
+    page.evaluate("riffusionPlayer.context.suspend()")
+    expect(page.get_by_role("status").filter(has_text="holds the sound back")).to_be_visible()
+    playhead = counters(page)["playhead"]
+    page.locator(".riff-time").click()
+    expect(page.get_by_role("status").filter(has_text="Playing.")).to_be_visible()
+    page.wait_for_function(
+        "playhead => riffusionPlayer.report.playhead > playhead + 44100", arg=playhead
+    )
+    assert counters(page)["dropouts"] == 0
+    assert_played_the_master(page)
+
+
+def test_a_player_that_cannot_make_sound_leaves_no_jam_behind(page: Page, serving: Serving) -> None:
+    playing = {stream.id for stream in serving.stage.playing}
+    page.route("**/worklet.js", lambda route: route.abort())
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    wait_until(lambda: {stream.id for stream in serving.stage.playing} <= playing)
+
+
 def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> None:
     press_play(page)
     wait_for_playhead(page, 0.5)
