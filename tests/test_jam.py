@@ -134,7 +134,7 @@ def test_no_sample_step_at_a_clip_boundary_is_larger_than_those_inside(
     lines = sorted({block.clip.start_sample for block in blocks} - {0})
     near = np.zeros(len(steps), bool)
     for line in lines:
-        near[line - 3100 : line + 441] = True
+        near[line - 4000 : line + 441] = True
     assert len(lines) >= 4
     assert steps[near].max() <= steps[~near].max()
 
@@ -322,7 +322,7 @@ def test_a_change_sounds_from_the_next_bar_line_on(tiny_engine: Engine) -> None:
     at = session.change({"prompt_a": Prompt("something else", 9)}, not_before=5 * RATE)
     assert at == 6 * RATE  # bars are two seconds
     resumed = session.position
-    assert at - 3600 < resumed < at
+    assert at - 4500 < resumed < at
     heard = play(session, 12 * RATE, heard[:, :resumed])
     unchanged = play(plain, 12 * RATE)
     assert np.array_equal(heard[:, :resumed], unchanged[:, :resumed])
@@ -340,7 +340,7 @@ def test_a_change_inside_a_clip_to_come_cuts_it_short(tiny_engine: Engine) -> No
     assert starts == [0, 4 * RATE, 8 * RATE, 10 * RATE, 10 * RATE + 117600]  # bars of 90
 
 
-@pytest.mark.parametrize(("early_by", "bar"), [(0, 4), (2000, 4), (3528, 3), (4000, 3)])
+@pytest.mark.parametrize(("early_by", "bar"), [(0, 4), (3000, 4), (4410, 3), (5000, 3)])
 def test_nothing_before_the_asked_sample_is_rewritten(
     tiny_engine: Engine, early_by: int, bar: int
 ) -> None:
@@ -404,7 +404,7 @@ def test_a_change_long_ago_lands_as_far_back_as_we_can_go(tiny_engine: Engine) -
     play(session, 42 * RATE)
     at = session.change({"key": "Am"}, not_before=0)
     assert at == 10 * RATE  # the last clip began at 40 s
-    assert at - 3600 < session.position < at
+    assert at - 4500 < session.position < at
 
 
 def test_a_new_tempo_counts_from_its_bar_line(tiny_engine: Engine) -> None:

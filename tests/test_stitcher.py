@@ -157,6 +157,22 @@ def test_seams_keep_the_level() -> None:
     assert np.sqrt(power[fades] / power[fades - 22050]) == pytest.approx(1, rel=0.3)
 
 
+@pytest.mark.parametrize("hz", [110.0, 440.0, 1318.5])
+def test_a_steady_tone_keeps_its_level_through_seams(hz: float) -> None:
+    tone = 0.2 * np.sin(2 * np.pi * hz * np.arange(15 * RATE) / RATE)[None].astype(np.float32)
+    clips = clips_of(tone)
+    out = stitched(clips, Stitcher(COMPACT_PARAMS, 1, FRAMES, griffin_lim))[0]
+    window = 2 * HOP  # at least two periods
+    power = np.convolve(out.astype(np.float64) ** 2, np.ones(window) / window, "valid")
+    usual = np.median(power)
+    lines = [line for line, _, _ in clips[1:]]
+    assert len(lines) == 2
+    for line in lines:
+        around = power[line - RATE // 5 : line + RATE // 5]
+        assert 10 * np.log10(around.min() / usual) > -2.0
+        assert 10 * np.log10(around.max() / usual) < 2.0
+
+
 def test_the_vocoder_hears_what_sounds_up_to_the_fade() -> None:
     vocoder = Level()
     stitcher = Stitcher(COMPACT_PARAMS, 1, FRAMES, vocoder)

@@ -163,7 +163,7 @@ def test_a_change_rewrites_what_was_not_heard_yet(
 
 
 class Slow:
-    """The tiny engine, slow enough to be caught at it: ``busy`` while it works, and what was given up."""
+    """The tiny engine, slow enough to be caught while it is ``busy``."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
