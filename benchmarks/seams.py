@@ -15,11 +15,15 @@ from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 from riffusion.jam import JamSession, JamSettings
 from riffusion.spectrogram import SpectrogramParams, mel_spectrogram
+from riffusion.stitcher import CROSSFADE_S, HANDOVER_S
 from riffusion.waveform import Waveform
 
 JAM_S = 90.0
-# A crossfade of 30 ms lies before the bar line; a window of the transform spreads it.
-SEAM_S = (-0.05, 0.02)
+# Where one clip hands over to the next, from the bar line, and where the first beat is struck; a
+# window of the transform spreads it.
+CROSSFADE_AT_S = (-HANDOVER_S - CROSSFADE_S, -HANDOVER_S)
+DOWNBEAT_AT_S = (-0.02, 0.05)
+SEAM_S = (CROSSFADE_AT_S[0] - 0.01, 0.02)
 FLOOR = 1e-4
 
 
@@ -38,13 +42,17 @@ def measure(options: Options) -> list[Row]:
     engine = load_engine(options.model, options.device)
     excerpts = [play(engine, a, b, seed) for seed, (a, b) in enumerate(PAIRS)]
     params = engine.params
-    ratios = [flux_ratio(excerpt, params) for excerpt in excerpts]
-    against_bars = [flux_ratio(excerpt, params, bar_lines_only=True) for excerpt in excerpts]
+    crossfades = [flux_ratio(excerpt, params, CROSSFADE_AT_S) for excerpt in excerpts]
+    downbeats = [flux_ratio(excerpt, params, DOWNBEAT_AT_S) for excerpt in excerpts]
+    against_others = [
+        flux_ratio(excerpt, params, DOWNBEAT_AT_S, bar_lines_only=True) for excerpt in excerpts
+    ]
     steps = [step_ratio(excerpt) for excerpt in excerpts]
     note = f"{len(PAIRS)} jams of {JAM_S:.0f} s, median"
     return [
-        Row("spectral flux at clip boundaries / elsewhere", median(ratios), "", "<= 1.3", note),
-        Row("the same / at other bar lines", median(against_bars), "", "", note),
+        Row("spectral flux in crossfades / elsewhere", median(crossfades), "", "<= 1.3", note),
+        Row("flux on first beats of clips / elsewhere", median(downbeats), "", "", note),
+        Row("the same / on first beats of other bars", median(against_others), "", "", note),
         Row("largest sample step at a boundary / inside a clip", max(steps), "", "<= 1", "worst"),
     ]
 
@@ -87,14 +95,20 @@ def spectral_flux(
 
 
 def flux_ratio(
-    excerpt: Excerpt, params: SpectrogramParams, *, bar_lines_only: bool = False
+    excerpt: Excerpt,
+    params: SpectrogramParams,
+    span_s: tuple[float, float],
+    *,
+    bar_lines_only: bool = False,
 ) -> float:
-    """Median flux around clip boundaries over the median of equally long stretches elsewhere.
+    """Median flux near clip boundaries over the median of equally long stretches elsewhere.
 
-    With ``bar_lines_only``, elsewhere is the bar lines within clips, where music changes too.
+    ``span_s``: from when to when, from the bar line that the clip begins on.
+
+    With ``bar_lines_only``, elsewhere is the same place at the bar lines within clips.
     """
     flux = spectral_flux(excerpt.samples, params)
-    before, after = (round(s / params.frame_s) for s in SEAM_S)
+    before, after = (round(s / params.frame_s) for s in span_s)
     width = after - before + 1
     around = np.convolve(flux, np.ones(width) / width, mode="valid")
 

@@ -13,7 +13,7 @@ from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, never
 from riffusion.jam import JamSession, JamSettings, render
 from riffusion.phase import griffin_lim
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
@@ -66,9 +66,11 @@ class TimedEngine:
     def context_step(self) -> int:
         return self._engine.context_step
 
-    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
         with self._clock.stage("generate"):
-            return self._engine.generate(requests)
+            return self._engine.generate(requests, interrupted=interrupted)
 
 
 def timed_vocoder(clock: Clock) -> Callable[..., Waveform]:

@@ -16,6 +16,7 @@ Messages name the bad value, the legal ones and the fix, in words a musician und
 from __future__ import annotations
 
 LONGEST_SHOWN = 60
+SHOWN_FIRST = 20
 
 
 class RiffusionError(Exception):
@@ -64,6 +65,11 @@ class ServerError(RiffusionError):
 
 
 def shorten(value: object) -> str:
-    """``repr`` of a value, at most 60 characters, so that a message stays readable."""
+    """``repr`` of a value, at most 60 characters, so that a message stays readable.
+
+    Of a long one the middle goes, and more of the end stays: there a path has its file.
+    """
     text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    return text[:SHOWN_FIRST] + "…" + text[SHOWN_FIRST + 1 - LONGEST_SHOWN :]

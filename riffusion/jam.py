@@ -6,14 +6,14 @@ State in, audio out: it holds no thread, socket or widget. Call it from one thre
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from riffusion.clip import LARGEST_SEED, ClipRequest
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.phase import griffin_lim
 from riffusion.settings import JamSettings as JamSettings
@@ -108,6 +108,7 @@ class JamSession:
         self._position = 0
         self._block_samples = round(BLOCK_S * self.sample_rate)
         self._ready: Samples = np.zeros((engine.channels, 0), np.float32)
+        self._unplayed: tuple[int, ...] = ()
         for change in changes:
             self._schedule(change.bar, self.settings.changed(change.changes))
 
@@ -126,8 +127,13 @@ class JamSession:
 
     @property
     def ready(self) -> bool:
-        """Whether the next block is there without generating another clip."""
+        """Whether the next block is there without any computing."""
         return self._ready.size > 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a part of the last clip has not become sound yet."""
+        return bool(self._unplayed)
 
     @property
     def settings(self) -> JamSettings:
@@ -145,10 +151,19 @@ class JamSession:
     def __next__(self) -> JamBlock:
         return self.block()
 
-    def block(self, until: int | None = None) -> JamBlock:
-        """The next block: a quarter of a second, or less, and never past sample ``until``."""
+    def block(
+        self, until: int | None = None, *, interrupted: Callable[[], bool] = never
+    ) -> JamBlock:
+        """The next block: a quarter of a second, or less, and never past sample ``until``.
+
+        Where a clip must be generated for it and ``interrupted`` turns true meanwhile, raises
+        ``riffusion.engines.base.Interrupted``; the jam is then as it was.
+        """
         while not self.ready:
-            self._add_clip()
+            if self._unplayed:
+                self._play_bar()
+            else:
+                self._add_clip(interrupted)
         start = self._position
         clip = next(m for m in reversed(self._marks) if m.start_sample <= start)
         coming = (m.start_sample for m in self._marks if m.start_sample > start)
@@ -166,7 +181,7 @@ class JamSession:
         ``changes`` is a whole ``JamSettings``, or new values by name. Nothing before sample
         ``not_before`` is rewritten (default: nothing that was already given out). It may lie in
         what was generated already: up to 30 s of it can be taken back; then blocks start again
-        up to 50 ms before the bar line, because the new clip fades in before it. A change
+        up to 100 ms before the bar line, because the new clip fades in before it. A change
         replaces those that were to come later and includes what they said.
 
         Returns the bar line, as a sample. Raises InvalidInput for values that cannot be played;
@@ -196,7 +211,7 @@ class JamSession:
         }
 
     def _bar_for_change(self, not_before: int) -> int:
-        lines = self._stitcher.bar_lines
+        lines = (*self._stitcher.bar_lines, *self._unplayed)
         earliest = max(not_before, lines[0] if lines else 0)
         bar = self._timeline.next_bar(earliest)
         begins = self._timeline.bar_sample(bar) - self._stitcher.reach_back
@@ -212,30 +227,41 @@ class JamSession:
         self._changes = (*earlier, Change(bar, after.start, made))
 
     def _rewind(self, bar: int, bar_line: int) -> None:
+        while self._unplayed and self._unplayed[0] <= bar_line:
+            self._play_bar()
+        self._unplayed = ()
         resume = self._stitcher.rewind(bar_line)
         self._ready = self._ready[:, : max(0, resume - self._position)]
         self._position = min(self._position, resume)
         self._marks = tuple(m for m in self._marks if m.start_sample < bar_line)
         self._next_bar = bar
 
-    def _add_clip(self) -> None:
-        """Generate the next clip and master all of it that can be heard whatever follows."""
+    def _add_clip(self, interrupted: Callable[[], bool]) -> None:
+        """Generate the next clip and play what becomes sound of it at once."""
         start = self._timeline.bar_sample(self._next_bar)
         segment = self._timeline.at(start)
         plan = plan_clip(self._engine, segment, self._next_bar)
         index = self._marks[-1].index + 1 if self._marks else 0
-        clip = self._engine.generate([self._request(segment, plan, index)])[0]
+        request = self._request(segment, plan, index)
+        clip = self._engine.generate([request], interrupted=interrupted)[0]
         self._stitcher.push(start, plan.first_frame, clip)
         cut = self._timeline.change_after(start)
         stop_bar = min(plan.bar + plan.bars, cut.bar if cut else plan.bar + plan.bars)
-        pieces = [
-            self._stitcher.play_to(segment.grid.bar_sample(bar))
-            for bar in range(plan.bar + 1, stop_bar + 1)
-        ]
-        self._ready = np.concatenate([self._ready, *pieces], axis=1)
+        bars = range(plan.bar + 1, stop_bar + 1)
+        self._unplayed = tuple(segment.grid.bar_sample(bar) for bar in bars)
+        self._add_ready(self._stitcher.play_ready(self._unplayed[0]))
         self._next_bar = stop_bar
         self._forget(start)
         self._marks = (*self._marks, _mark(segment, plan, index))
+
+    def _play_bar(self) -> None:
+        """Play the last clip as far as the next bar line that it can be left at."""
+        bar_line, *later = self._unplayed
+        self._add_ready(self._stitcher.play_to(bar_line))
+        self._unplayed = tuple(later)
+
+    def _add_ready(self, samples: Samples) -> None:
+        self._ready = np.concatenate([self._ready, samples], axis=1)
 
     def _request(self, segment: Segment, plan: Plan, index: int) -> ClipRequest:
         settings = segment.settings

@@ -34,6 +34,10 @@ def griffin_lim(
     as the peaks of the spectrum say (``_advancing_phases``), the first ones drawn by ``seed``.
     The same call gives the same bits.
 
+    Channels share their phases, those of their mean magnitude: what sounds at the same time in
+    both stays one sound between them, and they can be added to mono. It costs little more than
+    one channel.
+
     With ``prefix``, sound already heard, the result begins with exactly those samples and what
     follows continues them: the first phases go on from its last frame, and each iteration puts
     its samples back before it takes the next phases. Frames well within the prefix cost nothing.
@@ -111,21 +115,23 @@ def _continue(
 ) -> torch.Tensor:
     """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``."""
     end = place + known.shape[1]
-    phases = _advancing_phases(target, stft.hop / stft.n_fft, seed)
+    middle, known_middle = target.mean(0, keepdim=True), known.mean(0, keepdim=True)
+    phases = _advancing_phases(middle, stft.hop / stft.n_fft, seed)
     if place == 0 and end >= len(stft.window):
-        heard = stft.to_frames(known[:, : len(stft.window)])
+        heard = stft.to_frames(known_middle[:, : len(stft.window)])
         phases = phases + (heard.angle() - phases[:, :1])
-    estimate = torch.polar(target, phases)
+    aim = estimate = torch.polar(middle, phases)
     inertia = momentum / (1 + momentum)
     envelope = stft.envelope(target.shape[1])
     before = torch.zeros_like(estimate)
     for _ in range(iterations):
         sound = stft.to_sound(estimate, envelope)
-        sound[:, place:end] = known
+        sound[:, place:end] = known_middle
         rebuilt = stft.to_frames(sound)
-        estimate = _with_magnitude(target, rebuilt - inertia * before)
+        aim = rebuilt - inertia * before
+        estimate = _with_magnitude(middle, aim)
         before = rebuilt
-    sound = stft.to_sound(estimate, envelope)
+    sound = stft.to_sound(_with_magnitude(target, aim), envelope)
     if known.shape[1]:
         # The estimate misses the last known sample by a little: fade that step out.
         fade = stft.seam[: sound.shape[1] - end]

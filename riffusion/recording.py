@@ -11,7 +11,7 @@ import numpy.typing as npt
 import soundfile
 
 from riffusion.errors import StorageError
-from riffusion.track import LARGEST_WAV, to_pcm
+from riffusion.track import LARGEST_WAV, as_written, to_pcm
 from riffusion.waveform import WRITTEN_AS
 
 PCM_BYTES = 2
@@ -30,12 +30,12 @@ class Recording:
         self.path = Path(path)
         self.sample_rate = sample_rate
         self.length = 0
-        form, subtype = WRITTEN_AS[self.path.suffix.lower()]
+        form, self._subtype = WRITTEN_AS[self.path.suffix.lower()]
         if form == "WAV" and samples * channels * PCM_BYTES > LARGEST_WAV:
             form = "RF64"
         try:
             self._file = soundfile.SoundFile(
-                self.path, "w", sample_rate, channels, subtype, format=form
+                self.path, "w", sample_rate, channels, self._subtype, format=form
             )
         except soundfile.LibsndfileError as error:
             raise StorageError(
@@ -45,7 +45,7 @@ class Recording:
     def write(self, samples: npt.NDArray[np.float32]) -> None:
         """Append samples (channels, n). Raises StorageError where the disk is full."""
         try:
-            self._file.write(to_pcm(samples).T)
+            self._file.write(as_written(to_pcm(samples), self._subtype))
         except soundfile.LibsndfileError as error:
             raise StorageError(
                 f"could not write all of {self.path}, is the disk full? "

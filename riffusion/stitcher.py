@@ -2,11 +2,16 @@
 
 Frame ``f`` of every clip sits at absolute sample ``hop_length * f``, so the clips' frames form
 one long spectrogram and their audio one long waveform. Only the recent part is kept.
+
+One clip hands over to the next shortly before the bar line, as an editor cuts: the attack on the
+first beat, with all that the transform spreads before it, belongs to the new clip, and both sides
+of the crossfade have the same frames, because a clip begins with those that sound before it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -22,9 +27,13 @@ from riffusion.waveform import Waveform
 Samples = npt.NDArray[np.float32]
 
 CROSSFADE_S = 0.03
+# From the end of the crossfade to the bar line.
+HANDOVER_S = 0.05
 FADE_IN_S = 0.005
 # What a vocoder hears of the past, so that phases and filters have settled by the bar line.
 RUN_UP_S = 0.25
+# A clip becomes sound piece by piece, so that its beginning can be heard sooner.
+PIECE_S = 1.5
 # How far back a jam can be rewound.
 REWIND_S = 30.0
 
@@ -39,12 +48,17 @@ class Vocoder(Protocol):
 
 @dataclass(frozen=True)
 class PlacedClip:
-    """A whole clip on the track: its audio from ``start`` (a bar line) on, and its frames."""
+    """A clip on the track, and as much of its sound as there is.
+
+    Its window begins at frame ``first_frame``; what is heard of it from ``start`` (a bar line) on
+    begins a little earlier, with ``samples`` at sample ``origin``.
+    """
 
     start: int
-    samples: Samples
     first_frame: int
-    magnitudes: Samples
+    frames: Spectrogram
+    origin: int
+    samples: Samples
 
 
 class Stitcher:
@@ -60,6 +74,7 @@ class Stitcher:
     ) -> None:
         self.params = params
         self.crossfade = round(CROSSFADE_S * params.sample_rate)
+        self.handover = round(HANDOVER_S * params.sample_rate)
         self._vocoder = vocoder
         self._history = round(REWIND_S * params.sample_rate)
         self._window = params.samples(window_frames)
@@ -73,7 +88,7 @@ class Stitcher:
     @property
     def reach_back(self) -> int:
         """Most samples before a bar line that a change at that bar line rewrites."""
-        return self.crossfade + self._master.settings.delay
+        return self.crossfade + self.handover + self._master.settings.delay
 
     @property
     def kept_samples(self) -> int:
@@ -95,14 +110,22 @@ class Stitcher:
         return Spectrogram(torch.from_numpy(self._frames.read(stop - frames, stop)), self.params)
 
     def push(self, bar_line: int, first_frame: int, clip: Spectrogram) -> None:
-        """Add a clip whose window begins at frame ``first_frame``, to sound from ``bar_line``."""
-        placed = self._vocode(bar_line, first_frame, clip)
-        self._audio.cut(bar_line)
-        self._audio.append(placed.samples)
-        self._frames.cut(self.frame_of(bar_line))
-        self._frames.append(placed.magnitudes)
-        self._clips.append(placed)
+        """Add a clip whose window begins at frame ``first_frame``, to sound from ``bar_line``.
+
+        The bar line must have been played to. Only a first piece becomes sound now.
+        """
+        own_frame = self.frame_of(bar_line)
+        origin, samples = self._first_piece(bar_line, first_frame, clip)
+        self._audio.cut(origin)
+        self._audio.append(samples)
+        self._frames.cut(own_frame)
+        self._frames.append(clip.magnitudes[:, :, own_frame - first_frame :].numpy().copy())
+        self._clips.append(PlacedClip(bar_line, first_frame, clip, origin, samples))
         self._forget(bar_line)
+
+    def play_ready(self, bar_line: int) -> Samples:
+        """As ``play_to``, but only what has become sound already, and without a way back."""
+        return self._play(min(self._audio.stop, bar_line - self.crossfade - self.handover))
 
     def play_to(self, bar_line: int) -> Samples:
         """Mastered audio as far as it is final if another clip starts at ``bar_line``.
@@ -110,9 +133,9 @@ class Stitcher:
         Float32 (channels, n), following what the last call returned. Bar lines must be passed in
         order; each can be rewound to from then on.
         """
-        taken_in = self._master.position + self._master.waiting.shape[1]
-        audio = self._audio.read(taken_in, bar_line - self.crossfade)
-        self._master, samples = master(self._master, audio)
+        while self._audio.stop < bar_line - self.handover:
+            self._add_piece()
+        samples = self._play(bar_line - self.crossfade - self.handover)
         self._states[bar_line] = self._master
         return samples
 
@@ -123,39 +146,72 @@ class Stitcher:
         self._clips = [clip for clip in self._clips if clip.start < bar_line]
         last = self._clips[-1]
         # A clip taken back had faded in over the end of this one.
-        self._audio.cut(last.start)
+        self._audio.cut(last.origin)
         self._audio.append(last.samples)
-        self._frames.cut(last.first_frame)
-        self._frames.append(last.magnitudes)
+        own_frame = self.frame_of(last.start)
+        self._frames.cut(own_frame)
+        own = last.frames.magnitudes[:, :, own_frame - last.first_frame :]
+        self._frames.append(own.numpy().copy())
         return self._master.position
 
-    def _vocode(self, bar_line: int, first_frame: int, clip: Spectrogram) -> PlacedClip:
-        """Sound of a clip, continuing what sounds before it, faded in up to the bar line."""
-        start_frame = self.frame_of(bar_line)
-        run_up = min(round(RUN_UP_S / self.params.frame_s), start_frame - first_frame)
-        first = start_frame - run_up
-        origin = first * self.params.hop_length
-        fade = bar_line - self.crossfade
-        prefix = None
-        if run_up:
-            prefix = Waveform(self._audio.read(origin, fade), self.params.sample_rate)
-        sound = self._vocoder(clip.cut(first - first_frame, clip.frames), prefix=prefix).samples
-        if run_up:
-            samples = self._fade_over(fade, bar_line, sound[:, fade - origin :])
-        else:
-            samples = fade_in(sound, round(FADE_IN_S * self.params.sample_rate))
-        magnitudes = clip.magnitudes[:, :, start_frame - first_frame :]
-        return PlacedClip(bar_line, samples, start_frame, magnitudes.numpy().copy())
+    def _play(self, stop: int) -> Samples:
+        """Master the audio up to sample ``stop``."""
+        taken_in = self._master.position + self._master.waiting.shape[1]
+        audio = self._audio.read(taken_in, max(taken_in, stop))
+        self._master, samples = master(self._master, audio)
+        return samples
 
-    def _fade_over(self, start: int, bar_line: int, sound: Samples) -> Samples:
-        """Fade ``sound``, which begins at ``start``, in up to the bar line; return the rest."""
-        old = self._audio.read(start, bar_line)
-        new, rest = np.split(sound, [bar_line - start], axis=1)
+    def _first_piece(
+        self, bar_line: int, first_frame: int, clip: Spectrogram
+    ) -> tuple[int, Samples]:
+        """Where the sound of a clip begins, and its first piece, faded over what sounds there."""
+        own_frame = self.frame_of(bar_line)
+        stop_frame = self._piece_stop(own_frame, first_frame + clip.frames - 1)
+        if own_frame == first_frame:
+            sound = self._vocode(first_frame, clip, bar_line, stop_frame)
+            return bar_line, fade_in(sound, round(FADE_IN_S * self.params.sample_rate))
+        origin = bar_line - self.handover
+        fade = origin - self.crossfade
+        sound = self._vocode(first_frame, clip, fade, stop_frame)
+        new, rest = np.split(sound, [self.crossfade], axis=1)
+        old = self._audio.read(fade, origin)
         # A sound and its negative are the same to the ear and to the spectrogram: take the one
         # that does not cancel what it fades over.
         sign = np.float32(1.0 if correlation(old, new) >= 0 else -1.0)
-        self._audio.replace(start, crossfade(old, sign * new))
-        return sign * rest
+        self._audio.replace(fade, crossfade(old, sign * new))
+        return origin, sign * rest
+
+    def _add_piece(self) -> None:
+        """Turn the next frames of the last clip into sound."""
+        clip = self._clips[-1]
+        done = self._audio.stop
+        last_frame = clip.first_frame + clip.frames.frames - 1
+        stop_frame = self._piece_stop(self.frame_of(done), last_frame)
+        sound = self._vocode(clip.first_frame, clip.frames, done, stop_frame)
+        self._audio.append(sound)
+        samples = np.concatenate([clip.samples, sound], axis=1)
+        self._clips[-1] = replace(clip, samples=samples)
+
+    def _piece_stop(self, frame: int, last_frame: int) -> int:
+        """The frame at which a piece ends that begins at ``frame``; a short rest is added to it."""
+        stop = frame + round(PIECE_S / self.params.frame_s)
+        return stop if stop + self._margin < last_frame else last_frame
+
+    @property
+    def _margin(self) -> int:
+        """Frames that a vocoder sees beyond the end of a piece, to join the next one."""
+        return 2 * math.ceil(self.params.win_length / self.params.hop_length)
+
+    def _vocode(self, first_frame: int, clip: Spectrogram, start: int, stop_frame: int) -> Samples:
+        """Sound of a clip from sample ``start`` to a frame, continuing what sounds before it."""
+        hop = self.params.hop_length
+        first = max(first_frame, self.frame_of(start) - round(RUN_UP_S / self.params.frame_s))
+        prefix = None
+        if start > first * hop:
+            prefix = Waveform(self._audio.read(first * hop, start), self.params.sample_rate)
+        window = clip.cut(first - first_frame, stop_frame + self._margin + 1 - first_frame)
+        sound = self._vocoder(window, prefix=prefix).samples
+        return sound[:, start - first * hop : (stop_frame - first) * hop]
 
     def _forget(self, now: int) -> None:
         """Drop the bar lines that are too long ago, and all that rewinding to others spares."""

@@ -35,6 +35,17 @@ def to_pcm(samples: Samples) -> Pcm:
     return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
 
 
+def as_written(pcm: Pcm, subtype: str) -> Pcm | Samples:
+    """What libsndfile is given to write ``pcm`` (channels, n): (n, channels).
+
+    Exactly the integers where the file holds integers, floats where it is compressed:
+    libsndfile mixes up the channels of integers on their way to MP3.
+    """
+    if subtype == "PCM_16":
+        return pcm.T
+    return (pcm.T / INT16_SCALE).astype(np.float32)
+
+
 class TrackFile:
     """A growing track of 16-bit samples in a temporary file that goes away when it is closed.
 
@@ -127,7 +138,8 @@ class TrackFile:
             ) as audio,
         ):
             for first in range(start, stop, self.sample_rate):
-                audio.write(self.read(first, min(first + self.sample_rate, stop)).T)
+                pcm = self.read(first, min(first + self.sample_rate, stop))
+                audio.write(as_written(pcm, subtype))
                 sink.check()
 
     def export_image(

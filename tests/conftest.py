@@ -11,22 +11,35 @@ from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 
 
-@pytest.fixture(scope="session")
-def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_tiny_model(folder: Path, channels: int) -> Path:
     """A model folder of the shipped kind with a tiny network and random weights."""
     from riffusion.engines.transformer import SpectrogramTransformer
 
     torch.manual_seed(0)
-    network = SpectrogramTransformer(width=32, depth=1, heads=2, bottleneck=16, mean=-2.0, std=1.0)
+    network = SpectrogramTransformer(
+        channels=channels, width=32, depth=1, heads=2, bottleneck=16, mean=-2.0, std=1.0
+    )
     # These start at zero: without this every clip would be the same grey, whatever was asked for.
     for layer in (network.draw, network.modulation, network.last_modulation):
         torch.nn.init.normal_(layer.weight, std=0.2)
-    folder = tmp_path_factory.mktemp("models") / "tiny"
     network.save_pretrained(folder, safe_serialization=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the shipped kind with a tiny network and random weights."""
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny", channels=1)
 
 
 @pytest.fixture(scope="session")
 def tiny_engine(tiny_model_folder: Path) -> Engine:
     """A real engine, a thousand times smaller: milliseconds a clip."""
     return load_engine(str(tiny_model_folder), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_stereo_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The same with two channels, left and right."""
+    folder = save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-stereo", channels=2)
+    return load_engine(str(folder), "cpu")

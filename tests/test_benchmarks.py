@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.browser import difference
 from benchmarks.hour import BPM, BarLine, Played, longest_silence, off_grid
 from benchmarks.report import Row, as_json, machine, table
-from benchmarks.seams import Excerpt, flux_ratio, step_ratio
+from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import downloaded_mb
 from riffusion.spectrogram import SpectrogramParams
 
@@ -37,11 +37,14 @@ def excerpt(samples: npt.NDArray[np.float32]) -> Excerpt:
 @pytest.mark.parametrize("bar_lines_only", [False, True])
 def test_flux_ratio_hears_a_hard_cut_and_nothing_else(bar_lines_only: bool) -> None:
     smooth = music()
-    assert 0.8 < flux_ratio(excerpt(smooth), PARAMS, bar_lines_only=bar_lines_only) < 1.2
-    cut = music()
-    for sample in BOUNDARIES:
-        cut[:, sample - 2205 : sample] *= 0.01
-    assert flux_ratio(excerpt(cut), PARAMS, bar_lines_only=bar_lines_only) > 2
+    for span_s in (CROSSFADE_AT_S, DOWNBEAT_AT_S):
+        ratio = flux_ratio(excerpt(smooth), PARAMS, span_s, bar_lines_only=bar_lines_only)
+        assert 0.8 < ratio < 1.2
+        cut = music()
+        end = round(span_s[1] * RATE)
+        for sample in BOUNDARIES:
+            cut[:, sample + end - 2205 : sample + end] *= 0.01
+        assert flux_ratio(excerpt(cut), PARAMS, span_s, bar_lines_only=bar_lines_only) > 2
 
 
 def test_step_ratio_sees_a_click() -> None:

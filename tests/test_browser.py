@@ -178,6 +178,42 @@ def test_fallbacks_play_the_master_through_a_change(
     press_play(page)
     assert page.evaluate("riffusionPlayer.kind") == query.get("transport", "socket")
     assert page.evaluate("riffusionPlayer.sink.kind") == query.get("sink", "worklet")
+    change_what_has_arrived(page)
+    assert_played_the_master(page)
+
+
+@pytest.mark.parametrize(
+    "query", [{}, {"transport": "fetch", "sink": "buffers"}], ids=["", "fallbacks"]
+)
+def test_stereo_is_heard_seen_and_kept(
+    browser: Browser,
+    tiny_stereo_engine: Engine,
+    pages: list[Page],
+    query: dict[str, str],
+) -> None:
+    with serve(tiny_stereo_engine, lead_s=LEAD_S) as serving:
+        page = open_page(browser, serving.url, {**FAST, **query}, record=True)
+        pages.append(page)
+        press_play(page)
+        change_what_has_arrived(page)
+        url = page.evaluate("riffusionPlayer.url()")
+        assert_played_the_master(page)
+        track = master(page)
+        assert track.shape[0] == 2
+        assert not np.array_equal(track[0], track[1])
+        red, left, right = np.asarray(
+            read_image(httpx.get(f"{url}/clip/0.png").content).convert("RGB")
+        ).transpose(2, 0, 1)
+        assert not red.any()
+        assert not np.array_equal(left, right)
+        mp3, _ = soundfile.read(io.BytesIO(httpx.get(f"{url}/track.mp3", timeout=60).content))
+        shared = min(len(mp3), track.shape[1])
+        for side in range(2):
+            assert np.corrcoef(mp3[:shared, side], track[side, :shared])[0, 1] > 0.9
+
+
+def change_what_has_arrived(page: Page) -> None:
+    """Change a prompt while there is much to rewrite, and listen until it was heard."""
     arrived = wait_for_buffer(page)
     page.get_by_label("Prompt B").fill("techno")
     page.get_by_label("Prompt B").press("Enter")
@@ -186,7 +222,6 @@ def test_fallbacks_play_the_master_through_a_change(
     page.wait_for_function(
         "() => riffusionPlayer.report.playhead > riffusionPlayer.lastChange + 44100"
     )
-    assert_played_the_master(page)
 
 
 def test_sockets_that_are_blocked_and_a_missing_worklet_are_got_around(
@@ -214,6 +249,79 @@ def test_a_broken_connection_is_mended_and_nothing_is_lost(page: Page) -> None:
     wait_for_playhead(page, 4)
     assert counters(page)["late"] == 0
     assert_played_the_master(page)
+
+
+def test_a_change_while_the_connection_is_broken_is_not_lost(page: Page) -> None:
+    press_play(page)
+    wait_for_playhead(page, 1)
+    page.evaluate("riffusionPlayer.transport.break()")
+    page.get_by_label("Prompt A").fill("techno")
+    page.get_by_label("Prompt A").press("Enter")
+    page.wait_for_function("() => riffusionPlayer.marks.some(mark => mark.prompt_a === 'techno')")
+    assert page.evaluate("riffusionPlayer.reconnects") == 1
+
+
+def test_a_connection_that_died_without_a_word_is_replaced(
+    browser: Browser, tiny_engine: Engine, pages: list[Page]
+) -> None:
+    with serve(tiny_engine, lead_s=2.0) as serving:
+        page = open_page(browser, serving.url, FAST)
+        pages.append(page)
+        page.evaluate("riffusionPlayer.silentMs = 500")
+        press_play(page)
+        # What still comes is thrown away, and no end is told.
+        page.evaluate(
+            """() => {
+                const player = riffusionPlayer;
+                player.audio = player.event = () => {};
+                player.connect = () => {
+                    delete player.audio, delete player.event, delete player.connect;
+                    player.connect();
+                };
+            }"""
+        )
+        page.wait_for_function("() => riffusionPlayer.reconnects === 1 && !riffusionPlayer.lostAt")
+        wait_for_playhead(page, 6)
+
+
+def test_who_stops_and_plays_at_once_hears_the_second_jam(page: Page, serving: Serving) -> None:
+    before = {stream.id for stream in serving.stage.streams}
+    page.evaluate(
+        """() => {
+            riffusionPlayer.press();
+            setTimeout(() => { riffusionPlayer.stop(); riffusionPlayer.press(); }, 5);
+        }"""
+    )
+    page.wait_for_function("() => riffusionPlayer.state === 'playing'")
+    wait_for_playhead(page, 1)
+    playing = page.evaluate("riffusionPlayer.jam.id")
+    new = {stream.id for stream in serving.stage.streams} - before
+    wait_until(lambda: {s.id for s in serving.stage.playing} & new == {playing})
+
+
+def test_sound_that_the_browser_holds_back_is_told_and_goes_on(page: Page) -> None:
+    press_play(page)
+    wait_for_playhead(page, 0.5)
+    page.evaluate("riffusionPlayer.context.suspend()")
+    expect(page.get_by_role("status").filter(has_text="holds the sound back")).to_be_visible()
+    playhead = counters(page)["playhead"]
+    page.locator(".riff-time").click()
+    expect(page.get_by_role("status").filter(has_text="Playing.")).to_be_visible()
+    page.wait_for_function(
+        "playhead => riffusionPlayer.report.playhead > playhead + 44100", arg=playhead
+    )
+    assert counters(page)["dropouts"] == 0
+    assert_played_the_master(page)
+
+
+def test_a_player_that_cannot_make_sound_leaves_no_jam_behind(page: Page, serving: Serving) -> None:
+    playing = {stream.id for stream in serving.stage.playing}
+    page.evaluate(
+        "() => { AudioWorklet.prototype.addModule = () => Promise.reject(Error('no sound')); }"
+    )
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("no sound")
+    wait_until(lambda: {stream.id for stream in serving.stage.playing} <= playing)
 
 
 def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> None:

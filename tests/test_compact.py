@@ -11,7 +11,7 @@ import torch
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet, Prompt
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, Interrupted
 from riffusion.engines.compact import (
     COMPACT_PARAMS,
     control_features,
@@ -211,3 +211,17 @@ def test_damaged_weights_are_named(tiny_model_folder: Path, tmp_path: Path, dama
 def test_an_unknown_device_lists_the_known(tiny_model_folder: Path) -> None:
     with pytest.raises(InvalidInput, match="cpu"):
         load_engine(str(tiny_model_folder), "tpu")
+
+
+def test_a_clip_is_given_up_between_two_steps_and_leaves_no_trace(tiny_engine: Engine) -> None:
+    asked: list[int] = []
+
+    def after_three_steps() -> bool:
+        asked.append(len(asked))
+        return len(asked) > 3
+
+    expected = tiny_engine.generate([request(steps=6)])[0]
+    with pytest.raises(Interrupted):
+        tiny_engine.generate([request(steps=6)], interrupted=after_three_steps)
+    assert len(asked) == 4
+    assert same(tiny_engine.generate([request(steps=6)])[0], expected)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riffusion.clip import LARGEST_SEED, ClipRequest, Controls, Prompt
-from riffusion.engines.base import Engine
-from riffusion.engines.compact import COMPACT_PARAMS, CompactEngine
-from riffusion.engines.transformer import SpectrogramTransformer
+from riffusion.engines.base import Engine, Interrupted, never
+from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.errors import InvalidInput
 from riffusion.jam import JamBlock, JamSession, bars_per_clip, clip_seed, plan_clip, render
 from riffusion.mastering import Samples
@@ -58,9 +56,11 @@ class Listening:
         self.channels, self.frames = engine.channels, engine.frames
         self.context_step = engine.context_step
 
-    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
         self.requests += requests
-        return self._engine.generate(requests)
+        return self._engine.generate(requests, interrupted=interrupted)
 
 
 class Grid:
@@ -72,7 +72,9 @@ class Grid:
     frames = 512
     context_step = 8
 
-    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
         raise NotImplementedError
 
 
@@ -132,20 +134,40 @@ def test_no_sample_step_at_a_clip_boundary_is_larger_than_those_inside(
     lines = sorted({block.clip.start_sample for block in blocks} - {0})
     near = np.zeros(len(steps), bool)
     for line in lines:
-        near[line - 1800 : line + 441] = True
+        near[line - 4000 : line + 441] = True
     assert len(lines) >= 4
     assert steps[near].max() <= steps[~near].max()
 
 
-def test_stereo() -> None:
-    torch.manual_seed(0)
-    network = SpectrogramTransformer(
-        channels=2, width=32, depth=1, heads=2, bottleneck=16, mean=-2.0
-    )
-    torch.nn.init.normal_(network.draw.weight, std=0.2)
-    heard = play(jam(CompactEngine(network, "stereo")), 9 * RATE)
+def test_a_stereo_jam(tiny_stereo_engine: Engine) -> None:
+    heard = play(jam(tiny_stereo_engine), 9 * RATE)
     assert heard.shape == (2, 9 * RATE)
     assert not np.array_equal(heard[0], heard[1])
+
+
+def test_a_clip_that_was_given_up_is_made_again_the_same(tiny_engine: Engine) -> None:
+    session = jam(tiny_engine)
+    heard = play(session, 9 * RATE)
+    for _ in range(2):
+        while session.ready or session.unfinished:
+            heard = np.concatenate([heard, next(session).samples], axis=1)
+        position = session.position
+        with pytest.raises(Interrupted):
+            session.block(interrupted=lambda: True)
+        assert session.position == position
+    total = session.position + 5 * RATE
+    assert np.array_equal(play(session, total, heard), play(jam(tiny_engine), total))
+
+
+def test_a_clip_begins_to_sound_before_all_of_it_is_sound(tiny_engine: Engine) -> None:
+    session = jam(tiny_engine)
+    next(session)
+    while session.ready:
+        next(session)
+    assert session.unfinished
+    assert RATE <= session.position < 2 * RATE  # of four seconds
+    play(session, 4 * RATE - RATE // 4)
+    assert not session.unfinished
 
 
 # What is asked of the engine
@@ -300,7 +322,7 @@ def test_a_change_sounds_from_the_next_bar_line_on(tiny_engine: Engine) -> None:
     at = session.change({"prompt_a": Prompt("something else", 9)}, not_before=5 * RATE)
     assert at == 6 * RATE  # bars are two seconds
     resumed = session.position
-    assert at - 2300 < resumed < at
+    assert at - 4500 < resumed < at
     heard = play(session, 12 * RATE, heard[:, :resumed])
     unchanged = play(plain, 12 * RATE)
     assert np.array_equal(heard[:, :resumed], unchanged[:, :resumed])
@@ -318,7 +340,7 @@ def test_a_change_inside_a_clip_to_come_cuts_it_short(tiny_engine: Engine) -> No
     assert starts == [0, 4 * RATE, 8 * RATE, 10 * RATE, 10 * RATE + 117600]  # bars of 90
 
 
-@pytest.mark.parametrize(("early_by", "bar"), [(0, 4), (1000, 4), (2205, 3), (3000, 3)])
+@pytest.mark.parametrize(("early_by", "bar"), [(0, 4), (3000, 4), (4410, 3), (5000, 3)])
 def test_nothing_before_the_asked_sample_is_rewritten(
     tiny_engine: Engine, early_by: int, bar: int
 ) -> None:
@@ -382,7 +404,7 @@ def test_a_change_long_ago_lands_as_far_back_as_we_can_go(tiny_engine: Engine) -
     play(session, 42 * RATE)
     at = session.change({"key": "Am"}, not_before=0)
     assert at == 10 * RATE  # the last clip began at 40 s
-    assert at - 2300 < session.position < at
+    assert at - 4500 < session.position < at
 
 
 def test_a_new_tempo_counts_from_its_bar_line(tiny_engine: Engine) -> None:

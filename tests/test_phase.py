@@ -241,3 +241,69 @@ def test_blocks_continue_each_other() -> None:
 def test_a_short_spectrogram_is_one_block() -> None:
     target = mel_spectrogram(music(SMALL, 0.5), SMALL)
     assert np.array_equal(griffin_lim_in_blocks(target).samples, griffin_lim(target).samples)
+
+
+def panned(*tones: tuple[float, float]) -> Waveform:
+    """Sines of some Hz, each with its own loudness left against right in dB, equal in power."""
+    time = np.arange(SHIPPED.sample_rate) / SHIPPED.sample_rate
+    out = np.zeros((2, len(time)))
+    for hz, left_over_right_db in tones:
+        angle = np.arctan(10 ** (-left_over_right_db / 20))
+        sides = np.array([[np.cos(angle)], [np.sin(angle)]])
+        out += 0.2 * sides * np.sin(2 * np.pi * hz * time)
+    return Waveform(out.astype(np.float32), SHIPPED.sample_rate)
+
+
+def decibels(ratio_of_powers: float) -> float:
+    return float(10 * np.log10(ratio_of_powers))
+
+
+@given(st.lists(st.floats(-12, 12), min_size=3, max_size=3))
+@settings(deadline=None, max_examples=5)
+def test_panned_tones_stay_where_they_are(levels_db: list[float]) -> None:
+    tones = list(zip((310.0, 1000.0, 3400.0), levels_db, strict=True))
+    sound = griffin_lim(mel_spectrogram(panned(*tones), SHIPPED))
+    spectra = np.abs(np.fft.rfft(sound.samples))
+    for hz, left_over_right_db in tones:
+        near = slice(int(hz * sound.duration_s) - 40, int(hz * sound.duration_s) + 40)
+        left, right = (float(np.sum(spectrum[near] ** 2)) for spectrum in spectra)
+        assert decibels(left / right) == pytest.approx(left_over_right_db, abs=1.0)
+
+
+@GEOMETRIES
+@pytest.mark.parametrize("known", [0, 20_000])
+def test_the_sum_of_both_sides_keeps_its_power(params: SpectrogramParams, known: int) -> None:
+    mono = music(params, 1.5)
+    sides = np.array([[1.0], [0.6]], np.float32)
+    hiss = np.random.default_rng(1).standard_normal((2, mono.samples.shape[1])) * 0.005
+    waveform = Waveform(mono.samples * sides + hiss.astype(np.float32), params.sample_rate)
+    prefix = Waveform(waveform.samples[:, :known], params.sample_rate) if known else None
+    sound = griffin_lim(mel_spectrogram(waveform, params), prefix=prefix)
+    expected = waveform.samples[:, : sound.samples.shape[1]]
+    new = slice(known, None)
+    assert decibels(power(sound.mono(), new) / power(Waveform(expected, 44100).mono(), new)) == (
+        pytest.approx(0, abs=1.0)
+    )
+    # Hits in the middle stay in the middle: not more than a trace of what both share differs.
+    apart = sound.samples[0, new] - sound.samples[1, new] / 0.6
+    assert decibels(np.mean(apart**2) / np.mean(sound.samples[0, new] ** 2)) < -15
+
+
+def power(waveform: Waveform, part: slice) -> float:
+    return float(np.mean(waveform.samples[0, part].astype(np.float64) ** 2))
+
+
+def test_two_equal_sides_are_the_mono_sound_twice() -> None:
+    target = mel_spectrogram(music(SHIPPED), SHIPPED)
+    both = Spectrogram(target.magnitudes.repeat(2, 1, 1), SHIPPED)
+    left, right = griffin_lim(both).samples
+    assert np.array_equal(left, right)
+    assert np.allclose(left, griffin_lim(target).samples[0], atol=1e-5)
+
+
+def test_a_silent_side_stays_silent() -> None:
+    target = mel_spectrogram(music(SHIPPED), SHIPPED)
+    one_sided = torch.cat([target.magnitudes, torch.zeros_like(target.magnitudes)])
+    left, right = griffin_lim(Spectrogram(one_sided, SHIPPED)).samples
+    assert left.any()
+    assert not right.any()

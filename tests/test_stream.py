@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import resource
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riffusion.engines.base import Engine
+from riffusion.clip import ClipRequest
+from riffusion.engines.base import Engine, Interrupted, never
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam import render
 from riffusion.serving.fields import DEFAULTS, NAMES, read_link, read_settings
 from riffusion.serving.stage import Stage
-from riffusion.serving.stream import Audio, Event, JamStream
+from riffusion.serving.stream import (
+    LEAST_TRAVEL_S,
+    MORE_TRAVEL_S,
+    Audio,
+    Event,
+    JamStream,
+    expected_cost_s,
+)
+from riffusion.serving.turns import Turns
 from riffusion.serving.wire import AUDIO, RECORD, START, parse_message, record, text_frame
 from riffusion.session import parse_session, replay
+from riffusion.spectrogram import Spectrogram
 from riffusion.track import to_pcm
 
 PATIENCE_S = 60
@@ -55,7 +65,8 @@ class Listener:
         self.stream = stream
         self.speed = speed
         self.start = start
-        self.heard: npt.NDArray[np.int16] = np.zeros((start, 1), np.int16)
+        self.channels = stream.session.channels
+        self.heard: npt.NDArray[np.int16] = np.zeros((start, self.channels), np.int16)
         self.events: list[Event] = []
 
     async def listen(self, until: Callable[[Listener], bool]) -> None:
@@ -64,7 +75,7 @@ class Listener:
         async with contextlib.aclosing(self.stream.listen(self.start)) as items:
             async for item in items:
                 if isinstance(item, Audio):
-                    pcm = np.frombuffer(item.pcm, "<i2").reshape(-1, 1)
+                    pcm = np.frombuffer(item.pcm, "<i2").reshape(-1, self.channels)
                     assert item.start <= len(self.heard), "a gap"
                     self.heard = np.concatenate([self.heard[: item.start], pcm])
                 else:
@@ -121,9 +132,14 @@ def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:
     run(test())
 
 
-def test_a_change_rewrites_what_was_not_heard_yet(tiny_engine: Engine) -> None:
+@pytest.mark.parametrize("engine", ["tiny_engine", "tiny_stereo_engine"])
+def test_a_change_rewrites_what_was_not_heard_yet(
+    engine: str, request: pytest.FixtureRequest
+) -> None:
+    tiny: Engine = request.getfixturevalue(engine)
+
     async def test() -> None:
-        async with a_stage(tiny_engine, lead_s=15.0) as stage:
+        async with a_stage(tiny, lead_s=15.0) as stage:
             stream = stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(12))
@@ -141,7 +157,128 @@ def test_a_change_rewrites_what_was_not_heard_yet(tiny_engine: Engine) -> None:
             await asyncio.sleep(0)
             track = track_of(stream)[: len(listener.heard)]
             np.testing.assert_array_equal(listener.heard, track)
+            assert_replays(tiny, stream)
+
+    run(test())
+
+
+class Slow:
+    """The tiny engine, slow enough to be caught while it is ``busy``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.busy = False
+        self.given_up = 0
+        self.name, self.params = engine.name, engine.params
+        self.channels, self.frames = engine.channels, engine.frames
+        self.context_step = engine.context_step
+
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        def slowly() -> bool:
+            time.sleep(0.02)
+            return interrupted()
+
+        self.busy = True
+        try:
+            return self._engine.generate(requests, interrupted=slowly)
+        except Interrupted:
+            self.given_up += 1
+            raise
+        finally:
+            self.busy = False
+
+
+MANY_STEPS = {"bpm": 180, "steps": 20}
+
+
+def test_a_change_does_not_wait_for_a_clip_that_is_far_ahead(tiny_engine: Engine) -> None:
+    engine = Slow(tiny_engine)
+
+    async def test() -> None:
+        async with a_stage(engine, lead_s=600) as stage:
+            stream = stage.open(read_settings(MANY_STEPS))
+            hearing = asyncio.create_task(Listener(stream, speed=0).listen(lambda me: False))
+            await until(lambda: stream.session.position > 8 * RATE and engine.busy)
+            assert engine.given_up == 0
+            stream.tell({"type": "change", "settings": {**MANY_STEPS, "a": "techno"}})
+            await until(lambda: any(mark.prompt_a == "techno" for mark in stream.marks))
+            assert engine.given_up == 1
+            stream.stop()
+            await hearing
+            await until(lambda: not engine.busy)
             assert_replays(tiny_engine, stream)
+
+    run(test())
+
+
+def test_who_has_much_ahead_steps_back_for_the_change_of_another(tiny_engine: Engine) -> None:
+    engine = Slow(tiny_engine)
+
+    async def test() -> None:
+        async with a_stage(engine, lead_s=600) as stage:
+            far = stage.open(read_settings(MANY_STEPS))
+            hearing = asyncio.create_task(Listener(far, speed=0).listen(lambda me: False))
+            near = stage.open(read_settings(FAST))
+            await until(lambda: near.session.position > 0)
+            await until(lambda: far.session.position > 8 * RATE and engine.busy)
+            near.tell({"type": "change", "settings": {**FAST, "a": "techno"}})
+            await until(lambda: near.session.settings.prompt_a.text == "techno")
+            assert engine.given_up == 1
+            far.stop()
+            await hearing
+
+    run(test())
+
+
+def test_a_listener_far_away_gets_more_time(tiny_engine: Engine) -> None:
+    async def test() -> None:
+        async with a_stage(tiny_engine, lead_s=15.0) as stage:
+            stream = stage.open(read_settings(FAST))
+            listener = Listener(stream)
+            await listener.listen(seconds(4))
+            for late in (0, 0, 100, 100, 350):
+                stream.tell({"type": "position", "sample": 0, "late": late})
+            assert stream.travel_s == pytest.approx(LEAST_TRAVEL_S + 2 * MORE_TRAVEL_S)
+            with pytest.raises(InvalidInput, match="too late"):
+                stream.tell({"type": "position", "sample": 0, "late": "much"})
+
+    run(test())
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1))
+def test_one_slow_clip_is_no_reason_to_expect_another(costs_s: list[float]) -> None:
+    usual = max(costs_s)
+    assert expected_cost_s([usual]) == usual
+    assert expected_cost_s([*costs_s, usual, usual + 50]) == usual
+
+
+def test_turns_are_taken_in_order_and_hurry_is_seen() -> None:
+    async def test() -> None:
+        turns, took = Turns(), []
+        is_urgent = False
+
+        async def wait(name: str, hurried: Callable[[], bool]) -> None:
+            async with turns.take(hurried):
+                took.append(name)
+
+        async with turns.take(lambda: True):
+            assert not turns.hurried, "who has the turn waits no more"
+            waiting = [
+                asyncio.create_task(wait("first", lambda: False)),
+                asyncio.create_task(wait("second", lambda: is_urgent)),
+            ]
+            await asyncio.sleep(0)
+            assert not turns.hurried
+            is_urgent = True
+            assert turns.hurried
+            waiting.append(asyncio.create_task(wait("gone", lambda: True)))
+            await asyncio.sleep(0)
+            waiting.pop().cancel()
+        await asyncio.gather(*waiting)
+        assert took == ["first", "second"]
+        assert not turns.hurried
 
     run(test())
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 from riffusion.mastering import Samples
+from riffusion.recording import Recording
 from riffusion.spectrogram import RIFFUSION, mel_spectrogram
 from riffusion.spectrogram_image import ImageInfo, read_image, read_info, to_image
 from riffusion.track import Pcm, TrackFile, to_pcm
@@ -116,6 +117,39 @@ def test_lossless_exports_hold_the_track_to_the_bit(
         part, _ = soundfile.read(path, dtype="int16", always_2d=True)
         assert np.array_equal(part.T, track.read(RATE, 2 * RATE))
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def two_tones(samples: int) -> Samples:
+    """440 Hz left, 660 Hz right and softer."""
+    time = np.arange(samples) / RATE
+    sides = [0.5 * np.sin(2 * np.pi * 440 * time), 0.3 * np.sin(2 * np.pi * 660 * time)]
+    return np.stack(sides).astype(np.float32)
+
+
+def likeness(heard: Samples, master: Samples) -> float:
+    """The largest normalised correlation of two signals over all shifts in time."""
+    length = heard.shape[-1] + master.shape[-1]
+    cross = np.fft.irfft(np.fft.rfft(heard, length) * np.fft.rfft(master, length).conj(), length)
+    return float(cross.max() / np.sqrt(np.sum(heard**2) * np.sum(master**2)))
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_files_sound_like_the_master_on_each_side(
+    tmp_path: Path, suffix: str, channels: int
+) -> None:
+    sound = two_tones(3 * RATE + 17)[:channels]
+    with TrackFile(RATE, channels) as track:
+        track.write(0, sound)
+        track.export(tmp_path / f"track{suffix}")
+    with Recording(tmp_path / f"growing{suffix}", RATE, channels, sound.shape[1]) as recording:
+        for block in np.split(sound, [10_000, 70_000], axis=1):
+            recording.write(block)
+    for name in ("track", "growing"):
+        heard = read_audio(tmp_path / f"{name}{suffix}")
+        assert heard.channels == channels
+        for side in range(channels):
+            assert likeness(heard.samples[side], sound[side]) > 0.99
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".ogg", ".OGG"])

@@ -13,6 +13,7 @@ const REPORT_MS = { socket: 100, fetch: 400 };
 const KEEP_MS = 60_000;     // the server keeps a stopped track while the page is open
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 const GIVE_UP_MS = 60_000;
+const LOW_S = 1.0;
 const FADE_S = 0.02;
 const DOUBLE_PRESS_MS = 400;
 
@@ -29,6 +30,7 @@ class Player {
   firstSoundMs = null;
   reconnects = 0;
   recording = null;
+  silentMs = 15_000;        // a connection from which nothing comes while the sound runs out is broken
 
   constructor(element, root, ask, formReady) {
     this.formReady = formReady;   // whether the form shows what the page's address says
@@ -44,6 +46,7 @@ class Player {
     this.view.find("play").addEventListener("click", () => this.press());
     document.addEventListener("keydown", (event) => this.key(event));
     document.addEventListener("pointerdown", () => this.context?.resume());
+    document.addEventListener("visibilitychange", () => this.context?.resume());
     window.addEventListener("pagehide", () => this.stop());
     setInterval(() => this.state === "stopped" && this.tell({ type: "keep" }), KEEP_MS);
     this.view.state("idle");
@@ -61,11 +64,18 @@ class Player {
     try {
       const settings = this.settings(values);
       this.sent = this.wanted = JSON.stringify(settings);
-      const [jam] = await Promise.all([post(this.root + "/jam", settings), this.plug()]);
-      if (this.context !== asked) {
-        return await post(`${this.root}/jam/${jam.id}/tell`, { type: "stop" });
+      const [jam, plugged] = await Promise.allSettled([
+        post(this.root + "/jam", settings),
+        this.plug(),
+      ]);
+      const problem = jam.reason ?? plugged.reason;
+      if (problem || this.context !== asked) {
+        // The server need not play a jam that nobody hears.
+        if (jam.value) post(`${this.root}/jam/${jam.value.id}/tell`, { type: "stop" }).catch(() => {});
+        if (problem) throw problem;
+        return;
       }
-      this.jam = jam;
+      this.jam = jam.value;
       this.view.track(this.url());
       this.connect();
       this.tellChange();
@@ -145,18 +155,30 @@ class Player {
     this.scope.clear();
     // Browsers let sound begin only from a click, so the context is made here and now.
     const { sampleRate } = this.format;
-    this.context = new AudioContext({ sampleRate, latencyHint: "playback" });
-    this.context.resume();
+    const context = new AudioContext({ sampleRate, latencyHint: "playback" });
+    context.onstatechange = () => this.showSuspended(context);
+    context.resume();
+    this.context = context;
+  }
+
+  // A phone call, another tab or a careful browser can hold the sound back.
+  showSuspended(context) {
+    if (context !== this.context || this.state !== "playing") return;
+    const runs = context.state === "running";
+    this.view.status(runs ? "Playing." : "The browser holds the sound back. Click anywhere to go on.");
   }
 
   async plug() {
     const { context } = this;
+    const { channels } = this.format;
+    const sink = await createSink(context, { channels, base: this.base, force: this.force.sink });
+    // Stop, or Stop and Play, may have been pressed meanwhile.
+    if (context !== this.context) return sink.close();
+    this.sink = sink;
     this.analyser = context.createAnalyser();
     this.analyser.fftSize = 4096;
     this.analyser.smoothingTimeConstant = 0;
     this.gain = context.createGain();
-    const { channels } = this.format;
-    this.sink = await createSink(context, { channels, base: this.base, force: this.force.sink });
     this.sink.node.connect(this.analyser);
     this.sink.onreport = (report) => this.heard(report);
     let last = this.sink.node;
@@ -206,6 +228,7 @@ class Player {
   }
 
   connect() {
+    this.messageAt = performance.now();
     this.kind = this.force.transport ?? this.kind ?? (window.WebSocket ? "socket" : "fetch");
     const query = `?from=${this.report.playhead}`;
     const handlers = {
@@ -226,9 +249,22 @@ class Player {
 
   connected() {
     this.everConnected = true;
-    if (this.lostAt) this.view.status("Connected again.");
-    this.lostAt = null;
+    this.messageAt = performance.now();
     this.retries = 0;
+    if (!this.lostAt) return;
+    this.view.status("Connected again.");
+    this.lostAt = null;
+    // Nobody knows whether what was said meanwhile has arrived: say it again.
+    this.tell({ type: "change", settings: JSON.parse(this.sent) });
+  }
+
+  // Networks can die without a word: what matters is that the sound runs out.
+  checkSilence(buffered) {
+    if (this.state !== "playing" || this.lostAt) return;
+    const silent = performance.now() - this.messageAt > this.silentMs;
+    if (!silent || buffered > LOW_S * this.format.sampleRate) return;
+    this.transport.close();
+    this.lost(true);
   }
 
   // The connection broke. What has arrived plays on while we try again.
@@ -257,8 +293,8 @@ class Player {
 
   tell(message) {
     if (!this.jam) return;
-    if (this.transport && this.state !== "stopped") this.transport.tell(message);
-    else post(`${this.url()}/tell`, message).catch(() => {});
+    if (this.state !== "stopped" && this.transport?.tell(message)) return;
+    post(`${this.url()}/tell`, message).catch(() => {});
   }
 
   event(event) {
@@ -294,8 +330,9 @@ class Player {
     const now = performance.now();
     if (!this.lostAt && now - (this.reportedAt ?? 0) >= REPORT_MS[this.kind]) {
       this.reportedAt = now;
-      this.tell({ type: "position", sample: report.playhead });
+      this.tell({ type: "position", sample: report.playhead, late: report.late });
     }
+    this.checkSilence(report.buffered);
     this.showNow(report.playhead);
   }
 

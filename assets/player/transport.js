@@ -4,7 +4,8 @@
 //   onEvent(event)     a JSON message from the server
 //   onClose(opened, gone)  the connection ended; `opened`: it had worked; `gone`: no such jam
 //
-// Both return {tell(message), close()}; break() ends a socket as a bad network does.
+// Both return {tell(message), close()}; tell says whether the message is on its way. break() ends a
+// socket as a bad network does.
 
 const HEADER_BYTES = 8;     // an audio frame begins with its first sample, a little-endian float64
 const RECORD_BYTES = 5;     // a chunked record begins with its length (uint32) and kind (uint8)
@@ -28,7 +29,9 @@ export function openSocket(url, handlers) {
   socket.onclose = ({ code }) => handlers.onClose(opened, code === UNKNOWN_JAM);
   return {
     tell: (message) => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+      if (socket.readyState !== WebSocket.OPEN) return false;
+      socket.send(JSON.stringify(message));
+      return true;
     },
     break: () => socket.close(),
     close: () => {
@@ -46,7 +49,11 @@ export function openFetch(url, tellUrl, handlers) {
       if (error.name !== "AbortError") handlers.onClose(false);
     },
   );
-  return { tell: (message) => post(tellUrl, message).catch(() => {}), close: () => abort.abort() };
+  const tell = (message) => {
+    post(tellUrl, message).catch(() => {});
+    return true;
+  };
+  return { tell, close: () => abort.abort() };
 }
 
 async function read(url, signal, handlers) {

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from riffusion.clip import ClipRequest
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
+
+
+class Interrupted(Exception):
+    """A clip was given up on, because whoever asked for it does not need it any more."""
+
+
+def never() -> bool:
+    """Nothing interrupts."""
+    return False
 
 
 class Engine(Protocol):
@@ -32,10 +41,13 @@ class Engine(Protocol):
     @property
     def context_step(self) -> int: ...
 
-    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
         """A batch of requests to a batch of (channels, mel, ``frames``) spectrograms.
 
         The same request gives the same bits on the same machine, alone or in a batch. Where a
-        request has a context its frames come back unchanged.
+        request has a context its frames come back unchanged. Raises ``Interrupted`` where
+        ``interrupted``, which is asked before each step of the denoiser, says so.
         """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from diffusers.utils import logging
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet
+from riffusion.engines.base import Interrupted, never
 from riffusion.engines.mel_image import ImageScale, log_mel
 from riffusion.engines.transformer import (
     LEAD_SHEET_DIM,
@@ -96,15 +97,19 @@ class CompactEngine:
         return cls(network, folder.resolve().name, device)
 
     @torch.inference_mode()
-    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
         """See ``Engine.generate``. Requests run one by one, so that a batch changes no bits."""
-        return [self._generate(request) for request in requests]
+        return [self._generate(request, interrupted) for request in requests]
 
-    def _generate(self, request: ClipRequest) -> Spectrogram:
+    def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
         job = self._prepare(request)
         times = _schedule(request.steps, job.start)
         image = job.start * job.given + (1 - job.start) * job.noise if job.start else job.noise
         for now, following in pairwise(times):
+            if interrupted():
+                raise Interrupted
             noisy_given = now * job.given + (1 - now) * job.noise
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)

@@ -14,6 +14,7 @@ from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam import JamSession
 from riffusion.serving.stream import LEAD_S, JamStream
+from riffusion.serving.turns import Turns
 from riffusion.settings import JamSettings
 from riffusion.track import TrackFile
 
@@ -51,7 +52,7 @@ class Stage:
         self._folder = folder
         # Exports take a core each: one at a time, so that the music goes on.
         self.exports = asyncio.Semaphore(1)
-        self._turns = asyncio.Lock()
+        self._turns = Turns()
         self._streams: dict[str, JamStream] = {}
         self._borrowed: dict[str, int] = {}
         self._leaving = asyncio.Event()

@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import math
 import secrets
+import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
 
+from riffusion.engines.base import Interrupted
 from riffusion.errors import InvalidInput, RiffusionError, StorageError
 from riffusion.jam import ClipMark, JamBlock, JamSession
 from riffusion.serving.fields import read_settings
+from riffusion.serving.turns import Turns
 from riffusion.settings import JamSettings
 from riffusion.track import TrackFile
 
@@ -27,8 +30,13 @@ LEAD_S = 6.0
 FRAME_S = 0.25
 # A change must be ready before its bar line is heard. Until there are measurements, expect this.
 FIRST_GUESS_S = 0.8
-SAFETY_S = 0.3
 RECENT_TURNS = 8
+# And it must travel to the listener: more is allowed for each time that it came too late.
+LEAST_TRAVEL_S = 0.1
+MORE_TRAVEL_S = 0.1
+MOST_TRAVEL_S = 1.0
+# Who has this much ahead lets others go first.
+COMFORT_S = 3.0
 # The playhead moves on between two reports, but not for ever: the listener may have paused.
 LONGEST_SILENCE_S = 1.0
 DISK_RETRY_S = 2.0
@@ -55,14 +63,14 @@ class Ear:
 class JamStream:
     """Drives ``session`` for one listener and keeps the track.
 
-    ``turns`` is shared by all streams of an engine; whoever asks first is served first.
+    ``turns`` is shared by all streams of an engine.
     """
 
     def __init__(
         self,
         session: JamSession,
         track: TrackFile,
-        turns: asyncio.Lock,
+        turns: Turns,
         *,
         lead_s: float = LEAD_S,
     ) -> None:
@@ -77,6 +85,7 @@ class JamStream:
         self._pending: JamSettings | None = None
         self._unwritten: JamBlock | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
+        self.travel_s, self._late = LEAST_TRAVEL_S, 0
         self._born = self.touched = self._clock()
         self._heard, self._heard_at = 0, self._born
         self._over: Event | None = None
@@ -92,6 +101,7 @@ class JamStream:
         match message.get("type"):
             case "position":
                 self._report(message.get("sample"))
+                self._allow_for_travel(message.get("late", 0))
             case "change":
                 self.change(read_settings(message.get("settings")))
             case "stop":
@@ -170,10 +180,11 @@ class JamStream:
     @property
     def heard(self) -> int:
         """Samples that have been heard by now, as far as we know."""
-        if self._ear is None or not self.playing or not self._heard:
+        ear = self._ear  # asked in another thread, too, while a listener may go
+        if ear is None or not self.playing or not self._heard:
             return self._heard
         passed_s = min(self._clock() - self._heard_at, LONGEST_SILENCE_S)
-        return min(self._heard + round(passed_s * self.session.sample_rate), self._ear.cursor)
+        return min(self._heard + round(passed_s * self.session.sample_rate), ear.cursor)
 
     def mark_at(self, sample: int) -> ClipMark | None:
         """The clip that sounds at ``sample``."""
@@ -205,26 +216,24 @@ class JamStream:
 
     async def _take_turn(self) -> None:
         """Wait for the engine, then generate one clip, or take up the change that waits."""
-        async with self._turns:
+        async with self._turns.take(self._has_change):
             if not self.playing:
                 return
             began = self._clock()
             change, self._pending = self._pending, None
-            before = self.track.length
-            blocks: list[JamBlock] = []
             try:
                 if change is not None:
                     await self._take_up(change)
-                await asyncio.to_thread(self._generate, blocks)
+                await self._generate_clip(began, self._gone if change else self._should_step_back)
+            except Interrupted:
+                return
             except StorageError as error:
                 self.notify(str(error))
-            self._costs_s.append(self._clock() - began)
-        self._publish(blocks, before)
         if self._unwritten is not None:
             await asyncio.sleep(DISK_RETRY_S)
 
     async def _take_up(self, settings: JamSettings) -> None:
-        delay_s = max(self._costs_s) + SAFETY_S
+        delay_s = expected_cost_s(self._costs_s) + self.travel_s
         not_before = self.heard + math.ceil(delay_s * self.session.sample_rate)
         same = settings == self.session.settings
         try:
@@ -236,17 +245,49 @@ class JamStream:
             if not same:
                 self._announce({"type": "changed", "at": at})
 
+    async def _generate_clip(self, began: float, interrupted: Callable[[], bool]) -> None:
+        """Write the next clip to the track piece by piece, or what is left of the last one.
+
+        Each piece is sent as soon as it is there; the first decides how long a change takes.
+        """
+        is_new = not self.session.unfinished
+        await self._generate_piece(interrupted)
+        if is_new:
+            self._costs_s.append(self._clock() - began)
+        while self.session.unfinished and not interrupted():
+            await self._generate_piece(interrupted)
+
+    async def _generate_piece(self, interrupted: Callable[[], bool]) -> None:
+        before = self.track.length
+        blocks: list[JamBlock] = []
+        try:
+            await asyncio.to_thread(self._generate, blocks, interrupted)
+        finally:
+            self._publish(blocks, before)
+
+    def _has_change(self) -> bool:
+        return self._pending is not None
+
+    def _gone(self) -> bool:
+        return not self.playing
+
+    def _should_step_back(self) -> bool:
+        """Whether to give up a clip that is not urgent. Asked in the thread that generates it."""
+        ahead = self.session.position - self.heard
+        hurry = self._has_change() or self._turns.hurried
+        return self._gone() or (hurry and ahead > COMFORT_S * self.session.sample_rate)
+
     def _trim_unwritten(self) -> None:
         """A block that waits for space on the disk ends where the session took it back."""
         if (block := self._unwritten) is not None:
             kept = block.samples[:, : max(0, self.session.position - block.start)]
             self._unwritten = replace(block, samples=kept) if kept.shape[1] else None
 
-    def _generate(self, written: list[JamBlock]) -> None:
-        """Write the blocks of the next clip to the track. Runs in a thread."""
+    def _generate(self, written: list[JamBlock], interrupted: Callable[[], bool]) -> None:
+        """Write the blocks that are ready next to the track. Runs in a thread."""
         while not written or self.session.ready:
             if self._unwritten is None:
-                self._unwritten = next(self.session)
+                self._unwritten = self.session.block(interrupted=interrupted)
             self.track.write(self._unwritten.start, self._unwritten.samples)
             written.append(self._unwritten)
             self._unwritten = None
@@ -282,6 +323,14 @@ class JamStream:
         self._heard, self._heard_at = min(int(sample), sent, possible), now
         self._wake.set()
 
+    def _allow_for_travel(self, late: object) -> None:
+        """``late``: samples that reached the listener after they should have been heard."""
+        if not isinstance(late, int | float) or not 0 <= late < 2**53:
+            raise InvalidInput("late", late, "send how many samples came too late")
+        if late > self._late:
+            self.travel_s = min(self.travel_s + MORE_TRAVEL_S, MOST_TRAVEL_S)
+        self._late = int(late)
+
     def _announce(self, event: Event) -> None:
         if self._ear is not None:
             self._ear.events.append(event)
@@ -300,7 +349,16 @@ class JamStream:
 
     @staticmethod
     def _clock() -> float:
-        return asyncio.get_running_loop().time()
+        return time.monotonic()
+
+
+def expected_cost_s(recent_s: Collection[float]) -> float:
+    """How long the next clip takes, in seconds: the longest of the recent ones but for one.
+
+    One that took long because the machine was busy does not count; two are no accident.
+    """
+    longest_first = sorted(recent_s, reverse=True)
+    return longest_first[min(1, len(longest_first) - 1)]
 
 
 def _clip_event(mark: ClipMark) -> Event:

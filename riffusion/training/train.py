@@ -30,6 +30,7 @@ from riffusion.training.sheet import draw_sheet
 from riffusion.training.start import start_from
 
 CHECKPOINT_S = 240.0
+SHEET_EVERY = 5  # checkpoints
 LOG_STEPS = 50
 WARMUP_STEPS = 100
 DECAY_FROM = 0.6
@@ -122,6 +123,7 @@ class Trainer:
             out / "run", self.network, self.average, self.optimizers, self.config
         )
         self.progress = loaded or Progress(0, 0, 0.0, self.config)
+        self._saves = 0
         self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
 
     def _config(self) -> dict[str, Any]:
@@ -201,7 +203,9 @@ class Trainer:
         with listing.open("a") as curve:
             curve.write(json.dumps(point) + "\n")
         draw_curve(listing, self.out / "run" / "curve.png")
-        draw_sheet(self.out, self.out / "run" / f"sheet-{windows:08}")
+        if self._saves % SHEET_EVERY == 0:
+            draw_sheet(self.out, self.out / "run" / f"sheet-{windows:08}")
+        self._saves += 1
         print(f"saved at {windows / 1000:.1f} k windows, validation loss {loss:.4f}", flush=True)
 
 
