@@ -4,7 +4,8 @@
     ├── InvalidInput (also a ValueError)   a value a user gave: prompt, seed, tempo, key, request
     │   ├── InvalidAudio                   a file or array that is not usable audio
     │   ├── InvalidImage                   a file that is not a spectrogram image
-    │   └── InvalidSession                 a session file that cannot be replayed
+    │   ├── InvalidSession                 a session file that cannot be replayed
+    │   └── InvalidPlan                    a song's plan that cannot be played
     ├── ModelError                         weights missing, damaged or of another kind
     ├── MissingTool                        an optional program or package that is not installed
     ├── StorageError                       the disk is full or a folder cannot be written
@@ -46,6 +47,10 @@ class InvalidImage(InvalidInput):
 
 class InvalidSession(InvalidInput):
     """A session file that is damaged or from an unknown version."""
+
+
+class InvalidPlan(InvalidInput):
+    """A plan of a song that is damaged or asks for what cannot be. Says in which line."""
 
 
 class ModelError(RiffusionError):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from riffusion.clip import LARGEST_SEED, ClipRequest
 from riffusion.engines.base import Engine, never
 from riffusion.errors import InvalidInput
+from riffusion.mastering import Mastering
 from riffusion.phase import griffin_lim
 from riffusion.settings import JamSettings as JamSettings
 from riffusion.settings import to_json
@@ -86,7 +87,7 @@ class JamSession:
     After ``change`` blocks may start again from an earlier sample: overwrite what you had from
     there. The same settings and changes give the same samples, however they are consumed.
     ``changes`` are known beforehand, as ``changes`` of an earlier session. ``vocoder`` turns
-    magnitudes into sound; ``griffin_lim`` is the default.
+    magnitudes into sound; ``griffin_lim`` is the default. ``mastering`` says how loud to play.
     """
 
     def __init__(
@@ -96,13 +97,14 @@ class JamSession:
         *,
         changes: Iterable[Change] = (),
         vocoder: Vocoder = griffin_lim,
+        mastering: Mastering | None = None,
     ) -> None:
         self._engine = engine
         bars_per_clip(engine, settings)
         self._initial = settings
         self._timeline = Timeline((first_segment(settings, self.sample_rate),))
         self._changes: tuple[Change, ...] = ()
-        self._stitcher = Stitcher(engine.params, engine.channels, engine.frames, vocoder)
+        self._stitcher = Stitcher(engine.params, engine.channels, engine.frames, vocoder, mastering)
         self._marks: tuple[ClipMark, ...] = ()
         self._next_bar = 0
         self._position = 0
@@ -124,6 +126,11 @@ class JamSession:
     def position(self) -> int:
         """The absolute sample that the next block starts with."""
         return self._position
+
+    @property
+    def loudness(self) -> float:
+        """The slow root mean square, before any gain, of what was played so far."""
+        return self._stitcher.loudness
 
     @property
     def ready(self) -> bool:

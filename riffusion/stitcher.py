@@ -91,6 +91,11 @@ class Stitcher:
         return self.crossfade + self.handover + self._master.settings.delay
 
     @property
+    def loudness(self) -> float:
+        """The slow root mean square, before any gain, of what was mastered so far."""
+        return math.sqrt(self._master.power)
+
+    @property
     def kept_samples(self) -> int:
         """How much of the past is kept: what can be rewound, and a window before it."""
         return self._history + self._window

@@ -1,0 +1,219 @@
+"""What a song is: named sections, and the order in which they are played. Frozen data, checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from riffusion.clip import DEFAULT_GUIDANCE, Controls, Prompt
+from riffusion.errors import InvalidInput
+from riffusion.harmony import progression
+from riffusion.rhythm import BarGrid, check_metre, check_tempo
+
+TransitionKind = Literal["cut", "fill", "walk"]
+TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)
+
+MOST_BARS = 256
+MOST_SECTIONS = 200
+LONGEST_NAME = 40
+LONGEST_TITLE = 200
+LONGEST_SONG_S = 3600.0
+TRANSITION_HELP = "use cut, fill or walk, with the bars it takes: cut, fill 1, walk 4"
+
+
+@dataclass(frozen=True)
+class Transition:
+    """How a section gets to the next one, in its own last ``bars`` bars.
+
+    ``cut`` does nothing (and takes no bars), ``fill`` plays more and louder drums, ``walk`` walks
+    from the section's prompt to the next one's.
+    """
+
+    kind: TransitionKind = "cut"
+    bars: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in TRANSITIONS:
+            raise InvalidInput("transition", self.kind, TRANSITION_HELP)
+        least, most = (0, 0) if self.kind == "cut" else (1, MOST_BARS)
+        check_whole(f"bars of the {self.kind}", self.bars, least, most)
+
+    def __str__(self) -> str:
+        return self.kind if self.kind == "cut" else f"{self.kind} {self.bars}"
+
+
+def parse_transition(text: str) -> Transition:
+    """ "cut", "fill" (one bar), "fill 2", "walk 4". InvalidInput says what is legal."""
+    match = re.fullmatch(r"\s*([a-z]+)(?:\s+([0-9]{1,4}))?\s*", text)
+    if match is None:
+        raise InvalidInput("transition", text, TRANSITION_HELP)
+    kind: TransitionKind | None = next((k for k in TRANSITIONS if k == match[1]), None)
+    if kind is None:
+        raise InvalidInput("transition", text, TRANSITION_HELP)
+    return Transition(kind, int(match[2] or kind != "cut"))
+
+
+@dataclass(frozen=True)
+class Section:
+    """Music with a name. Where the name returns in a song, the same music returns.
+
+    With ``prompt_b`` the section walks from ``prompt`` to it. ``key`` and ``bpm`` are the song's
+    where they are left out; ``chords`` ("Am F C G", one a bar, over and over) win over the key.
+    """
+
+    name: str
+    bars: int
+    prompt: Prompt
+    prompt_b: Prompt | None = None
+    key: str = ""
+    chords: str = ""
+    bpm: float | None = None
+    controls: Controls = field(default_factory=Controls)
+    transition: Transition = field(default_factory=Transition)
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_whole("bars", self.bars, 1, MOST_BARS)
+        if self.bpm is not None:
+            check_tempo(self.bpm)
+        progression(self.key or "C", self.chords)
+        if self.transition.bars > self.bars:
+            legal = f"section {self.name!r} has {self.bars} bars; use at most as many"
+            raise InvalidInput("transition", str(self.transition), legal)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A section where it is played: the ``index``-th of the song, from ``bar`` at sample ``start``.
+
+    ``occurrence`` counts how often its name was played before; ``following`` is what comes next.
+    """
+
+    index: int
+    section: Section
+    occurrence: int
+    following: Section | None
+    bar: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Song:
+    """Sections, the order of their names, and what they share.
+
+    ``variation`` is how much a section differs each time it comes back: 0 not at all, 1 as much
+    as another take of the same plan. ``guidance`` and ``steps`` are the engine's.
+    """
+
+    sections: tuple[Section, ...]
+    order: tuple[str, ...]
+    title: str = ""
+    bpm: float = 120.0
+    key: str = "C"
+    beats_per_bar: int = 4
+    variation: float = 0.0
+    guidance: float = DEFAULT_GUIDANCE
+    steps: int = 12
+
+    def __post_init__(self) -> None:
+        check_title(self.title)
+        check_tempo(self.bpm)
+        check_metre(self.beats_per_bar)
+        progression(self.key)
+        check_number("variation", self.variation, 0, 1)
+        check_number("guidance", self.guidance, 0, 30)
+        check_whole("steps", self.steps, 1, 1000)
+        check_count("sections", len(self.sections))
+        check_count("order", len(self.order))
+        names = [section.name for section in self.sections]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput("section", name, "is there twice; give each its own name")
+        for name in self.order:
+            check_known(name, names)
+        if self.duration_s > LONGEST_SONG_S:
+            legal = f"a song lasts at most {LONGEST_SONG_S / 60:.0f} minutes; use fewer bars"
+            raise InvalidInput("length", f"{self.duration_s / 60:.1f} minutes", legal)
+
+    def section(self, name: str) -> Section:
+        """The section of that name. InvalidInput lists the names there are."""
+        check_known(name, [section.name for section in self.sections])
+        return next(section for section in self.sections if section.name == name)
+
+    def bpm_of(self, section: Section) -> float:
+        return self.bpm if section.bpm is None else section.bpm
+
+    @property
+    def duration_s(self) -> float:
+        """How long it plays, in seconds."""
+        beats = ((self.section(n), self.beats_per_bar) for n in self.order)
+        return sum(s.bars * count * 60.0 / self.bpm_of(s) for s, count in beats)
+
+    def places(self, sample_rate: int) -> tuple[Place, ...]:
+        """Each section where it is played, on one grid of bar lines that nothing ever leaves.
+
+        A grid runs on through sections of one tempo, so rounding never adds up; another tempo
+        takes over on the bar line of its section.
+        """
+        return tuple(self._places(sample_rate))
+
+    def _places(self, sample_rate: int) -> Iterator[Place]:
+        played = [self.section(name) for name in self.order]
+        grid = BarGrid(sample_rate, self.bpm_of(played[0]), self.beats_per_bar)
+        bar = 0
+        for index, section in enumerate(played):
+            if self.bpm_of(section) != grid.bpm:
+                grid = grid.changed(bar, self.bpm_of(section), self.beats_per_bar)
+            yield Place(
+                index=index,
+                section=section,
+                occurrence=self.order[:index].count(section.name),
+                following=played[index + 1] if index + 1 < len(played) else None,
+                bar=bar,
+                start=grid.bar_sample(bar),
+                stop=grid.bar_sample(bar + section.bars),
+            )
+            bar += section.bars
+
+
+def check_name(name: str) -> None:
+    """Raise InvalidInput unless ``name`` can name a section."""
+    if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME:
+        legal = f"use 1 to {LONGEST_NAME} characters, without spaces at the ends"
+        raise InvalidInput("section name", name, legal)
+    if not name.isprintable():
+        raise InvalidInput("section name", name, "use characters that can be seen")
+
+
+def check_title(title: str) -> None:
+    """Raise InvalidInput for a title that no cue sheet or image could show."""
+    if len(title) > LONGEST_TITLE or not title.isprintable():
+        legal = f"use at most {LONGEST_TITLE} characters, all of them visible, in one line"
+        raise InvalidInput("title", title, legal)
+
+
+def check_count(what: str, count: int) -> None:
+    """Raise InvalidInput unless a song can have that many sections."""
+    if not 1 <= count <= MOST_SECTIONS:
+        raise InvalidInput(what, f"{count} long", f"use 1 to {MOST_SECTIONS}")
+
+
+def check_known(name: str, names: list[str]) -> None:
+    """Raise InvalidInput unless ``name`` is that of a section."""
+    if name not in names:
+        raise InvalidInput("section", name, f"there is none of that name, only {', '.join(names)}")
+
+
+def check_whole(what: str, value: object, least: int, most: int) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not least <= value <= most:  # type: ignore[operator]
+        raise InvalidInput(what, value, f"use a whole number from {least} to {most}")
+
+
+def check_number(what: str, value: object, least: float, most: float) -> None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not least <= value <= most:  # type: ignore[operator]
+        raise InvalidInput(what, value, f"use a number from {least:g} to {most:g}")
