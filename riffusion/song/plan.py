@@ -169,7 +169,7 @@ def _said(section: Section) -> dict[str, object]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _checked(read: Callable[[Entry], T], check: Callable[[T], object]) -> Callable[[Entry], T]:
+def _checked(read: Callable[[Entry], T], check: Callable[[T], object]) -> Reader:
     """Read a field, then check it."""
 
     def reader(entry: Entry) -> T:

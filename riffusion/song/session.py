@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -92,7 +92,7 @@ class SongSession:
     ) -> None:
         self.close()
 
-    def _split(self, pieces: Iterator[Samples]) -> Iterator[SongBlock]:
+    def _split(self, pieces: Iterator[Samples]) -> Generator[SongBlock]:
         """The pieces one after the other, cut at the bar lines where sections begin."""
         start, waiting = 0, list(self.places[1:])
         place = self.places[0]

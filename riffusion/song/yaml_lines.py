@@ -57,7 +57,9 @@ class Entry:
             name = Entry("name of a field", _line(key), key).string()
             entry = Entry(name, _line(key), value)
             if name in found:
-                raise entry.error(self.name, name, f"is there twice, also in line {found[name].line}")
+                raise entry.error(
+                    self.name, name, f"is there twice, also in line {found[name].line}"
+                )
             if legal is not None and name not in legal:
                 raise entry.error(self.name, name, f"is no field; use {', '.join(legal)}")
             found[name] = entry

@@ -1,0 +1,70 @@
+"""What the planner knows of songs: the parts they have, how those follow each other, how full
+each is. Plain data; a weight is how often something is drawn beside the others of its table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Weighted = tuple[tuple[tuple[str, ...], float], ...]
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a part of a song is like.
+
+    ``bars`` are usual lengths; the controls are 0 to 1. ``words`` go into its prompt, with {lead}
+    for an instrument; ``transitions`` are ways on, equally likely.
+    """
+
+    bars: tuple[int, ...]
+    density: float
+    brightness: float
+    drums: float
+    words: tuple[str, ...]
+    transitions: tuple[str, ...] = ("cut", "fill 1")
+
+
+ROLES: dict[str, Role] = {
+    "intro": Role((4, 8), 0.3, 0.4, 0.2, ("sparse, {lead}", "{lead} alone", "quiet"), ("fill 1",)),
+    "verse": Role((8, 8, 16), 0.5, 0.5, 0.5, ("with {lead}", "{lead}, relaxed", "mellow {lead}")),
+    "pre-chorus": Role((4, 8), 0.6, 0.6, 0.6, ("rising, {lead}", "driving"), ("fill 1", "fill 2")),
+    "chorus": Role((8, 8, 16), 0.8, 0.7, 0.8, ("full band, {lead}", "energetic, {lead}")),
+    "theme": Role((8, 12, 16), 0.5, 0.5, 0.5, ("{lead} melody", "with {lead}")),
+    "bridge": Role((4, 8), 0.4, 0.4, 0.3, ("calm, {lead}", "dreamy {lead}"), ("walk 2", "fill 1")),
+    "solo": Role((8, 12, 16), 0.7, 0.6, 0.7, ("{lead} solo",), ("cut", "fill 2", "walk 2")),
+    "break": Role((2, 4), 0.2, 0.3, 0.1, ("sparse, no drums", "{lead} alone"), ("fill 1", "cut")),
+    "outro": Role((4, 8), 0.3, 0.35, 0.2, ("quiet, {lead}", "slow ending, {lead}"), ("cut",)),
+}
+
+# A song is an opening, a cycle some times over, something else in the middle, the cycle once
+# more, and an ending.
+OPENINGS: Weighted = (
+    (("intro",), 6),
+    ((), 2),
+    (("chorus",), 1),
+    (("intro", "break"), 1),
+)
+CYCLES: Weighted = (
+    (("verse", "chorus"), 6),
+    (("verse", "pre-chorus", "chorus"), 3),
+    (("verse", "verse", "chorus"), 2),
+    (("verse", "chorus", "chorus"), 1),
+    (("theme", "theme", "bridge", "theme"), 2),
+    (("theme", "solo"), 2),
+    (("theme", "verse"), 1),
+)
+MIDDLES: Weighted = (
+    (("bridge",), 4),
+    (("solo",), 3),
+    (("break",), 2),
+    (("bridge", "solo"), 1),
+    (("solo", "break"), 1),
+    ((), 2),
+)
+ENDINGS: Weighted = (
+    (("outro",), 5),
+    (("chorus", "outro"), 2),
+    (("chorus", "chorus"), 1),
+    ((), 1),
+)
