@@ -1,7 +1,8 @@
 """The Stable Diffusion engine against the original Riffusion's procedure, written out step by step.
 
-Nothing of the engine is used for the reference: it opens the checkpoint itself, works on PIL images
-as the original did, and does the schedulers' arithmetic (DDIM, and PNDM's linear multistep) by hand.
+Nothing of the engine is used for the reference: it opens the checkpoint itself, works on PIL
+images as the original did, and does the arithmetic of the schedulers (DDIM, and PNDM's linear
+multistep) by hand.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from riffusion.spectrogram_image import from_image
 
 FRAMES = 64
 TOLERANCE = 1e-4
-STEPS = 10
+STEPS = 8
 START, END = Prompt("church bells", 11), Prompt("electronic beats", 22)
 START_GUIDANCE, END_GUIDANCE = 7.0, 4.0
 
@@ -99,7 +100,7 @@ class Reference:
         ]
         noise = torch.from_numpy(spherical(alpha, *(one.numpy() for one in noises)))
 
-        # Timesteps 901, 801, ... 1: a tenth of 1000, and one because of "steps_offset": 1.
+        # Timesteps 876, 751, ... 1: an eighth of 1000, and one because of "steps_offset": 1.
         evenly = [1000 // STEPS * step + 1 for step in reversed(range(STEPS))]
         if kind == "pndm":
             # The second is walked twice, because the first guess there has no history.
@@ -239,7 +240,7 @@ def request(alpha: float, denoising: tuple[float, float], *, masked: bool) -> Cl
 
 @pytest.mark.parametrize("kind", ["ddim", "pndm"])
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("denoising", [(0.3, 0.3), (0.5, 0.9), (0.75, 0.75), (1.0, 1.0)])
+@pytest.mark.parametrize("denoising", [(0.3, 0.3), (0.5, 0.9), (1.0, 1.0)])
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
 def test_a_clip_is_what_the_original_draws(
     reference: Reference,
