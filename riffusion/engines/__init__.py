@@ -29,7 +29,7 @@ def load_engine(
             raise InvalidInput("options", options, legal)
         from riffusion.engines.compact import CompactEngine
 
-        return CompactEngine.load(folder, _device(device))
+        return CompactEngine.load(folder, usable_device(device))
     is_checkpoint = (folder / "model_index.json").is_file()
     if model is None or not (is_checkpoint or is_hub_id(model)):
         raise ModelError(
@@ -40,11 +40,12 @@ def load_engine(
     from riffusion.engines.stable import StableEngine
     from riffusion.engines.stable_loading import load_stable
 
-    options, device = options or StableOptions(), _device(device)
+    options, device = options or StableOptions(), usable_device(device)
     return StableEngine(load_stable(model, options, device), options, device)
 
 
-def _device(name: str) -> str:
+def usable_device(name: str = "auto") -> str:
+    """The device called ``name``, or the fastest one here. Raises InvalidInput for an unknown."""
     import torch
 
     usable = ["cpu"]

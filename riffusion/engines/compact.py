@@ -219,7 +219,11 @@ def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
     ends = [prompt.negative for prompt in (request.start, request.end)]
     texts = [embed_prompt(text)[None] if text else free.text for text in ends]
     known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
-    return replace(free, text=lerp(*texts, request.alpha), text_known=lerp(*known, request.alpha))
+    return replace(
+        free,
+        text=lerp(texts[0], texts[1], request.alpha),
+        text_known=lerp(known[0], known[1], request.alpha),
+    )
 
 
 def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

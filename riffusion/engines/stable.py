@@ -93,7 +93,7 @@ class StableEngine:
             seen = sampler.network_input(latents, timestep)
             prediction = self._predict(seen, timestep, job)
             latents = sampler.step(index, prediction, latents, noise.draw)
-            if job.repainted is not None:
+            if job.anchor is not None and job.repainted is not None:
                 kept = sampler.noised_mask(job.anchor, job.noise, index)
                 latents = kept * (1 - job.repainted) + latents * job.repainted
             if job.context is not None:

@@ -32,6 +32,7 @@ NETWORKS = ("unet", "vae", "text_encoder")
 PARTS = (INDEX, *(f"{part}/*" for part in (*NETWORKS, "tokenizer", "scheduler")))
 PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl", "*.msgpack")
 LATENT_CHANNELS = 4
+ADAPTER = "lora"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -51,7 +52,7 @@ def load_stable(model: str, options: StableOptions, device: str) -> StableModel:
     """Load a folder or a hub id and add the LoRAs. Raises ModelError that says how to go on."""
     # The bars of loads that take a moment would only disturb our own.
     diffusers_logging.disable_progress_bar()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     dtype = dtype_for(options.precision, device)
     if is_hub_id(model):
         folder, name = _downloaded(model, options.pickles), model
@@ -96,7 +97,7 @@ def _from_hub(model: str, wanted: Sequence[str], unwanted: Sequence[str]) -> Pat
 def _from_folder(folder: Path, name: str, pickles: bool, dtype: torch.dtype) -> StableModel:
     _check_kind(folder)
     weights = [_weights(folder / part, pickles) for part in NETWORKS]
-    kinds = (UNet2DConditionModel, AutoencoderKL, CLIPTextModel)
+    kinds: tuple[Any, ...] = (UNet2DConditionModel, AutoencoderKL, CLIPTextModel)
     try:
         unet, vae, text_encoder = (
             kind.from_pretrained(folder / part, torch_dtype=dtype, local_files_only=True, **how)
@@ -182,7 +183,7 @@ def _add_loras(model: StableModel, loras: Sequence[Lora]) -> None:
     # Here and not above: it brings seconds of imports that only this needs.
     from diffusers import StableDiffusionPipeline
 
-    pipeline = StableDiffusionPipeline(
+    pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
         vae=model.vae,
         text_encoder=model.text_encoder,
         tokenizer=model.tokenizer,
@@ -192,26 +193,25 @@ def _add_loras(model: StableModel, loras: Sequence[Lora]) -> None:
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    names = [f"lora{number}" for number in range(len(loras))]
-    for name, lora in zip(names, loras, strict=True):
-        _load_lora(pipeline, name, lora)
-    pipeline.set_adapters(names, [lora.weight for lora in loras])
-    pipeline.fuse_lora(adapter_names=names)
-    pipeline.unload_lora_weights()
+    for lora in loras:
+        _load_lora(pipeline, lora)
+        pipeline.set_adapters([ADAPTER], [lora.weight])
+        pipeline.fuse_lora(adapter_names=[ADAPTER])
+        pipeline.unload_lora_weights()
 
 
-def _load_lora(pipeline: Any, name: str, lora: Lora) -> None:
+def _load_lora(pipeline: Any, lora: Lora) -> None:
     file = _lora_file(lora.model)
     try:
         pipeline.load_lora_weights(
-            file.parent, weight_name=file.name, adapter_name=name, use_safetensors=True
+            file.parent, weight_name=file.name, adapter_name=ADAPTER, use_safetensors=True
         )
     except Exception as error:
         raise ModelError(
             f"the LoRA {lora.model} does not fit this checkpoint or is damaged "
             f"({first_line(error)}): use one made for the same Stable Diffusion version."
         ) from error
-    if not any(name in adapters for adapters in pipeline.get_list_adapters().values()):
+    if not any(ADAPTER in adapters for adapters in pipeline.get_list_adapters().values()):
         raise ModelError(
             f"the LoRA {lora.model} has nothing for this checkpoint: use one made for the same "
             "Stable Diffusion version."

@@ -29,7 +29,7 @@ KINDS: dict[Scheduler, Any] = {
     "tcd": TCDScheduler,
 }
 # What these would be without being asked is for images of pixels, or draws noise of its own.
-FIXED = {
+FIXED: dict[Any, dict[str, Any]] = {
     DDIMScheduler: {"clip_sample": False},
     LCMScheduler: {"clip_sample": False},
     TCDScheduler: {"clip_sample": False},
@@ -83,7 +83,7 @@ class Sampler:
     def begin(self, anchor: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
         """The latents of the first step. An anchor with no steps to go stays as it is."""
         if anchor is None:
-            return noise * self._scheduler.init_noise_sigma
+            return noise * float(self._scheduler.init_noise_sigma)
         if not len(self.timesteps):
             return anchor
         noised: torch.Tensor = self._scheduler.add_noise(anchor, noise, self._noise_at)

@@ -96,7 +96,8 @@ class StableText:
         embeddings = [self.embed(text) for text in texts]
         longest = max(embedding.shape[1] for embedding in embeddings)
         filled = [self._filled(embedding, longest) for embedding in embeddings]
-        return lerp(*filled[:2], request.alpha), lerp(*filled[2:], request.alpha)
+        not_a, not_b, a, b = filled
+        return lerp(not_a, not_b, request.alpha), lerp(a, b, request.alpha)
 
     def _filled(self, embedding: torch.Tensor, tokens: int) -> torch.Tensor:
         empty = self.embed("")
@@ -114,7 +115,7 @@ class StableText:
         )
         chunks = max(1, math.ceil(len(tokens) / self._room))
         ids = torch.stack([self._chunk(tokens, at) for at in range(chunks)])
-        plain = self._encoder(ids.to(self._device))[0].float().flatten(0, 1)[None]
+        plain: torch.Tensor = self._encoder(ids.to(self._device))[0].float().flatten(0, 1)[None]
         if all(weight == 1 for weight in weights):
             return plain
         missing = chunks * self._room - len(weights)
@@ -122,7 +123,8 @@ class StableText:
         scale = F.pad(filled, (1, 1), value=1.0).reshape(1, -1, 1).to(self._device)
         # The mean of the whole stays what it was, or weights would shift every other word too.
         emphasised = plain * scale
-        return emphasised * (plain.mean() / emphasised.mean())
+        kept: torch.Tensor = emphasised * (plain.mean() / emphasised.mean())
+        return kept
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
