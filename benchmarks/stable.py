@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
 import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import usable_device
-from riffusion.engines.options import StableOptions
+from riffusion.engines.options import FRAMES, StableOptions
 from riffusion.engines.stable import StableEngine
 from riffusion.engines.stable_loading import StableModel, dtype_for
 from riffusion.phase import griffin_lim
@@ -80,10 +88,17 @@ class Stages:
 def measure(options: Options) -> list[Row]:
     """Stages of a clip, and clips a second beside diffusers' own image-to-image pipeline."""
     device = usable_device(options.device)
-    steps, batches = STEPS[device], BATCHES[device]
     model = random_model(dtype_for("auto", device))
-    engine = StableEngine(model, StableOptions(), device)
-    request = a_request(engine, steps)
+    return compare(model, device, STEPS[device], BATCHES[device])
+
+
+def compare(
+    model: StableModel, device: str, steps: int, batches: Sequence[int], frames: int = FRAMES
+) -> list[Row]:
+    engine = StableEngine(model, StableOptions(frames=frames), device)
+    if device == "cuda":  # whose libraries choose their ways in the first calls
+        engine.generate([a_request(engine, 1, "warm-up")])
+    request = a_request(engine, steps, "measured")
     stages = Stages(device)
     watched = {
         "text": model.text_encoder,
@@ -94,25 +109,25 @@ def measure(options: Options) -> list[Row]:
     with stages.timing(watched):
         clip = engine.generate([request])[0]
     vocode_s = seconds(stages, lambda: griffin_lim(clip))
-    note = f"{device}, {model.unet.dtype}, 512 x 512, random weights"
+    note = f"{device}, {model.unet.dtype}, 512 x {frames}, random weights"
     rows = [Row(f"SD 1.5, {name}", stages.ms(name), "ms", "", note) for name in watched]
     rows.append(Row("SD 1.5, vocode", 1000 * vocode_s, "ms", "", "on the processor"))
-    rows += speed_rows(stages, vocode_s)
+    rows += speed_rows(stages, vocode_s, frames)
     pipeline = reference_pipeline(model)
     for batch in batches:
-        ours_s = seconds(stages, lambda batch=batch: engine.generate([request] * batch))
-        theirs_s = seconds(stages, lambda batch=batch: run_pipeline(pipeline, request, batch))
+        ours_s = seconds(stages, partial(engine.generate, [request] * batch))
+        theirs_s = seconds(stages, partial(run_pipeline, pipeline, request, batch))
         note = f"{steps} steps; ours one by one, theirs as a batch of {batch}, without vocoding"
         rows.append(Row(f"clips a second, batch {batch}", batch / ours_s, "", "", note))
         rows.append(Row("the same, diffusers' img2img", batch / theirs_s, "", "", note))
     return rows
 
 
-def speed_rows(stages: Stages, vocode_s: float) -> list[Row]:
+def speed_rows(stages: Stages, vocode_s: float, frames: int) -> list[Row]:
     """What the stages add up to for a clip of the usual number of steps."""
     step_s = stages.ms("UNet step") / 1000
     clip_s = (stages.ms("VAE decode") / 1000) + vocode_s + USUAL_STEPS * step_s
-    sound_s = RIFFUSION.samples(StableOptions().frames) / RIFFUSION.sample_rate
+    sound_s = RIFFUSION.samples(frames) / RIFFUSION.sample_rate
     note = f"{USUAL_STEPS} guided steps, decode and vocode, added up from the stages"
     return [
         Row("SD 1.5, guided steps a second", 1 / step_s),
@@ -120,12 +135,12 @@ def speed_rows(stages: Stages, vocode_s: float) -> list[Row]:
     ]
 
 
-def a_request(engine: StableEngine, steps: int) -> ClipRequest:
-    """From an anchor at full strength, so that all steps are taken."""
+def a_request(engine: StableEngine, steps: int, take: str) -> ClipRequest:
+    """From a new anchor at full strength, so that all steps are taken; ``take`` makes it new."""
     noise = torch.rand(1, engine.params.mel_bands, engine.frames)
     return ClipRequest(
-        Prompt(PROMPT_A, 1),
-        Prompt(PROMPT_B, 2),
+        Prompt(f"{PROMPT_A} {take}", 1),
+        Prompt(f"{PROMPT_B} {take}", 2),
         alpha=0.5,
         anchor=Spectrogram(noise, engine.params),
         strength=1.0,
@@ -142,12 +157,11 @@ def seconds(stages: Stages, work: Callable[[], object]) -> float:
 
 def random_model(dtype: torch.dtype) -> StableModel:
     """The architecture of Stable Diffusion 1.5, nothing learned."""
-    from diffusers import AutoencoderKL, UNet2DConditionModel
-    from transformers import CLIPTextConfig, CLIPTextModel
-
     torch.manual_seed(0)
-    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=TEXT_WIDTH)
-    vae = AutoencoderKL(
+    unet_kind: Any = UNet2DConditionModel
+    unet = unet_kind(sample_size=64, cross_attention_dim=TEXT_WIDTH)
+    vae_kind: Any = AutoencoderKL
+    vae = vae_kind(
         sample_size=512,
         block_out_channels=(128, 256, 512, 512),
         layers_per_block=2,
@@ -163,14 +177,13 @@ def random_model(dtype: torch.dtype) -> StableModel:
         num_attention_heads=12,
         eos_token_id=tokenizer.eos_token_id,
     )
-    networks = (unet.to(dtype), vae.to(dtype), CLIPTextModel(text).to(dtype))
+    text_encoder: Any = CLIPTextModel(text)
+    networks = (unet.to(dtype=dtype), vae.to(dtype=dtype), text_encoder.to(dtype))
     return StableModel("random", *networks, tokenizer, SCHEDULE)
 
 
 def letter_tokenizer() -> Any:
     """CLIP's tokenizer without its vocabulary: a token a letter."""
-    from transformers import CLIPTokenizer
-
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     vocab = {word: number for number, word in enumerate(words)}
@@ -179,15 +192,14 @@ def letter_tokenizer() -> Any:
 
 def reference_pipeline(model: StableModel) -> Any:
     """diffusers' own pipeline around the same networks."""
-    from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
-
-    make: Any = StableDiffusionImg2ImgPipeline
-    pipeline = make(
+    pipeline_kind: Any = StableDiffusionImg2ImgPipeline
+    scheduler: Any = DDIMScheduler
+    pipeline = pipeline_kind(
         vae=model.vae,
         text_encoder=model.text_encoder,
         tokenizer=model.tokenizer,
         unet=model.unet,
-        scheduler=DDIMScheduler.from_config(SCHEDULE),
+        scheduler=scheduler.from_config(SCHEDULE),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.stable import compare
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 from riffusion.engines.options import SCHEDULERS, Scheduler, StableOptions
 from riffusion.engines.stable import StableEngine
 from riffusion.engines.stable_image import BLACK, to_pixels, to_spectrogram
+from riffusion.engines.stable_loading import load_stable
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.jam import JamSession, render
 from riffusion.settings import JamSettings
@@ -399,3 +401,12 @@ def occurs_in(part: Spectrogram, whole: Spectrogram) -> bool:
     """Whether the frames of one follow each other in the other."""
     starts = range(whole.frames - part.frames + 1)
     return any(same(whole.cut(at, at + part.frames), part) for at in starts)
+
+
+def test_the_benchmark_times_every_stage(tiny_stable_folder: Path) -> None:
+    model = load_stable(str(tiny_stable_folder), StableOptions(), "cpu")
+    rows = compare(model, "cpu", steps=2, batches=(1, 2), frames=512)
+    stages = {"text", "VAE encode", "UNet step", "VAE decode", "vocode"}
+    assert stages <= {row.what.removeprefix("SD 1.5, ") for row in rows}
+    assert all(row.value > 0 for row in rows)
+    assert {"clips a second, batch 2", "the same, diffusers' img2img"} <= {r.what for r in rows}
