@@ -40,9 +40,3 @@ def tiny_stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny-stable"
     save_tiny_stable(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_stable_engine(tiny_stable_folder: Path) -> Engine:
-    """The real engine on it: a fraction of a second a clip."""
-    return load_engine(str(tiny_stable_folder), "cpu")

@@ -264,7 +264,7 @@ def test_what_the_comparison_can_tell(reference: Reference) -> None:
     others = [
         reference.riffuse("pndm", 0.3, (0.75, 0.75), anchor_image(), None),
         reference.riffuse("ddim", 0.31, (0.75, 0.75), anchor_image(), None),
-        reference.riffuse("ddim", 0.3, (0.65, 0.65), anchor_image(), None),
+        reference.riffuse("ddim", 0.3, (0.5, 0.5), anchor_image(), None),
         reference.riffuse("ddim", 0.3, (0.75, 0.75), anchor_image(), mask_image()),
     ]
     for other in others:
