@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from riffusion.clip import Prompt as Prompt
     from riffusion.engines import load_engine as load_engine
     from riffusion.engines.base import Engine as Engine
+    from riffusion.engines.options import Lora as Lora
+    from riffusion.engines.options import StableOptions as StableOptions
     from riffusion.errors import RiffusionError as RiffusionError
     from riffusion.jam import JamSession as JamSession
     from riffusion.jam import JamSettings as JamSettings
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from riffusion.spectrogram_image import read_image as read_image
     from riffusion.spectrogram_image import to_image as to_image
     from riffusion.spectrogram_image import write_image as write_image
+    from riffusion.speed import measure_speed as measure_speed
     from riffusion.track import TrackFile as TrackFile
     from riffusion.waveform import Waveform as Waveform
     from riffusion.waveform import read_audio as read_audio
@@ -58,6 +61,7 @@ PUBLIC = {
     "riffusion.clip": ("ClipRequest", "Controls", "LeadSheet", "Prompt"),
     "riffusion.engines": ("load_engine",),
     "riffusion.engines.base": ("Engine",),
+    "riffusion.engines.options": ("Lora", "StableOptions"),
     "riffusion.errors": ("RiffusionError",),
     "riffusion.jam": ("JamSession", "JamSettings", "render"),
     "riffusion.phase": ("griffin_lim",),
@@ -72,6 +76,7 @@ PUBLIC = {
         "to_image",
         "write_image",
     ),
+    "riffusion.speed": ("measure_speed",),
     "riffusion.track": ("TrackFile",),
     "riffusion.waveform": ("Waveform", "read_audio", "write_audio"),
 }
