@@ -31,6 +31,7 @@ __all__ = [
     "from_image",
     "image_of_samples",
     "image_to_audio",
+    "open_image",
     "pixels",
     "read_image",
     "read_info",
@@ -42,6 +43,7 @@ DECODED_MAX = 30e6  # the original's constant; it does not read its MAX_VALUE ta
 MOST_PIXELS = 512 * 100 * 60 * 29  # 29 minutes; a bigger image would be refused by Pillow itself
 MOST_BYTES = 4 * MOST_PIXELS
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+READ_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 WRITTEN_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
@@ -158,6 +160,13 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
 
     Raises InvalidImage for what is missing, damaged, far too large or no spectrogram.
     """
+    image = open_image(source)
+    _checked_layout(image)
+    return image
+
+
+def open_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
+    """Open any picture, wholly read. Raises InvalidImage like ``read_image``."""
     name, data = _name_and_bytes(source)
     try:
         image = Image.open(io.BytesIO(data), formats=READ_FORMATS)
@@ -172,7 +181,6 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
         legal = f"is damaged or cut off ({error}); save or upload it again"
         raise InvalidImage("image", name, legal) from error
-    _checked_layout(image)
     return image
 
 
