@@ -30,3 +30,19 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_engine(tiny_model_folder: Path) -> Engine:
     """A real engine, a thousand times smaller: milliseconds a clip."""
     return load_engine(str(tiny_model_folder), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion checkpoint in diffusers format, tiny, with random weights."""
+    from tests.tiny_stable import save_tiny_stable
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-stable"
+    save_tiny_stable(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_stable_engine(tiny_stable_folder: Path) -> Engine:
+    """The real engine on it: a fraction of a second a clip."""
+    return load_engine(str(tiny_stable_folder), "cpu")
