@@ -110,29 +110,47 @@ def read_anchor(source: str, engine: Engine) -> Spectrogram:
 
     Raises InvalidInput for what is neither.
     """
-    path = Path(source)
-    if path.suffix.lower() in READ_SUFFIXES:
-        return fit_image(read_image(path), engine)
-    if path.is_file() or path.suffix:
-        return fit_sound(read_audio(path), engine)
-    return fit_sound(anchor_sound(find_anchor(source)), engine)
+    if Path(source).suffix.lower() in READ_SUFFIXES:
+        return fit_image(read_image(source), engine)
+    return fit_sound(source_sound(source), engine)
 
 
-def fit_sound(sound: Waveform, engine: Engine, start: int = 0) -> Spectrogram:
-    """The window of ``sound`` from sample ``start`` (of the engine's rate) on, for ``engine``.
+def is_file_name(source: str) -> bool:
+    """Whether ``source`` is a file rather than a name of the library."""
+    return bool(Path(source).suffix) or Path(source).is_file()
 
-    (engine channels, mel, engine frames): resampled, mixed to the engine's channels, brought to
-    its loudness, and followed by silence where it is too short.
-    """
-    params = engine.params
-    length = params.samples(engine.frames)
-    samples = sound.resample(params.sample_rate).samples[:, start : start + length]
+
+def source_sound(source: str) -> Waveform:
+    """The sound of an anchor by name, or of a file with audio or an image."""
+    if Path(source).suffix.lower() in READ_SUFFIXES:
+        return image_to_audio(read_image(source))
+    if is_file_name(source):
+        return read_audio(source)
+    return anchor_sound(find_anchor(source))
+
+
+def fit_sound(sound: Waveform, engine: Engine) -> Spectrogram:
+    """The first window of ``sound`` for ``engine``: (engine channels, mel, engine frames)."""
+    return sound_window(suited(sound, engine), engine)
+
+
+def suited(sound: Waveform, engine: Engine) -> Waveform:
+    """``sound`` at the engine's rate, mixed to its channels, as loud as it expects."""
+    samples = sound.resample(engine.params.sample_rate).samples
     if len(samples) != engine.channels:
         samples = np.repeat(samples.mean(axis=0, keepdims=True), engine.channels, axis=0)
-    rms = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2))) if samples.size else 0.0
-    levelled = samples * np.float32(LEVEL_RMS / rms if rms else 1.0)
-    padded = np.pad(levelled, ((0, 0), (0, length - levelled.shape[1])))
-    return mel_spectrogram(Waveform(padded, params.sample_rate), params)
+    rms = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
+    return Waveform(
+        samples * np.float32(LEVEL_RMS / rms if rms else 1.0), engine.params.sample_rate
+    )
+
+
+def sound_window(suited: Waveform, engine: Engine, start: int = 0) -> Spectrogram:
+    """A window of what ``suited`` gave, from sample ``start`` on; after its end is silence."""
+    length = engine.params.samples(engine.frames)
+    samples = suited.samples[:, start : start + length]
+    padded = np.pad(samples, ((0, 0), (0, length - samples.shape[1])))
+    return mel_spectrogram(Waveform(padded, suited.sample_rate), engine.params)
 
 
 def fit_image(image: Image.Image, engine: Engine) -> Spectrogram:

@@ -16,30 +16,30 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from riffusion.anchors import read_anchor
 from riffusion.clip import ClipRequest, Controls, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.image_tags import ImageInfo
 from riffusion.jam import JamSession, render
-from riffusion.mastering import Mastering, master, start_master
-from riffusion.phase import griffin_lim
+from riffusion.masks import read_mask
 from riffusion.progress import progress
 from riffusion.recording import Recording
+from riffusion.rendering import clip_image, clip_sound
 from riffusion.session import load_session, save_session
 from riffusion.session import replay as replay_session
 from riffusion.settings import JamSettings
-from riffusion.spectrogram import RIFFUSION
+from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectrogram_image import (
     MOST_PIXELS,
-    audio_to_image,
     image_of_samples,
     image_to_audio,
     read_image,
     write_image,
 )
 from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
-from riffusion.timeline import Timeline, first_segment
+from riffusion.timeline import window_sheet
 from riffusion.waveform import WRITTEN_AS as AUDIO
 from riffusion.waveform import Waveform, read_audio, write_audio
 
@@ -48,6 +48,7 @@ LONGEST_S = 24 * 3600.0
 LONGEST_IMAGE_S = MOST_PIXELS // RIFFUSION.mel_bands * RIFFUSION.frame_s
 HARMONY = ("bpm", "key", "chords", "beats_per_bar")
 SAMPLING = ("guidance", "steps")
+USUAL_STRENGTH = 0.75
 WALK = ("path", "walk_bars", "position")
 
 
@@ -123,13 +124,14 @@ def generate(arguments: Namespace) -> None:
     in_time = bool(given(arguments, HARMONY))
     engine = load_engine(arguments.model, arguments.device)
     begin = time.perf_counter()
-    sound = clip(engine, request(engine, settings, in_time=in_time))
+    wanted = anchored(request(engine, settings, in_time=in_time), engine, arguments)
+    sound, spectrogram = clip(engine, wanted)
     if arguments.out:
         write_audio(sound, arguments.out)
         say(arguments.out, sound.duration_s, begin)
     if arguments.image:
         info = image_info(settings, engine.name)
-        write_image(audio_to_image(sound, info=info), arguments.image)
+        write_image(clip_image(spectrogram, sound, info), arguments.image)
 
 
 def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequest:
@@ -138,23 +140,31 @@ def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequ
     wanted = settings.request(0.0, prompt.seed, prompt.seed)
     if not in_time:
         return replace(wanted, bpm=None)
-    params = engine.params
-    timeline = Timeline((first_segment(settings, params.sample_rate),))
-    positions = np.arange(engine.frames) * params.hop_length
-    return replace(wanted, lead_sheet=timeline.lead_sheet(positions, 0))
+    return replace(wanted, lead_sheet=window_sheet(settings, engine.params, engine.frames))
 
 
-def clip(engine: Engine, wanted: ClipRequest) -> Waveform:
-    """The sound of one clip, as loud as a jam."""
-    params = engine.params
-    with progress("clip", params.samples(engine.frames) / params.sample_rate) as advance:
-        sound = griffin_lim(engine.generate([wanted])[0])
-        advance(sound.duration_s)
-    mastering = Mastering(sample_rate=params.sample_rate)
-    tail = np.zeros((sound.channels, mastering.delay), np.float32)
-    whole = np.concatenate([sound.samples, tail], axis=1)
-    _, loud = master(start_master(sound.channels, mastering), whole)
-    return Waveform(loud[:, : sound.samples.shape[1]], sound.sample_rate)
+def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipRequest:
+    """``wanted``, starting from the anchor that the arguments name."""
+    if arguments.anchor is None:
+        for name in ("strength", "mask"):
+            if getattr(arguments, name) is not None:
+                raise InvalidInput(f"--{name}", getattr(arguments, name), "needs an --anchor")
+        return wanted
+    return replace(
+        wanted,
+        anchor=read_anchor(arguments.anchor, engine),
+        strength=USUAL_STRENGTH if arguments.strength is None else arguments.strength,
+        mask=None if arguments.mask is None else read_mask(arguments.mask, engine),
+    )
+
+
+def clip(engine: Engine, wanted: ClipRequest) -> tuple[Waveform, Spectrogram]:
+    """One clip: its sound, as loud as a jam, and its spectrogram."""
+    with progress("clip", engine.params.samples(engine.frames) / engine.params.sample_rate) as show:
+        spectrogram = engine.generate([wanted])[0]
+        sound = clip_sound(spectrogram)
+        show(sound.duration_s)
+    return sound, spectrogram
 
 
 def encode(arguments: Namespace) -> None:

@@ -110,7 +110,10 @@ def from_image(image: Image.Image) -> Spectrogram:
     stereo = layout.stereo
     if stereo is None:  # no mono image is black in red alone
         stereo = not rgb[0].any() and bool(rgb[1:].any())
-    levels = rgb[1:] if stereo else rgb[:1]
+    if layout.triple:
+        levels = rgb.swapaxes(0, 1).reshape(1, -1, rgb.shape[2])
+    else:
+        levels = rgb[1:] if stereo else rgb[:1]
     loudness = (255 - levels.astype(np.float32)) / 255
     magnitudes = loudness ** np.float32(1 / layout.power) * np.float32(DECODED_MAX)
     return Spectrogram(torch.from_numpy(magnitudes), layout.params)
@@ -212,9 +215,9 @@ def _checked_layout(image: Image.Image) -> Layout:
     """How to read ``image``; InvalidImage where its size or mode is not a spectrogram's."""
     layout = read_layout(image)
     width, height = image.size
-    if height != layout.params.mel_bands:
+    if height != layout.rows:
         legal = (
-            f"a spectrogram image has {layout.params.mel_bands} rows, one a frequency band; "
+            f"a spectrogram image has {layout.rows} rows, one a frequency band; "
             "give one made by Riffusion or by 'riffusion encode', unscaled and uncropped"
         )
         raise InvalidImage("image height", height, legal)

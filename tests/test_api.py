@@ -16,7 +16,7 @@ import pytest
 import soundfile
 from gradio_client import Client
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
 from PIL import Image
 
 from riffusion.anchors import library
@@ -388,7 +388,7 @@ def test_agents_find_described_tools_and_can_use_them(serving: Serving) -> None:
     async def use() -> tuple[list[Any], Any, Any]:
         url = f"{serving.url}gradio_api/mcp/"
         async with (
-            streamablehttp_client(url) as (read, write, _),
+            streamable_http_client(url) as (read, write, _),
             ClientSession(read, write) as session,
         ):
             await session.initialize()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import TypeVar
 
+Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 Run = Callable[[argparse.Namespace], None]
 Lookup = Callable[[str, str], Run]
 
@@ -19,7 +21,7 @@ STEMS = "riffusion.interop.stems"
 
 
 def add_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[Parser],
     command: Lookup,
     add_engine_arguments: Callable[[argparse.ArgumentParser], None],
 ) -> None:
@@ -110,9 +112,7 @@ def _add_tasks(
     text.add_argument("--image", help="its spectrogram: .png or .jpg")
     text.add_argument("--output-dir", help="where the clips of a batch go, with an index.json")
 
-    through = add(
-        "audio-to-audio", "play a whole recording anew", command(TASKS, "audio_to_audio")
-    )
+    through = add("audio-to-audio", "play a whole recording anew", command(TASKS, "audio_to_audio"))
     through.add_argument("--audio", required=True, help="the recording, of any length")
     through.add_argument("--start-time-s", type=float, default=0.0)
     through.add_argument("--duration-s", type=float, help="how much of it (default: all)")
@@ -122,7 +122,9 @@ def _add_tasks(
     between.add_argument("--alpha-power", type=float, default=1.0, help="above 1 lingers half-way")
     for parser in (through, between):
         _add_ends(parser, both_needed=parser is between)
-        parser.add_argument("--output", required=True, help="what to write: .wav, .flac, .mp3, .ogg")
+        parser.add_argument(
+            "--output", required=True, help="what to write: .wav, .flac, .mp3, .ogg"
+        )
     for parser, strength in ((text, 0.75), (through, 0.55), (between, 0.75)):
         _add_sampling(parser, strength)
         if parser is not through:
@@ -169,4 +171,5 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_flag(parser: argparse.ArgumentParser, name: str, words: str) -> None:
-    parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=False, help=words)
+    switch = argparse.BooleanOptionalAction
+    parser.add_argument(f"--{name}", action=switch, default=False, help=words)

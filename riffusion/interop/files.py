@@ -21,7 +21,7 @@ def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
     path = Path(folder)
     if not path.is_dir():
         raise InvalidInput("--audio-dir", folder, "is no folder; check the name")
-    if os.path.isabs(pattern) or ".." in Path(pattern).parts:
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
         raise InvalidInput("--glob", pattern, "stays inside the folder: use *.mp3 or **/*.wav")
     found = (file for file in path.glob(pattern) if file.is_file() and file.suffix != ".json")
     files = sorted(found)

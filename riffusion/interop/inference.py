@@ -27,9 +27,9 @@ class PromptInput(BaseModel):
 
     prompt: str = Field(description="What to play", examples=["church bells on sunday"])
     seed: int = Field(description="Which noise to start from", examples=[42])
-    negative_prompt: str | None = Field(None, description="What not to play")
-    denoising: float = Field(0.75, description="0 keeps the seed image, 1 ignores it")
-    guidance: float = Field(7.0, description="How closely to follow the prompt, 0 to 30")
+    negative_prompt: str | None = Field(default=None, description="What not to play")
+    denoising: float = Field(default=0.75, description="0 keeps the seed image, 1 ignores it")
+    guidance: float = Field(default=7.0, description="How closely to follow the prompt, 0 to 30")
 
 
 class InferenceInput(BaseModel):
@@ -38,12 +38,12 @@ class InferenceInput(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     alpha: float = Field(description="0 is all start, 1 is all end", examples=[0.75])
-    num_inference_steps: int = Field(50, description="Steps of the denoiser: finer and slower")
+    num_inference_steps: int = Field(default=50, description="Steps: more are finer and slower")
     seed_image_id: str = Field(
-        DEFAULT_SEED_IMAGE, description="The clip to start from: see /api/anchors"
+        default=DEFAULT_SEED_IMAGE, description="The clip to start from: see /api/anchors"
     )
     mask_image_id: str | None = Field(
-        None, description="Which part of it to repaint: see /api/masks"
+        default=None, description="Which part of it to repaint: see /api/masks"
     )
     start: PromptInput
     end: PromptInput
@@ -79,16 +79,18 @@ def to_clip_request(
     Denoising and guidance lerp from one end to the other, as the original has it. Raises
     InvalidInput, naming the field.
     """
+    start, end = inputs.start, inputs.end
     _check_ends(inputs)
-    alpha = inputs.alpha
     return ClipRequest(
-        start=Prompt(inputs.start.prompt, inputs.start.seed),
-        end=Prompt(inputs.end.prompt, inputs.end.seed),
-        alpha=alpha,
+        start=Prompt(start.prompt, start.seed, start.negative_prompt or ""),
+        end=Prompt(end.prompt, end.seed, end.negative_prompt or ""),
+        alpha=inputs.alpha,
         anchor=anchor,
-        strength=_lerp(inputs.start.denoising, inputs.end.denoising, alpha) if anchor else 1.0,
+        strength=start.denoising if anchor else 1.0,
+        end_strength=end.denoising if anchor else None,
         mask=mask,
-        guidance=_lerp(inputs.start.guidance, inputs.end.guidance, alpha),
+        guidance=start.guidance,
+        end_guidance=end.guidance,
         steps=inputs.num_inference_steps,
     )
 
@@ -99,7 +101,7 @@ def in_time_with(request: ClipRequest, anchor: Anchor, engine: Engine) -> ClipRe
 
 
 def _check_ends(inputs: InferenceInput) -> None:
-    """Both ends must be legal: the mean of a wrong one and a right one may look right."""
+    """Name fields as the request does, not as ours."""
     if not 0 <= inputs.alpha <= 1:
         raise InvalidInput("alpha", inputs.alpha, "use a number from 0 (start) to 1 (end)")
     for name, end in (("start", inputs.start), ("end", inputs.end)):
@@ -108,7 +110,3 @@ def _check_ends(inputs: InferenceInput) -> None:
             raise InvalidInput(f"{name}.denoising", end.denoising, legal)
         if not 0 <= end.guidance <= 30:
             raise InvalidInput(f"{name}.guidance", end.guidance, "use a number from 0 to 30")
-
-
-def _lerp(a: float, b: float, alpha: float) -> float:
-    return (1 - alpha) * a + alpha * b

@@ -31,27 +31,29 @@ class ClipOrder(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str = Field(description="What to play", examples=["jazzy saxophone"])
-    seed: int = Field(0, description="Which noise to start from")
-    prompt_b: str | None = Field(None, description="Where a walk goes; alpha says how far")
-    seed_b: int | None = Field(None, description="The noise at the far end")
-    alpha: float = Field(0.0, description="0 is prompt, 1 is prompt_b")
-    bpm: float | None = Field(None, description="Beats per minute, 60 to 180")
-    key: str | None = Field(None, description="Key, for example Cm", examples=["Cm"])
-    chords: str | None = Field(None, description="One chord a bar", examples=["Cm Ab Eb Bb"])
-    beats_per_bar: int | None = Field(None, description="3 for a waltz")
-    density: float | None = Field(None, description="0 to 1")
-    brightness: float | None = Field(None, description="0 to 1")
-    drums: float | None = Field(None, description="0 to 1")
-    guidance: float = Field(DEFAULT_GUIDANCE, description="0 to 30: how closely to follow")
-    steps: int = Field(12, description="Steps of the denoiser: finer and slower")
+    seed: int = Field(default=0, description="Which noise to start from")
+    prompt_b: str | None = Field(default=None, description="Where a walk goes; alpha says how far")
+    seed_b: int | None = Field(default=None, description="The noise at the far end")
+    alpha: float = Field(default=0.0, description="0 is prompt, 1 is prompt_b")
+    bpm: float | None = Field(default=None, description="Beats per minute, 60 to 180")
+    key: str | None = Field(default=None, description="Key, for example Cm", examples=["Cm"])
+    chords: str | None = Field(
+        default=None, description="One chord a bar", examples=["Cm Ab Eb Bb"]
+    )
+    beats_per_bar: int | None = Field(default=None, description="3 for a waltz")
+    density: float | None = Field(default=None, description="0 to 1")
+    brightness: float | None = Field(default=None, description="0 to 1")
+    drums: float | None = Field(default=None, description="0 to 1")
+    guidance: float = Field(default=DEFAULT_GUIDANCE, description="0 to 30: how closely to follow")
+    steps: int = Field(default=12, description="Steps of the denoiser: finer and slower")
     anchor: str | None = Field(
-        None,
+        default=None,
         description="A clip to start from: an id of /api/anchors, or audio or a spectrogram "
         "image as a data URL",
     )
-    strength: float = Field(0.75, description="0 keeps the anchor, 1 ignores it")
+    strength: float = Field(default=0.75, description="0 keeps the anchor, 1 ignores it")
     mask: str | None = Field(
-        None,
+        default=None,
         description="What to repaint of the anchor: a name of /api/masks, or a picture of "
         "512 x 512 as a data URL",
     )
