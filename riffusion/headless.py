@@ -23,6 +23,8 @@ from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.image_tags import ImageInfo
 from riffusion.jam import JamSession, render
+from riffusion.long_image import MOST_COLUMNS, png_columns, write_sound_image
+from riffusion.long_sound import decode_file
 from riffusion.masks import read_mask
 from riffusion.progress import progress
 from riffusion.recording import Recording
@@ -31,21 +33,15 @@ from riffusion.session import load_session, save_session
 from riffusion.session import replay as replay_session
 from riffusion.settings import JamSettings
 from riffusion.spectrogram import RIFFUSION, Spectrogram
-from riffusion.spectrogram_image import (
-    MOST_PIXELS,
-    image_of_samples,
-    image_to_audio,
-    read_image,
-    write_image,
-)
 from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
+from riffusion.spectrogram_image import write_image
 from riffusion.timeline import window_sheet
 from riffusion.waveform import WRITTEN_AS as AUDIO
 from riffusion.waveform import Waveform, read_audio, write_audio
 
 SESSIONS = (".json",)
 LONGEST_S = 24 * 3600.0
-LONGEST_IMAGE_S = MOST_PIXELS // RIFFUSION.mel_bands * RIFFUSION.frame_s
+LONGEST_IMAGE_S = MOST_COLUMNS * RIFFUSION.frame_s
 HARMONY = ("bpm", "key", "chords", "beats_per_bar")
 SAMPLING = ("guidance", "steps")
 USUAL_STRENGTH = 0.75
@@ -110,7 +106,7 @@ def write_track_image(audio: Path, path: str, info: ImageInfo) -> None:
             file.seek(start)
             return np.asarray(file.read(stop - start, dtype="float32", always_2d=True)).T
 
-        write_image(image_of_samples(read, file.frames, info=info), path)
+        write_sound_image(path, read, file.frames, info=info)
 
 
 def generate(arguments: Namespace) -> None:
@@ -182,8 +178,7 @@ def encode(arguments: Namespace) -> None:
             advance((stop - start) / sound.sample_rate / 2)
             return sound.samples[:, start:stop]
 
-        image = image_of_samples(read, sound.samples.shape[1])
-    write_image(image, arguments.image)
+        write_sound_image(arguments.image, read, sound.samples.shape[1])
     say(arguments.image, sound.duration_s, begin)
 
 
@@ -191,11 +186,10 @@ def decode(arguments: Namespace) -> None:
     """Turn a spectrogram image into audio."""
     check_output("audio", arguments.audio, AUDIO)
     begin = time.perf_counter()
-    image = read_image(arguments.image)
-    with progress("decode", (image.width - 1) * RIFFUSION.frame_s) as advance:
-        sound = image_to_audio(image, advance=advance)
-    write_audio(sound, arguments.audio)
-    say(arguments.audio, sound.duration_s, begin)
+    columns = max(png_columns(arguments.image), 1)
+    with progress("decode", columns * RIFFUSION.frame_s) as advance:
+        seconds = decode_file(arguments.image, arguments.audio, advance=advance)
+    say(arguments.audio, seconds, begin)
 
 
 def settings_of(prompt_a: Prompt, prompt_b: Prompt, arguments: Namespace) -> JamSettings:

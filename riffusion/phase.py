@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from riffusion.errors import InvalidAudio, InvalidInput
@@ -79,25 +80,46 @@ def griffin_lim_in_blocks(
     ``advance`` is told the seconds of each block that is done.
     """
     params = spectrogram.params
-    hop, frames = params.hop_length, spectrogram.frames
-    margin = 2 * math.ceil(params.win_length / hop)
-    sound = np.zeros((spectrogram.channels, params.samples(frames)), np.float32)
+    sound = np.zeros((spectrogram.channels, params.samples(spectrogram.frames)), np.float32)
+    made = 0
+    blocks = griffin_lim_blocks(
+        spectrogram.cut, spectrogram.frames, iterations=iterations, momentum=momentum, seed=seed
+    )
+    for block in blocks:
+        sound[:, made : made + block.shape[1]] = block
+        made += block.shape[1]
+        if advance is not None:
+            advance(block.shape[1] / params.sample_rate)
+    return Waveform(sound, params.sample_rate)
+
+
+def griffin_lim_blocks(
+    cut: Callable[[int, int], Spectrogram],
+    frames: int,
+    *,
+    iterations: int = 32,
+    momentum: float = 0.99,
+    seed: int = 0,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The sound of ``griffin_lim_in_blocks``, block by block, float32 (channels, n).
+
+    ``cut(start, stop)`` gives those of the ``frames`` frames, which need not be in memory.
+    """
+    before: Waveform | None = None
     for start in range(0, max(1, frames - 1), BLOCK_FRAMES):
+        params = cut(start, start + 1).params
+        hop, margin = params.hop_length, 2 * math.ceil(params.win_length / params.hop_length)
         first, last = max(0, start - margin), min(start + BLOCK_FRAMES, frames - 1)
-        prefix = None
-        if start:
-            prefix = Waveform(sound[:, first * hop : start * hop], params.sample_rate)
+        known = before and Waveform(before.samples[:, -(start - first) * hop :], params.sample_rate)
         block = griffin_lim(
-            spectrogram.cut(first, min(last + margin, frames)),
+            cut(first, min(last + margin, frames)),
             iterations=iterations,
             momentum=momentum,
             seed=seed,
-            prefix=prefix,
+            prefix=known,
         )
-        sound[:, first * hop : last * hop] = block.samples[:, : (last - first) * hop]
-        if advance is not None:
-            advance((last - start) * params.frame_s)
-    return Waveform(sound, params.sample_rate)
+        before = Waveform(block.samples[:, : (last - first) * hop], params.sample_rate)
+        yield before.samples[:, (start - first) * hop :]
 
 
 def _continue(

@@ -106,14 +106,25 @@ def from_image(image: Image.Image) -> Spectrogram:
     therefore normalises. Raises InvalidImage where the height or the tags make no sense.
     """
     layout = _checked_layout(image)
-    rgb = np.asarray(image.convert("RGB"))[::-1].transpose(2, 0, 1)
-    stereo = layout.stereo
-    if stereo is None:  # no mono image is black in red alone
-        stereo = not rgb[0].any() and bool(rgb[1:].any())
+    rgb = np.asarray(image.convert("RGB"))
+    stereo = is_stereo(layout, red=bool(rgb[..., 0].any()), others=bool(rgb[..., 1:].any()))
+    return magnitudes_of(rgb, layout, stereo=stereo)
+
+
+def is_stereo(layout: Layout, *, red: bool, others: bool) -> bool:
+    """Whether an image is stereo: as its tag says, or by which colours it has at all."""
+    if layout.stereo is not None:
+        return layout.stereo
+    return others and not red  # no mono image is black in red alone
+
+
+def magnitudes_of(rgb: npt.NDArray[np.uint8], layout: Layout, *, stereo: bool) -> Spectrogram:
+    """The magnitudes of pixels (rows, columns, 3), on the original's scale."""
+    planes = rgb[::-1].transpose(2, 0, 1)
     if layout.triple:
-        levels = rgb.swapaxes(0, 1).reshape(1, -1, rgb.shape[2])
+        levels = planes.swapaxes(0, 1).reshape(1, -1, planes.shape[2])
     else:
-        levels = rgb[1:] if stereo else rgb[:1]
+        levels = planes[1:] if stereo else planes[:1]
     loudness = (255 - levels.astype(np.float32)) / 255
     magnitudes = loudness ** np.float32(1 / layout.power) * np.float32(DECODED_MAX)
     return Spectrogram(torch.from_numpy(magnitudes), layout.params)

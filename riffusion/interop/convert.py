@@ -12,13 +12,13 @@ from riffusion.errors import InvalidInput
 from riffusion.headless import check_output
 from riffusion.image_tags import POWER, exif_table
 from riffusion.interop.files import audio_files, checked_extension, for_each, output_folder
+from riffusion.long_sound import decode_file
 from riffusion.spectrogram import SpectrogramParams
 from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
 from riffusion.spectrogram_image import audio_to_image as image_of
-from riffusion.spectrogram_image import image_to_audio as sound_of
-from riffusion.spectrogram_image import open_image, read_image, write_image
+from riffusion.spectrogram_image import open_image, write_image
 from riffusion.waveform import WRITTEN_AS as AUDIO
-from riffusion.waveform import Waveform, read_audio, write_audio
+from riffusion.waveform import Waveform, read_audio
 
 
 def audio_to_image(arguments: Namespace) -> None:
@@ -33,9 +33,8 @@ def audio_to_image(arguments: Namespace) -> None:
 def image_to_audio(arguments: Namespace) -> None:
     """Write the sound of a spectrogram image."""
     check_output("--audio", arguments.audio, AUDIO)
-    sound = sound_of(read_image(arguments.image))
-    write_audio(sound, arguments.audio)
-    print(f"Wrote {arguments.audio} ({sound.duration_s:.2f} seconds)")
+    seconds = decode_file(arguments.image, arguments.audio)
+    print(f"Wrote {arguments.audio} ({seconds:.2f} seconds)")
 
 
 def exif(arguments: Namespace) -> None:
