@@ -9,7 +9,6 @@ from statistics import median
 import numpy as np
 import torch
 from PIL import Image
-from torchaudio.transforms import GriffinLim, InverseMelScale
 
 from benchmarks.options import Options
 from benchmarks.report import Row
@@ -26,6 +25,9 @@ MOMENTUM = 0.99
 def original_decoder() -> Decoder:
     """torchaudio's least-squares inverse mel scale and Griffin-Lim over all 17,640 points, as the
     original has them; the transforms are built once."""
+    # Only after riffusion, which lets it load beside a torch without CUDA.
+    from torchaudio.transforms import GriffinLim, InverseMelScale
+
     unmel = InverseMelScale(
         n_stft=RIFFUSION.n_fft // 2 + 1,
         n_mels=RIFFUSION.mel_bands,
