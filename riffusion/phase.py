@@ -26,6 +26,7 @@ def griffin_lim(
     momentum: float = 0.99,
     seed: int = 0,
     prefix: Waveform | None = None,
+    mirrored: tuple[bool, bool] = (False, False),
 ) -> Waveform:
     """Sound whose mel spectrogram is close to ``spectrogram``: ``params.samples(frames)`` samples.
 
@@ -38,6 +39,9 @@ def griffin_lim(
     With ``prefix``, sound already heard, the result begins with exactly those samples and what
     follows continues them: the first phases go on from its last frame, and each iteration puts
     its samples back before it takes the next phases. Frames well within the prefix cost nothing.
+
+    ``mirrored`` tells whether the first and the last frames saw the sound reflected at its start
+    and its end, as those of a whole sound do; a window cut out of music did not.
 
     Raises InvalidInput for magnitudes that are NaN or infinite, for fewer than two frames and for
     odd settings; InvalidAudio for a prefix of another rate, other channels or more samples than
@@ -58,10 +62,13 @@ def griffin_lim(
     first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
     origin = first * params.hop_length - stft.left
     unknown = spectrogram.cut(first, spectrogram.frames)
-    target = linear_magnitudes(unknown, stft.every).transpose(1, 2).contiguous()
-    sound = _continue(
-        stft, target, heard[:, max(0, origin) :], max(0, -origin), iterations, momentum, seed
-    )
+    heights = linear_magnitudes(unknown, stft.every)[:, : stft.bins]
+    target = heights.transpose(1, 2).contiguous()
+    known, place = heard[:, max(0, origin) :], max(0, -origin)
+    # Samples before the start and after the end of the sound, where they are its reflection.
+    before = stft.left if mirrored[0] and first == 0 else 0
+    after = stft.right if mirrored[1] else 0
+    sound = _continue(stft, target, known, place, iterations, momentum, seed, (before, after))
     new = sound[:, heard.shape[1] - origin : length - origin]
     return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -117,6 +124,7 @@ def griffin_lim_blocks(
             momentum=momentum,
             seed=seed,
             prefix=known,
+            mirrored=(start == 0, last == frames - 1),
         )
         before = Waveform(block.samples[:, : (last - first) * hop], params.sample_rate)
         yield before.samples[:, (start - first) * hop :]
@@ -130,8 +138,10 @@ def _continue(
     iterations: int,
     momentum: float,
     seed: int,
+    reflected: tuple[int, int],
 ) -> torch.Tensor:
-    """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``."""
+    """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``, and the
+    outer ``reflected`` ones the reflection of those within."""
     end = place + known.shape[1]
     phases = _advancing_phases(target, stft.hop / stft.n_fft, seed)
     if place == 0 and end >= len(stft.window):
@@ -144,6 +154,7 @@ def _continue(
     for _ in range(iterations):
         sound = stft.to_sound(estimate, envelope)
         sound[:, place:end] = known
+        _reflect(sound, *reflected)
         rebuilt = stft.to_frames(sound)
         estimate = _with_magnitude(target, rebuilt - inertia * before)
         before = rebuilt
@@ -153,6 +164,15 @@ def _continue(
         fade = stft.seam[: sound.shape[1] - end]
         sound[:, end : end + len(fade)] += (known[:, -1:] - sound[:, end - 1 : end]) * fade
     return sound
+
+
+def _reflect(sound: torch.Tensor, before: int, after: int) -> None:
+    """Let the first ``before`` and the last ``after`` samples mirror those within, in place."""
+    length = sound.shape[1]
+    if before and length > 2 * before:
+        sound[:, :before] = sound[:, before + 1 : 2 * before + 1].flip(-1)
+    if after and length > 2 * after + 1:
+        sound[:, -after:] = sound[:, -2 * after - 1 : -after - 1].flip(-1)
 
 
 def _advancing_phases(target: torch.Tensor, turns_per_bin: float, seed: int) -> torch.Tensor:
@@ -191,6 +211,9 @@ class _Stft:
         self.n_fft = params.win_length if padded else params.n_fft
         self.every = params.n_fft // self.n_fft
         self.hop = params.hop_length
+        # Above the highest band there is nothing: those bins need no work.
+        highest = int(params.max_hz * self.n_fft / params.sample_rate) + 2
+        self.bins = min(highest, self.n_fft // 2 + 1)
         self.window = torch.hann_window(params.win_length)
         self.left = params.window_left
         self.right = params.win_length - self.left
@@ -199,7 +222,7 @@ class _Stft:
 
     def to_frames(self, sound: torch.Tensor) -> torch.Tensor:
         framed = sound.unfold(-1, len(self.window), self.hop) * self.window
-        spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)
+        spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)[..., : self.bins]
         return spectrum
 
     def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
