@@ -89,6 +89,8 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         # The server for rendering on the server's side would swallow the player's routes.
         "ssr_mode": False,
+        # What the API offers is offered to agents too.
+        "mcp_server": True,
         # The page takes no files.
         "max_file_size": "1kb",
     }

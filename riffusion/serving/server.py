@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 
 from riffusion.engines.base import Engine
 from riffusion.errors import ServerError
 from riffusion.jam import JamSession
+from riffusion.serving.api import Api
+from riffusion.serving.cors import OpenApi
 from riffusion.serving.fields import read_settings
 from riffusion.serving.page import build_page, launch_options
 from riffusion.serving.routes import player_routes
 from riffusion.serving.stage import Stage
+from riffusion.serving.tools import add_tools
 
 HOST = "127.0.0.1"
 FIRST_PORT = 7860
@@ -47,23 +52,30 @@ def serve(
     port = free_port(host) if port is None else check_port(host, port)
     stage = Stage(engine, **limits)
     page = build_page(engine)
+    api = Api(stage)
+    add_tools(page, api)
     loops: list[asyncio.AbstractEventLoop] = []
 
     @asynccontextmanager
-    async def lifespan(_app: object) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loops.append(asyncio.get_running_loop())
+        # Around Gradio's own rules for origins, which come before all routes and middleware that
+        # can be given to it.
+        app.middleware_stack = OpenApi(app.middleware_stack or app.build_middleware_stack())
         yield
 
     try:
-        _, url, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            app_kwargs={"routes": player_routes(stage), "lifespan": lifespan},
-            **launch_options(),
-        )
+        # Gradio prints MCP's address even when it is asked to be quiet.
+        with redirect_stdout(io.StringIO()):
+            _, url, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                app_kwargs={"routes": [*player_routes(stage), *api.routes()], "lifespan": lifespan},
+                **launch_options(),
+            )
     except OSError as error:
         raise ServerError(_taken(host, port)) from error
     try:
