@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from riffusion.engine_arguments import add_engine_arguments
 from riffusion.errors import InvalidInput, RiffusionError
 from riffusion.interop.arguments import add_commands
 
@@ -112,7 +113,7 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_track_arguments(replay)
     replay.set_defaults(run=command("replay"))
 
-    add_commands(commands, command_of, add_engine_arguments)
+    add_commands(commands, command_of)
 
     for name, what in TRAINING.items():
         training = commands.add_parser(name, help=what)
@@ -150,11 +151,6 @@ def add_music_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=number, help="0 to 1 (default: as the prompt says)")
     parser.add_argument("--guidance", type=number, help="how closely to follow the prompt")
     parser.add_argument("--steps", type=whole, help="denoiser steps a clip: more is finer, slower")
-
-
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="a model folder (default: the one that comes with this)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
 
 
 def add_track_arguments(parser: argparse.ArgumentParser) -> None:

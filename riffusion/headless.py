@@ -18,7 +18,7 @@ import soundfile
 
 from riffusion.anchors import read_anchor
 from riffusion.clip import ClipRequest, Controls, Prompt
-from riffusion.engines import load_engine
+from riffusion.engine_arguments import engine_of
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.image_tags import ImageInfo
@@ -58,7 +58,7 @@ def jam(arguments: Namespace) -> None:
     settings = settings_of(
         Prompt(arguments.prompt_a, arguments.seed_a), Prompt(prompt_b, arguments.seed_b), arguments
     )
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
 
 
@@ -71,7 +71,7 @@ def replay(arguments: Namespace) -> None:
     if arguments.seconds is not None:
         seconds = arguments.seconds
     check_length(seconds, arguments.image)
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     record(replay_session(engine, saved), engine.name, seconds, arguments)
 
 
@@ -118,7 +118,7 @@ def generate(arguments: Namespace) -> None:
     prompt = Prompt(arguments.prompt, arguments.seed)
     settings = settings_of(prompt, prompt, arguments)
     in_time = bool(given(arguments, HARMONY))
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     begin = time.perf_counter()
     wanted = anchored(request(engine, settings, in_time=in_time), engine, arguments)
     sound, spectrogram = clip(engine, wanted)

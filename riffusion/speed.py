@@ -37,7 +37,10 @@ class Speed:
 def measure_speed(
     engine: Engine, settings: JamSettings, clock: Callable[[], float] = time.perf_counter
 ) -> Speed:
-    """Time the first clip of jams with few and with more steps: generated, vocoded, mastered."""
+    """Time the first clip of jams with few and with more steps: generated, vocoded, mastered.
+
+    Where one step alone takes longer than it sounds, all its time counts as the step's.
+    """
 
     def first_clip_s(steps: int) -> float:
         session = JamSession(engine, replace(settings, steps=steps))
@@ -48,9 +51,12 @@ def measure_speed(
     few_s = first_clip_s(FEW_STEPS)
     if few_s < PATIENCE_S:
         few_s = first_clip_s(FEW_STEPS)
+    bar_s = settings.beats_per_bar * 60.0 / settings.bpm
+    sound_s = bars_per_clip(engine, settings) * bar_s
+    if few_s > sound_s:
+        # Too slow even so: more steps would only tell how much too slow, and take minutes.
+        return Speed(0.0, few_s / FEW_STEPS, sound_s)
     more_s = first_clip_s(MORE_STEPS)
     # Where a step costs less than the clock's jitter it must still cost something.
     step_s = max((more_s - few_s) / (MORE_STEPS - FEW_STEPS), 0.01 * few_s)
-    bar_s = settings.beats_per_bar * 60.0 / settings.bpm
-    sound_s = bars_per_clip(engine, settings) * bar_s
     return Speed(max(0.0, few_s - FEW_STEPS * step_s), step_s, sound_s)

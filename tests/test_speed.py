@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.clip import ClipRequest, Prompt
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, never
 from riffusion.settings import JamSettings
 from riffusion.spectrogram import Spectrogram
 from riffusion.speed import Speed, measure_speed
@@ -49,10 +49,12 @@ class TimedEngine:
         self.channels, self.frames = engine.channels, engine.frames
         self.context_step = engine.context_step
 
-    def generate(self, requests: Sequence[ClipRequest]) -> list[Spectrogram]:
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
         self.seconds += 1.0 + (self.seconds == 0.0)
         self.seconds += 0.5 * sum(request.steps for request in requests)
-        return self._engine.generate(requests)
+        return self._engine.generate(requests, interrupted=interrupted)
 
     def clock(self) -> float:
         return self.seconds

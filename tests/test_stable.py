@@ -16,7 +16,7 @@ import torch
 from benchmarks.stable import compare
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, never
 from riffusion.engines.options import SCHEDULERS, Scheduler, StableOptions
 from riffusion.engines.stable import StableEngine
 from riffusion.engines.stable_image import BLACK, to_pixels, to_spectrogram
@@ -391,8 +391,10 @@ class Overheard:
         self.channels, self.frames = engine.channels, engine.frames
         self.context_step = engine.context_step
 
-    def generate(self, requests: list[ClipRequest]) -> list[Spectrogram]:
-        clips = self._engine.generate(requests)
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        clips = self._engine.generate(requests, interrupted=interrupted)
         self.pairs += zip(requests, clips, strict=True)
         return clips
 

@@ -10,6 +10,8 @@ import argparse
 from collections.abc import Callable
 from typing import TypeVar
 
+from riffusion.engine_arguments import add_engine_arguments
+
 Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 Run = Callable[[argparse.Namespace], None]
 Lookup = Callable[[str, str], Run]
@@ -23,7 +25,6 @@ STEMS = "riffusion.interop.stems"
 def add_commands(
     commands: argparse._SubParsersAction[Parser],
     command: Lookup,
-    add_engine_arguments: Callable[[argparse.ArgumentParser], None],
 ) -> None:
     """Add all commands; ``command(module, function)`` loads what runs when it runs."""
 
@@ -34,7 +35,7 @@ def add_commands(
 
     _add_codec(add, command)
     _add_slicing(add, command)
-    _add_tasks(add, command, add_engine_arguments)
+    _add_tasks(add, command)
     split = add("split", "split audio into stems with demucs", command(STEMS, "split"))
     split.add_argument("--audio", required=True, help="an audio file")
     split.add_argument("--output-dir", required=True, help="where a file for each stem goes")
@@ -99,9 +100,7 @@ def _add_slicing(add: Add, command: Lookup) -> None:
         _add_flag(parser, "mono", "mix to one channel")
 
 
-def _add_tasks(
-    add: Add, command: Lookup, add_engine_arguments: Callable[[argparse.ArgumentParser], None]
-) -> None:
+def _add_tasks(add: Add, command: Lookup) -> None:
     text = add("text-to-audio", "a clip of a prompt, or of many", command(TASKS, "text_to_audio"))
     text.add_argument("--prompt", help="what to play")
     text.add_argument("--negative-prompt", help="what not to play")

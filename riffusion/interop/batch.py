@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from riffusion.engines import load_engine
+from riffusion.engine_arguments import engine_of
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.interop.files import output_folder, slug
@@ -92,7 +92,7 @@ def make_batch(jobs: list[Job], folder: Path, arguments: Namespace, make: Make) 
     index = []
     # One model at a time: several do not fit a small machine.
     for checkpoint in dict.fromkeys(job.checkpoint for job in jobs):
-        engine = load_engine(arguments.model or checkpoint, arguments.device)
+        engine = engine_of(arguments, checkpoint)
         for job in (job for job in jobs if job.checkpoint == checkpoint):
             sound, image = make(engine, job.inputs)
             audio_path, image_path = f"audio_{job.name}.mp3", f"image_{job.name}.jpg"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from riffusion.anchors import find_anchor, is_file_name, read_anchor, source_sound, suited
 from riffusion.clip import ClipRequest
-from riffusion.engines import load_engine
+from riffusion.engine_arguments import engine_of
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.headless import check_output
@@ -52,7 +52,7 @@ def text_to_audio(arguments: Namespace) -> None:
     end = _end(arguments, arguments.prompt, arguments.seed, arguments.denoising)
     inputs = _inputs(arguments, end, end, 0.0)
     to_clip_request(inputs)
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     sound, image = make_clip(engine, inputs, arguments.seed_image)
     if arguments.audio:
         write_audio(sound, arguments.audio)
@@ -67,7 +67,7 @@ def audio_to_audio(arguments: Namespace) -> None:
     check_output("--output", arguments.output, AUDIO)
     to_clip_request(_inputs_at(arguments, 0.0))
     sound = _part(read_audio(arguments.audio), arguments.start_time_s, arguments.duration_s)
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     _write_through(engine, suited(sound, engine), arguments)
 
 
@@ -80,7 +80,7 @@ def interpolation(arguments: Namespace) -> None:
         raise InvalidInput("--num-interpolation-steps", count, legal)
     to_clip_request(_inputs_at(arguments, 0.0))
     loop = _whole_bars(arguments.seed_image or DEFAULT_SEED_IMAGE)
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     once = suited(loop, engine)
     length = samples_of(engine, count)
     rounds = np.stack([np.resize(channel, length) for channel in once.samples])
