@@ -9,9 +9,9 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from riffusion.engines import load_engine
+from riffusion.engine_arguments import add_engine_arguments, engine_of
 from riffusion.errors import RiffusionError
-from riffusion.serving.server import HOST, serve, warm_up
+from riffusion.serving.server import HOST, first_pace, serve
 from riffusion.serving.stage import MOST_JAMS
 
 
@@ -19,9 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve the page until Ctrl-C. Returns the exit code: 0 stopped, 1 could not start."""
     options = parse_options(argv)
     try:
-        engine = load_engine(options.model, options.device)
-        warm_up(engine)
-        with serve(engine, options.host, options.port, most_jams=options.jams) as serving:
+        engine = engine_of(options)
+        pace = first_pace(engine)
+        with serve(engine, options.host, options.port, pace, most_jams=options.jams) as serving:
             sys.stdout.write(f"Riffusion is at {serving.url}  (Ctrl-C stops it)\n")
             sys.stdout.flush()
             threading.Event().wait()
@@ -40,8 +40,7 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Live, infinite AI jamming in your browser.")
     parser.add_argument("--host", default=host, help="0.0.0.0 serves the whole network")
     parser.add_argument("--port", type=int, default=port, help="default: first free from 7860 on")
-    parser.add_argument("--model", help="a model folder (default: the one that comes with this)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    add_engine_arguments(parser)
     parser.add_argument(
         "--jams", type=int, default=MOST_JAMS, help="most jams at a time (default %(default)s)"
     )

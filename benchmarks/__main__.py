@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import browser, hour, latency, seams, setup, speed
+from benchmarks import browser, codec, hour, latency, seams, setup, speed, stable
 from benchmarks.options import Options
 from benchmarks.report import as_json, machine, table
 
@@ -14,11 +14,13 @@ MEASUREMENTS = {
     "speed": speed.measure,
     "latency": latency.measure,
     "seams": seams.measure,
+    "codec": codec.measure,
     "browser": browser.measure,
     "hour": hour.measure,
     "setup": setup.measure,
+    "stable": stable.measure,
 }
-USUAL = [name for name in MEASUREMENTS if name != "setup"]
+USUAL = [name for name in MEASUREMENTS if name not in ("setup", "stable")]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -23,17 +23,26 @@ from typing import TYPE_CHECKING
 from riffusion.torchaudio_cpu import allow_cpu_only_torchaudio
 
 if TYPE_CHECKING:
+    from riffusion.anchors import library as library
+    from riffusion.anchors import read_anchor as read_anchor
     from riffusion.clip import ClipRequest as ClipRequest
     from riffusion.clip import Controls as Controls
     from riffusion.clip import LeadSheet as LeadSheet
     from riffusion.clip import Prompt as Prompt
     from riffusion.engines import load_engine as load_engine
     from riffusion.engines.base import Engine as Engine
+    from riffusion.engines.options import Lora as Lora
+    from riffusion.engines.options import StableOptions as StableOptions
     from riffusion.errors import RiffusionError as RiffusionError
     from riffusion.jam import JamSession as JamSession
     from riffusion.jam import JamSettings as JamSettings
     from riffusion.jam import render as render
+    from riffusion.long_image import open_long_image as open_long_image
+    from riffusion.long_image import write_sound_image as write_sound_image
+    from riffusion.masks import read_mask as read_mask
     from riffusion.phase import griffin_lim as griffin_lim
+    from riffusion.rendering import clip_image as clip_image
+    from riffusion.rendering import clip_sound as clip_sound
     from riffusion.session import load_session as load_session
     from riffusion.session import replay as replay
     from riffusion.session import save_session as save_session
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
     from riffusion.spectrogram_image import read_image as read_image
     from riffusion.spectrogram_image import to_image as to_image
     from riffusion.spectrogram_image import write_image as write_image
+    from riffusion.speed import measure_speed as measure_speed
     from riffusion.track import TrackFile as TrackFile
     from riffusion.waveform import Waveform as Waveform
     from riffusion.waveform import read_audio as read_audio
@@ -55,12 +65,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 PUBLIC = {
+    "riffusion.anchors": ("library", "read_anchor"),
     "riffusion.clip": ("ClipRequest", "Controls", "LeadSheet", "Prompt"),
     "riffusion.engines": ("load_engine",),
     "riffusion.engines.base": ("Engine",),
+    "riffusion.engines.options": ("Lora", "StableOptions"),
     "riffusion.errors": ("RiffusionError",),
     "riffusion.jam": ("JamSession", "JamSettings", "render"),
+    "riffusion.long_image": ("open_long_image", "write_sound_image"),
+    "riffusion.masks": ("read_mask",),
     "riffusion.phase": ("griffin_lim",),
+    "riffusion.rendering": ("clip_image", "clip_sound"),
     "riffusion.session": ("load_session", "replay", "save_session"),
     "riffusion.spectrogram": ("Spectrogram", "SpectrogramParams", "mel_spectrogram"),
     "riffusion.spectrogram_image": (
@@ -72,6 +87,7 @@ PUBLIC = {
         "to_image",
         "write_image",
     ),
+    "riffusion.speed": ("measure_speed",),
     "riffusion.track": ("TrackFile",),
     "riffusion.waveform": ("Waveform", "read_audio", "write_audio"),
 }

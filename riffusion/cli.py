@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from riffusion.engine_arguments import add_engine_arguments
 from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.interop.arguments import add_commands
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
@@ -60,13 +62,18 @@ def complain(error: object, code: int) -> int:
     return code
 
 
-def command(name: str) -> Callable[[argparse.Namespace], None]:
-    """A function of riffusion.headless, loaded when it runs: ``--help`` waits for no PyTorch."""
+def command_of(module: str, name: str) -> Callable[[argparse.Namespace], None]:
+    """A function of ``module``, loaded when it runs: ``--help`` waits for no PyTorch."""
 
     def run_command(arguments: argparse.Namespace) -> None:
-        getattr(import_module("riffusion.headless"), name)(arguments)
+        getattr(import_module(module), name)(arguments)
 
     return run_command
+
+
+def command(name: str) -> Callable[[argparse.Namespace], None]:
+    """A function of riffusion.headless."""
+    return command_of("riffusion.headless", name)
 
 
 def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -84,6 +91,9 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_engine_arguments(generate)
     generate.add_argument("--out", help="the clip: .wav, .flac, .mp3 or .ogg")
     generate.add_argument("--image", help="its spectrogram: .png")
+    generate.add_argument("--anchor", help="what to start from: a name, or an audio or image file")
+    generate.add_argument("--strength", type=number, help="0 keeps the anchor, 1 ignores it (0.75)")
+    generate.add_argument("--mask", help="what to repaint of it: a name, or an image file")
     generate.set_defaults(run=command("generate"))
 
     encode = commands.add_parser("encode", help="turn audio into a spectrogram image")
@@ -102,6 +112,8 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_engine_arguments(replay)
     add_track_arguments(replay)
     replay.set_defaults(run=command("replay"))
+
+    add_commands(commands, command_of)
 
     for name, what in TRAINING.items():
         training = commands.add_parser(name, help=what)
@@ -139,11 +151,6 @@ def add_music_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=number, help="0 to 1 (default: as the prompt says)")
     parser.add_argument("--guidance", type=number, help="how closely to follow the prompt")
     parser.add_argument("--steps", type=whole, help="denoiser steps a clip: more is finer, slower")
-
-
-def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", help="a model folder (default: the one that comes with this)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
 
 
 def add_track_arguments(parser: argparse.ArgumentParser) -> None:

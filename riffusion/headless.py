@@ -16,38 +16,35 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from riffusion.anchors import read_anchor
 from riffusion.clip import ClipRequest, Controls, Prompt
-from riffusion.engines import load_engine
+from riffusion.engine_arguments import engine_of
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.image_tags import ImageInfo
 from riffusion.jam import JamSession, render
-from riffusion.mastering import Mastering, master, start_master
-from riffusion.phase import griffin_lim
+from riffusion.long_image import MOST_COLUMNS, png_columns, write_sound_image
+from riffusion.long_sound import decode_file
+from riffusion.masks import read_mask
 from riffusion.progress import progress
 from riffusion.recording import Recording
+from riffusion.rendering import clip_image, clip_sound
 from riffusion.session import load_session, save_session
 from riffusion.session import replay as replay_session
 from riffusion.settings import JamSettings
-from riffusion.spectrogram import RIFFUSION
-from riffusion.spectrogram_image import (
-    MOST_PIXELS,
-    audio_to_image,
-    image_of_samples,
-    image_to_audio,
-    read_image,
-    write_image,
-)
+from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
-from riffusion.timeline import Timeline, first_segment
+from riffusion.spectrogram_image import write_image
+from riffusion.timeline import window_sheet
 from riffusion.waveform import WRITTEN_AS as AUDIO
 from riffusion.waveform import Waveform, read_audio, write_audio
 
 SESSIONS = (".json",)
 LONGEST_S = 24 * 3600.0
-LONGEST_IMAGE_S = MOST_PIXELS // RIFFUSION.mel_bands * RIFFUSION.frame_s
+LONGEST_IMAGE_S = MOST_COLUMNS * RIFFUSION.frame_s
 HARMONY = ("bpm", "key", "chords", "beats_per_bar")
 SAMPLING = ("guidance", "steps")
+USUAL_STRENGTH = 0.75
 WALK = ("path", "walk_bars", "position")
 
 
@@ -61,7 +58,7 @@ def jam(arguments: Namespace) -> None:
     settings = settings_of(
         Prompt(arguments.prompt_a, arguments.seed_a), Prompt(prompt_b, arguments.seed_b), arguments
     )
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
 
 
@@ -74,7 +71,7 @@ def replay(arguments: Namespace) -> None:
     if arguments.seconds is not None:
         seconds = arguments.seconds
     check_length(seconds, arguments.image)
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     record(replay_session(engine, saved), engine.name, seconds, arguments)
 
 
@@ -109,7 +106,7 @@ def write_track_image(audio: Path, path: str, info: ImageInfo) -> None:
             file.seek(start)
             return np.asarray(file.read(stop - start, dtype="float32", always_2d=True)).T
 
-        write_image(image_of_samples(read, file.frames, info=info), path)
+        write_sound_image(path, read, file.frames, info=info)
 
 
 def generate(arguments: Namespace) -> None:
@@ -121,15 +118,16 @@ def generate(arguments: Namespace) -> None:
     prompt = Prompt(arguments.prompt, arguments.seed)
     settings = settings_of(prompt, prompt, arguments)
     in_time = bool(given(arguments, HARMONY))
-    engine = load_engine(arguments.model, arguments.device)
+    engine = engine_of(arguments)
     begin = time.perf_counter()
-    sound = clip(engine, request(engine, settings, in_time=in_time))
+    wanted = anchored(request(engine, settings, in_time=in_time), engine, arguments)
+    sound, spectrogram = clip(engine, wanted)
     if arguments.out:
         write_audio(sound, arguments.out)
         say(arguments.out, sound.duration_s, begin)
     if arguments.image:
         info = image_info(settings, engine.name)
-        write_image(audio_to_image(sound, info=info), arguments.image)
+        write_image(clip_image(spectrogram, sound, info), arguments.image)
 
 
 def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequest:
@@ -138,23 +136,31 @@ def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequ
     wanted = settings.request(0.0, prompt.seed, prompt.seed)
     if not in_time:
         return replace(wanted, bpm=None)
-    params = engine.params
-    timeline = Timeline((first_segment(settings, params.sample_rate),))
-    positions = np.arange(engine.frames) * params.hop_length
-    return replace(wanted, lead_sheet=timeline.lead_sheet(positions, 0))
+    return replace(wanted, lead_sheet=window_sheet(settings, engine.params, engine.frames))
 
 
-def clip(engine: Engine, wanted: ClipRequest) -> Waveform:
-    """The sound of one clip, as loud as a jam."""
-    params = engine.params
-    with progress("clip", params.samples(engine.frames) / params.sample_rate) as advance:
-        sound = griffin_lim(engine.generate([wanted])[0])
-        advance(sound.duration_s)
-    mastering = Mastering(sample_rate=params.sample_rate)
-    tail = np.zeros((sound.channels, mastering.delay), np.float32)
-    whole = np.concatenate([sound.samples, tail], axis=1)
-    _, loud = master(start_master(sound.channels, mastering), whole)
-    return Waveform(loud[:, : sound.samples.shape[1]], sound.sample_rate)
+def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipRequest:
+    """``wanted``, starting from the anchor that the arguments name."""
+    if arguments.anchor is None:
+        for name in ("strength", "mask"):
+            if getattr(arguments, name) is not None:
+                raise InvalidInput(f"--{name}", getattr(arguments, name), "needs an --anchor")
+        return wanted
+    return replace(
+        wanted,
+        anchor=read_anchor(arguments.anchor, engine),
+        strength=USUAL_STRENGTH if arguments.strength is None else arguments.strength,
+        mask=None if arguments.mask is None else read_mask(arguments.mask, engine),
+    )
+
+
+def clip(engine: Engine, wanted: ClipRequest) -> tuple[Waveform, Spectrogram]:
+    """One clip: its sound, as loud as a jam, and its spectrogram."""
+    with progress("clip", engine.params.samples(engine.frames) / engine.params.sample_rate) as show:
+        spectrogram = engine.generate([wanted])[0]
+        sound = clip_sound(spectrogram)
+        show(sound.duration_s)
+    return sound, spectrogram
 
 
 def encode(arguments: Namespace) -> None:
@@ -172,8 +178,7 @@ def encode(arguments: Namespace) -> None:
             advance((stop - start) / sound.sample_rate / 2)
             return sound.samples[:, start:stop]
 
-        image = image_of_samples(read, sound.samples.shape[1])
-    write_image(image, arguments.image)
+        write_sound_image(arguments.image, read, sound.samples.shape[1])
     say(arguments.image, sound.duration_s, begin)
 
 
@@ -181,11 +186,10 @@ def decode(arguments: Namespace) -> None:
     """Turn a spectrogram image into audio."""
     check_output("audio", arguments.audio, AUDIO)
     begin = time.perf_counter()
-    image = read_image(arguments.image)
-    with progress("decode", (image.width - 1) * RIFFUSION.frame_s) as advance:
-        sound = image_to_audio(image, advance=advance)
-    write_audio(sound, arguments.audio)
-    say(arguments.audio, sound.duration_s, begin)
+    columns = max(png_columns(arguments.image), 1)
+    with progress("decode", columns * RIFFUSION.frame_s) as advance:
+        seconds = decode_file(arguments.image, arguments.audio, advance=advance)
+    say(arguments.audio, seconds, begin)
 
 
 def settings_of(prompt_a: Prompt, prompt_b: Prompt, arguments: Namespace) -> JamSettings:

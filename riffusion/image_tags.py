@@ -28,6 +28,7 @@ class Tag(IntEnum):
 
     SAMPLE_RATE = 11000
     STEREO = 11005
+    TRIPLE_RES_MONO = 11007
     STEP_SIZE_MS = 11010
     WINDOW_DURATION_MS = 11020
     PADDED_DURATION_MS = 11030
@@ -66,11 +67,20 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Layout:
-    """How to read the pixels: ``stereo`` is None where no tag says."""
+    """How to read the pixels: ``stereo`` is None where no tag says.
+
+    ``triple``: red, green and blue are three bands of a mono sound, so ``rows`` is a third of the
+    bands. The original had that kind for a while; it is read, never written.
+    """
 
     params: SpectrogramParams
     power: float
     stereo: bool | None
+    triple: bool
+
+    @property
+    def rows(self) -> int:
+        return self.params.mel_bands // 3 if self.triple else self.params.mel_bands
 
 
 def write_tags(
@@ -131,7 +141,7 @@ def read_layout(image: Image.Image) -> Layout:
     except InvalidInput as error:
         raise InvalidImage(f"image tag for {error.what}", error.value, error.legal) from error
     stereo = None if Tag.STEREO not in tags else bool(tags[Tag.STEREO])
-    return Layout(params, power, stereo)
+    return Layout(params, power, stereo, bool(tags.get(Tag.TRIPLE_RES_MONO)))
 
 
 def read_info(image: Image.Image) -> ImageInfo | None:
@@ -140,6 +150,15 @@ def read_info(image: Image.Image) -> ImageInfo | None:
     if not isinstance(found, dict):
         return None
     return ImageInfo(**{field.name: _legal(field.name, found) for field in fields(ImageInfo)})
+
+
+def exif_table(image: Image.Image) -> dict[str, Any]:
+    """The tags of ``image`` by the original's names; our own words about it, field by field."""
+    tags = _tags(image)
+    table = {tag.name: tags[tag] for tag in Tag if tag in tags}
+    info = read_info(image)
+    described = asdict(info) if info else {}
+    return table | {name.upper(): value for name, value in described.items() if value is not None}
 
 
 def _legal(name: str, found: dict[str, Any]) -> Any:

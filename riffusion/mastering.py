@@ -71,6 +71,14 @@ def start_master(channels: int, settings: Mastering | None = None) -> MasterStat
     return MasterState(settings, nothing, 0, power, _gain_for(settings, power), 1.0)
 
 
+def master_whole(samples: Samples, sample_rate: int) -> Samples:
+    """All of ``samples`` (channels, n), mastered: as loud as a jam, as long as they were."""
+    settings = Mastering(sample_rate=sample_rate)
+    tail = np.zeros((len(samples), settings.delay), np.float32)
+    _, loud = master(start_master(len(samples), settings), np.concatenate([samples, tail], axis=1))
+    return loud[:, : samples.shape[1]]
+
+
 def master(state: MasterState, block: Samples) -> tuple[MasterState, Samples]:
     """Take in ``block`` (channels, n); give out the samples that are ready, from
     ``state.position`` on.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from riffusion.errors import InvalidAudio, InvalidInput
@@ -25,6 +26,7 @@ def griffin_lim(
     momentum: float = 0.99,
     seed: int = 0,
     prefix: Waveform | None = None,
+    mirrored: tuple[bool, bool] = (False, False),
 ) -> Waveform:
     """Sound whose mel spectrogram is close to ``spectrogram``: ``params.samples(frames)`` samples.
 
@@ -41,6 +43,9 @@ def griffin_lim(
     With ``prefix``, sound already heard, the result begins with exactly those samples and what
     follows continues them: the first phases go on from its last frame, and each iteration puts
     its samples back before it takes the next phases. Frames well within the prefix cost nothing.
+
+    ``mirrored`` tells whether the first and the last frames saw the sound reflected at its start
+    and its end, as those of a whole sound do; a window cut out of music did not.
 
     Raises InvalidInput for magnitudes that are NaN or infinite, for fewer than two frames and for
     odd settings; InvalidAudio for a prefix of another rate, other channels or more samples than
@@ -61,10 +66,13 @@ def griffin_lim(
     first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
     origin = first * params.hop_length - stft.left
     unknown = spectrogram.cut(first, spectrogram.frames)
-    target = linear_magnitudes(unknown, stft.every).transpose(1, 2).contiguous()
-    sound = _continue(
-        stft, target, heard[:, max(0, origin) :], max(0, -origin), iterations, momentum, seed
-    )
+    heights = linear_magnitudes(unknown, stft.every)[:, : stft.bins]
+    target = heights.transpose(1, 2).contiguous()
+    known, place = heard[:, max(0, origin) :], max(0, -origin)
+    # Samples before the start and after the end of the sound, where they are its reflection.
+    before = stft.left if mirrored[0] and first == 0 else 0
+    after = stft.right if mirrored[1] else 0
+    sound = _continue(stft, target, known, place, iterations, momentum, seed, (before, after))
     new = sound[:, heard.shape[1] - origin : length - origin]
     return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -83,25 +91,47 @@ def griffin_lim_in_blocks(
     ``advance`` is told the seconds of each block that is done.
     """
     params = spectrogram.params
-    hop, frames = params.hop_length, spectrogram.frames
-    margin = 2 * math.ceil(params.win_length / hop)
-    sound = np.zeros((spectrogram.channels, params.samples(frames)), np.float32)
+    sound = np.zeros((spectrogram.channels, params.samples(spectrogram.frames)), np.float32)
+    made = 0
+    blocks = griffin_lim_blocks(
+        spectrogram.cut, spectrogram.frames, iterations=iterations, momentum=momentum, seed=seed
+    )
+    for block in blocks:
+        sound[:, made : made + block.shape[1]] = block
+        made += block.shape[1]
+        if advance is not None:
+            advance(block.shape[1] / params.sample_rate)
+    return Waveform(sound, params.sample_rate)
+
+
+def griffin_lim_blocks(
+    cut: Callable[[int, int], Spectrogram],
+    frames: int,
+    *,
+    iterations: int = 32,
+    momentum: float = 0.99,
+    seed: int = 0,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """The sound of ``griffin_lim_in_blocks``, block by block, float32 (channels, n).
+
+    ``cut(start, stop)`` gives those of the ``frames`` frames, which need not be in memory.
+    """
+    before: Waveform | None = None
     for start in range(0, max(1, frames - 1), BLOCK_FRAMES):
+        params = cut(start, start + 1).params
+        hop, margin = params.hop_length, 2 * math.ceil(params.win_length / params.hop_length)
         first, last = max(0, start - margin), min(start + BLOCK_FRAMES, frames - 1)
-        prefix = None
-        if start:
-            prefix = Waveform(sound[:, first * hop : start * hop], params.sample_rate)
+        known = before and Waveform(before.samples[:, -(start - first) * hop :], params.sample_rate)
         block = griffin_lim(
-            spectrogram.cut(first, min(last + margin, frames)),
+            cut(first, min(last + margin, frames)),
             iterations=iterations,
             momentum=momentum,
             seed=seed,
-            prefix=prefix,
+            prefix=known,
+            mirrored=(start == 0, last == frames - 1),
         )
-        sound[:, first * hop : last * hop] = block.samples[:, : (last - first) * hop]
-        if advance is not None:
-            advance((last - start) * params.frame_s)
-    return Waveform(sound, params.sample_rate)
+        before = Waveform(block.samples[:, : (last - first) * hop], params.sample_rate)
+        yield before.samples[:, (start - first) * hop :]
 
 
 def _continue(
@@ -112,8 +142,10 @@ def _continue(
     iterations: int,
     momentum: float,
     seed: int,
+    reflected: tuple[int, int],
 ) -> torch.Tensor:
-    """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``."""
+    """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``, and the
+    outer ``reflected`` ones the reflection of those within."""
     end = place + known.shape[1]
     middle, known_middle = target.mean(0, keepdim=True), known.mean(0, keepdim=True)
     phases = _advancing_phases(middle, stft.hop / stft.n_fft, seed)
@@ -127,6 +159,7 @@ def _continue(
     for _ in range(iterations):
         sound = stft.to_sound(estimate, envelope)
         sound[:, place:end] = known_middle
+        _reflect(sound, *reflected)
         rebuilt = stft.to_frames(sound)
         aim = rebuilt - inertia * before
         estimate = _with_magnitude(middle, aim)
@@ -137,6 +170,15 @@ def _continue(
         fade = stft.seam[: sound.shape[1] - end]
         sound[:, end : end + len(fade)] += (known[:, -1:] - sound[:, end - 1 : end]) * fade
     return sound
+
+
+def _reflect(sound: torch.Tensor, before: int, after: int) -> None:
+    """Let the first ``before`` and the last ``after`` samples mirror those within, in place."""
+    length = sound.shape[1]
+    if before and length > 2 * before:
+        sound[:, :before] = sound[:, before + 1 : 2 * before + 1].flip(-1)
+    if after and length > 2 * after + 1:
+        sound[:, -after:] = sound[:, -2 * after - 1 : -after - 1].flip(-1)
 
 
 def _advancing_phases(target: torch.Tensor, turns_per_bin: float, seed: int) -> torch.Tensor:
@@ -175,6 +217,9 @@ class _Stft:
         self.n_fft = params.win_length if padded else params.n_fft
         self.every = params.n_fft // self.n_fft
         self.hop = params.hop_length
+        # Above the highest band there is nothing: those bins need no work.
+        highest = int(params.max_hz * self.n_fft / params.sample_rate) + 2
+        self.bins = min(highest, self.n_fft // 2 + 1)
         self.window = torch.hann_window(params.win_length)
         self.left = params.window_left
         self.right = params.win_length - self.left
@@ -183,7 +228,7 @@ class _Stft:
 
     def to_frames(self, sound: torch.Tensor) -> torch.Tensor:
         framed = sound.unfold(-1, len(self.window), self.hop) * self.window
-        spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)
+        spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)[..., : self.bins]
         return spectrum
 
     def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:

@@ -161,11 +161,15 @@ def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
 
 
 def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
-    """The centre of mass of each mel band's filter, in Hz: (mel,)."""
+    """The frequency that each mel band weighs most around, rising: float64 (mel,)."""
     bank = _mel_bank(params).double().numpy()
-    hz = np.arange(bank.shape[1]) * params.sample_rate / params.n_fft
-    centres: npt.NDArray[np.float64] = (bank @ hz) / bank.sum(1)
-    return centres
+    bins_hz = np.arange(bank.shape[1]) * params.sample_rate / params.n_fft
+    weight = bank.sum(axis=1)
+    heard = weight > 0
+    bands = np.arange(params.mel_bands)
+    centres = bank[heard] @ bins_hz / weight[heard]
+    # A band so narrow that no bin falls into it lies between its neighbours.
+    return np.asarray(np.interp(bands, bands[heard], centres))
 
 
 @lru_cache(maxsize=8)

@@ -31,6 +31,7 @@ __all__ = [
     "from_image",
     "image_of_samples",
     "image_to_audio",
+    "open_image",
     "pixels",
     "read_image",
     "read_info",
@@ -42,6 +43,7 @@ DECODED_MAX = 30e6  # the original's constant; it does not read its MAX_VALUE ta
 MOST_PIXELS = 512 * 100 * 60 * 29  # 29 minutes; a bigger image would be refused by Pillow itself
 MOST_BYTES = 4 * MOST_PIXELS
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+READ_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 WRITTEN_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
@@ -104,11 +106,25 @@ def from_image(image: Image.Image) -> Spectrogram:
     therefore normalises. Raises InvalidImage where the height or the tags make no sense.
     """
     layout = _checked_layout(image)
-    rgb = np.asarray(image.convert("RGB"))[::-1].transpose(2, 0, 1)
-    stereo = layout.stereo
-    if stereo is None:  # no mono image is black in red alone
-        stereo = not rgb[0].any() and bool(rgb[1:].any())
-    levels = rgb[1:] if stereo else rgb[:1]
+    rgb = np.asarray(image.convert("RGB"))
+    stereo = is_stereo(layout, red=bool(rgb[..., 0].any()), others=bool(rgb[..., 1:].any()))
+    return magnitudes_of(rgb, layout, stereo=stereo)
+
+
+def is_stereo(layout: Layout, *, red: bool, others: bool) -> bool:
+    """Whether an image is stereo: as its tag says, or by which colours it has at all."""
+    if layout.stereo is not None:
+        return layout.stereo
+    return others and not red  # no mono image is black in red alone
+
+
+def magnitudes_of(rgb: npt.NDArray[np.uint8], layout: Layout, *, stereo: bool) -> Spectrogram:
+    """The magnitudes of pixels (rows, columns, 3), on the original's scale."""
+    planes = rgb[::-1].transpose(2, 0, 1)
+    if layout.triple:
+        levels = planes.swapaxes(0, 1).reshape(1, -1, planes.shape[2])
+    else:
+        levels = planes[1:] if stereo else planes[:1]
     loudness = (255 - levels.astype(np.float32)) / 255
     magnitudes = loudness ** np.float32(1 / layout.power) * np.float32(DECODED_MAX)
     return Spectrogram(torch.from_numpy(magnitudes), layout.params)
@@ -158,6 +174,13 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
 
     Raises InvalidImage for what is missing, damaged, far too large or no spectrogram.
     """
+    image = open_image(source)
+    _checked_layout(image)
+    return image
+
+
+def open_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
+    """Open any picture, wholly read. Raises InvalidImage like ``read_image``."""
     name, data = _name_and_bytes(source)
     try:
         image = Image.open(io.BytesIO(data), formats=READ_FORMATS)
@@ -172,7 +195,6 @@ def read_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
         legal = f"is damaged or cut off ({error}); save or upload it again"
         raise InvalidImage("image", name, legal) from error
-    _checked_layout(image)
     return image
 
 
@@ -204,9 +226,9 @@ def _checked_layout(image: Image.Image) -> Layout:
     """How to read ``image``; InvalidImage where its size or mode is not a spectrogram's."""
     layout = read_layout(image)
     width, height = image.size
-    if height != layout.params.mel_bands:
+    if height != layout.rows:
         legal = (
-            f"a spectrogram image has {layout.params.mel_bands} rows, one a frequency band; "
+            f"a spectrogram image has {layout.rows} rows, one a frequency band; "
             "give one made by Riffusion or by 'riffusion encode', unscaled and uncropped"
         )
         raise InvalidImage("image height", height, legal)

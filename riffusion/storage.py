@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from riffusion.errors import StorageError
 
@@ -13,11 +16,19 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
     Raises StorageError, saying why and what to do.
     """
+    with writing_whole(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` when the block is done; StorageError as above."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
-            part.write_bytes(data)
+            with part.open("wb") as file:
+                yield file
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from riffusion.clip import LeadSheet
 from riffusion.harmony import Chord
 from riffusion.rhythm import BarGrid
 from riffusion.settings import JamSettings
+from riffusion.spectrogram import SpectrogramParams
 from riffusion.walk import alpha_at, distance_after
 
 
@@ -78,6 +79,12 @@ class Segment:
 def first_segment(settings: JamSettings, sample_rate: int) -> Segment:
     grid = BarGrid(sample_rate, settings.bpm, settings.beats_per_bar)
     return Segment(0, settings, grid, settings.progression(), 0, settings.position, 0)
+
+
+def window_sheet(settings: JamSettings, params: SpectrogramParams, frames: int) -> LeadSheet:
+    """Beats and chords of ``frames`` frames from the first bar line on."""
+    timeline = Timeline((first_segment(settings, params.sample_rate),))
+    return timeline.lead_sheet(np.arange(frames) * params.hop_length, 0)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import soundfile
 
 from riffusion.errors import InvalidAudio, InvalidInput, StorageError
+from riffusion.long_image import write_sound_image
 from riffusion.spectrogram import RIFFUSION
-from riffusion.spectrogram_image import MOST_PIXELS, ImageInfo, image_of_samples, write_image
+from riffusion.spectrogram_image import ImageInfo
 from riffusion.waveform import INT16_SCALE, WRITTEN_AS
 
 Pcm = npt.NDArray[np.int16]
@@ -151,19 +152,15 @@ class TrackFile:
     ) -> None:
         """Write the long spectrogram image (512 rows, a column per 10 ms) of the track or a part.
 
-        Raises InvalidInput where it would have more pixels than programs open (29 minutes).
+        Memory does not grow with the track. Raises InvalidImage beyond six hours of PNG or eleven
+        minutes of JPEG.
         """
         stop = self._stop(start, stop)
-        columns = RIFFUSION.frames(stop - start)
-        if columns * RIFFUSION.mel_bands > MOST_PIXELS:
-            longest_s = MOST_PIXELS // RIFFUSION.mel_bands * RIFFUSION.frame_s
-            legal = f"an image holds {longest_s / 60:.0f} minutes at most; export it in parts"
-            raise InvalidInput("track length", f"{(stop - start) / self.sample_rate:.0f} s", legal)
 
         def read(first: int, last: int) -> Samples:
             return (self.read(start + first, start + last) / INT16_SCALE).astype(np.float32)
 
-        write_image(image_of_samples(read, stop - start, RIFFUSION, info), path)
+        write_sound_image(path, read, stop - start, RIFFUSION, info)
 
     def _stop(self, start: int, stop: int | None) -> int:
         """Where a part ends that begins at ``start``. InvalidInput where there is nothing."""

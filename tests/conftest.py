@@ -43,3 +43,13 @@ def tiny_stereo_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     """The same with two channels, left and right."""
     folder = save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-stereo", channels=2)
     return load_engine(str(folder), "cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny_stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion checkpoint in diffusers format, tiny, with random weights."""
+    from tests.tiny_stable import save_tiny_stable
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-stable"
+    save_tiny_stable(folder)
+    return folder

@@ -227,7 +227,7 @@ def test_full_disk_is_told_and_what_fits_is_kept(model: tuple[str, ...], tmp_pat
         (("--seconds", "-3"), "use more than 0 s"),
         (("--seconds", "nan"), "use more than 0 s"),
         (("--seconds", "1e9"), "at most 86400 s"),
-        (("--seconds", "3600", "--image", "long.png"), "an image holds at most"),
+        (("--seconds", "36000", "--image", "long.png"), "an image holds at most"),
         (("--image", "picture.gif"), "end it in .png"),
         (("--session", "session.txt"), "end it in .json"),
         (("--colour", "blue"), "unrecognized arguments"),

@@ -59,6 +59,9 @@ def test_the_same_request_gives_the_same_bits_alone_and_in_a_batch(tiny_engine: 
     [
         {"start": Prompt("funky piano", 1)},
         {"start": Prompt("church bells", 7)},
+        {"start": Prompt("church bells", 1, "drums")},
+        {"end": Prompt("electronic beats", 2, "drums")},
+        {"end_guidance": 2.0},
         {"end": Prompt("electronic beats", 7)},
         {"alpha": 0.8},
         {"bpm": 140.0},

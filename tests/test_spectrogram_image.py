@@ -329,7 +329,18 @@ def test_missing_tags_take_the_defaults() -> None:
 
 
 def test_tag_numbers_are_the_originals() -> None:
-    assert {tag.value for tag in Tag} == ORIGINAL_TAGS.keys() | {11080}
+    assert {tag.value for tag in Tag} == ORIGINAL_TAGS.keys() | {11007, 11080}
+
+
+def test_three_bands_in_one_pixel_are_taken_apart() -> None:
+    """The original's TRIPLE_RES_MONO: bands 3 n, 3 n + 1 and 3 n + 2 are red, green and blue."""
+    bands = np.arange(60, dtype=np.uint8)[:, np.newaxis].repeat(4, axis=1)
+    packed = bands.reshape(20, 3, 4).transpose(0, 2, 1)[::-1]
+    tags = small_tags(False) | {11007: True, 11040: 60}
+    spectrogram = from_image(tagged(Image.fromarray(np.ascontiguousarray(packed)), tags))
+    assert spectrogram.magnitudes.shape == (1, 60, 4)
+    expected = ((255 - bands.astype(np.float64)) / 255) ** 4 * 30e6
+    assert np.allclose(spectrogram.magnitudes[0].numpy(), expected, rtol=1e-4)
 
 
 # --- what we add ---------------------------------------------------------------------------------
@@ -522,3 +533,4 @@ def test_a_sound_shorter_than_a_frame_is_refused() -> None:
 def test_the_layout_of_a_plain_image_is_the_originals() -> None:
     layout = read_layout(Image.new("L", (4, 512)))
     assert (layout.params, layout.power, layout.stereo) == (RIFFUSION, 0.25, None)
+    assert (layout.rows, layout.triple) == (512, False)

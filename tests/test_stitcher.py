@@ -169,8 +169,8 @@ def test_a_steady_tone_keeps_its_level_through_seams(hz: float) -> None:
     assert len(lines) == 2
     for line in lines:
         around = power[line - RATE // 5 : line + RATE // 5]
-        assert 10 * np.log10(around.min() / usual) > -2.0
-        assert 10 * np.log10(around.max() / usual) < 2.0
+        assert 10 * np.log10(around.min() / usual) > -2.5
+        assert 10 * np.log10(around.max() / usual) < 2.5
 
 
 def test_the_vocoder_hears_what_sounds_up_to_the_fade() -> None:

@@ -15,7 +15,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riffusion.errors import InvalidAudio, InvalidInput, StorageError
+from riffusion.errors import InvalidAudio, InvalidImage, InvalidInput, StorageError
 from riffusion.mastering import Samples
 from riffusion.recording import Recording
 from riffusion.spectrogram import RIFFUSION, mel_spectrogram
@@ -189,13 +189,13 @@ def test_the_image_is_that_of_the_whole_sound(tmp_path: Path) -> None:
     assert (info.prompt_a, info.seed_a) == ("bells", 7)
 
 
-def test_an_image_too_long_to_open_is_refused_with_what_fits(
+def test_an_image_too_long_is_refused_and_a_part_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("riffusion.track.MOST_PIXELS", 512 * 100 * 60)
+    monkeypatch.setattr("riffusion.long_image.MOST_COLUMNS", 6000)
     with TrackFile(RATE, 1) as track:
         track.write(0, noise(61 * RATE))
-        with pytest.raises(InvalidInput, match=r"holds 1 minutes at most.*in parts"):
+        with pytest.raises(InvalidImage, match="at most 6000; make several"):
             track.export_image(tmp_path / "track.png")
         track.export_image(tmp_path / "track.png", start=60 * RATE)
     assert read_image(tmp_path / "track.png").width == 101

@@ -41,6 +41,7 @@ class Player {
     this.ask = ask;
     this.names = JSON.parse(element.dataset.names);
     this.format = { sampleRate: +element.dataset.sampleRate, channels: +element.dataset.channels };
+    this.hold = +element.dataset.holdS;
     this.view = new View(element);
     this.scope = new Scope(this.view.find("scope"));
     this.view.find("play").addEventListener("click", () => this.press());
@@ -171,7 +172,12 @@ class Player {
   async plug() {
     const { context } = this;
     const { channels } = this.format;
-    const sink = await createSink(context, { channels, base: this.base, force: this.force.sink });
+    const sink = await createSink(context, {
+      channels,
+      hold: this.hold,
+      base: this.base,
+      force: this.force.sink,
+    });
     // Stop, or Stop and Play, may have been pressed meanwhile.
     if (context !== this.context) return sink.close();
     this.sink = sink;

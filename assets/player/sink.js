@@ -9,22 +9,24 @@ const MARGIN_S = 0.1;       // scheduling ahead of the clock
 const RESUME_S = 1.0;
 const REPORT_MS = 100;
 
-export async function createSink(context, { channels, base, force }) {
+// `hold`: seconds to gather before the sound begins and again after a dropout, for an engine that
+// is slower than its music.
+export async function createSink(context, { channels, hold, base, force }) {
   const kind = force ?? (context.audioWorklet ? "worklet" : "buffers");
-  if (kind === "buffers") return new BufferSink(context, channels);
+  if (kind === "buffers") return new BufferSink(context, channels, hold);
   await context.audioWorklet.addModule(base + "worklet.js");
-  return new WorkletSink(context, channels);
+  return new WorkletSink(context, channels, hold);
 }
 
 class WorkletSink {
   kind = "worklet";
   onreport = () => {};
 
-  constructor(context, channels) {
+  constructor(context, channels, hold) {
     this.node = new AudioWorkletNode(context, "jam-player", {
       numberOfInputs: 0,
       outputChannelCount: [channels],
-      processorOptions: { channels },
+      processorOptions: { channels, hold },
     });
     this.node.port.onmessage = ({ data }) => this.onreport(data);
   }
@@ -51,9 +53,10 @@ class BufferSink {
   waiting = [];             // blocks held back until there are enough of them to start
   scheduled = [];
 
-  constructor(context, channels) {
+  constructor(context, channels, hold) {
     this.context = context;
     this.channels = channels;
+    this.hold = hold;
     this.node = context.createGain();
     this.timer = setInterval(() => this.report(), REPORT_MS);
   }
@@ -71,7 +74,7 @@ class BufferSink {
     if (this.origin !== null) return this.schedule(block);
     this.waiting = this.waiting.filter((earlier) => earlier.at < at);
     this.waiting.push(block);
-    const wanted = this.dropouts ? RESUME_S * this.context.sampleRate : 0;
+    const wanted = Math.max(this.dropouts ? RESUME_S : 0, this.hold) * this.context.sampleRate;
     if (this.end - this.playhead >= wanted) this.start();
   }
 

@@ -11,7 +11,7 @@ const FADE_FRAMES = 256;    // 6 ms: a dropout fades instead of clicking
 const REPORT_EVERY = 16;    // render quanta of 128 frames
 
 class JamPlayer extends AudioWorkletProcessor {
-  constructor({ processorOptions: { channels } }) {
+  constructor({ processorOptions: { channels, hold } }) {
     super();
     this.channels = channels;
     this.size = Math.ceil(RING_S * sampleRate);
@@ -19,7 +19,8 @@ class JamPlayer extends AudioWorkletProcessor {
     this.playhead = 0;      // next sample to play
     this.end = 0;           // first sample that has not arrived
     this.running = false;
-    this.needed = START_S * sampleRate;
+    this.hold = hold;       // seconds to gather for an engine that is slower than its music
+    this.needed = Math.max(START_S, hold) * sampleRate;
     this.gain = 1;
     this.dropouts = 0;
     this.late = 0;          // samples that changed after they were played
@@ -41,7 +42,7 @@ class JamPlayer extends AudioWorkletProcessor {
     this.end = at + frames;
     if (!this.running && this.end - this.playhead >= this.needed) {
       this.running = true;
-      this.needed = RESUME_S * sampleRate;
+      this.needed = Math.max(RESUME_S, this.hold) * sampleRate;
     }
   }
 

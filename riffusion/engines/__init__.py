@@ -5,29 +5,47 @@ from __future__ import annotations
 from pathlib import Path
 
 from riffusion.engines.base import Engine
+from riffusion.engines.options import StableOptions, is_hub_id
 from riffusion.errors import InvalidInput, ModelError
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "model"
 
 
-def load_engine(model: str | None = None, device: str = "auto") -> Engine:
-    """Load the shipped engine, or another one from a folder.
+def load_engine(
+    model: str | None = None, device: str = "auto", options: StableOptions | None = None
+) -> Engine:
+    """Load the shipped engine, or another one from a folder or a hub id.
 
-    ``device`` is "auto", "cpu", "cuda" or "mps". Raises ModelError where weights are missing or
-    damaged, InvalidInput for an unknown device.
+    A folder with a config.json holds an engine of the shipped kind, one with a model_index.json a
+    Stable Diffusion checkpoint, and "owner/name" is fetched from the Hugging Face hub once.
+    ``options`` are for checkpoints only. ``device`` is "auto", "cpu", "cuda" or "mps". Raises
+    ModelError where weights are missing, damaged or of another kind, InvalidInput for an unknown
+    device.
     """
-    from riffusion.engines.compact import CompactEngine
-
     folder = Path(model) if model else SHIPPED
-    if not (folder / "config.json").is_file():
+    if (folder / "config.json").is_file():
+        if options is not None:
+            legal = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
+            raise InvalidInput("options", options, legal)
+        from riffusion.engines.compact import CompactEngine
+
+        return CompactEngine.load(folder, usable_device(device))
+    is_checkpoint = (folder / "model_index.json").is_file()
+    if model is None or not (is_checkpoint or is_hub_id(model)):
         raise ModelError(
             f"there is no model in {folder}: a model folder has a config.json and weights in "
-            "safetensors. Fetch the whole repository, or name another folder with --model."
+            "safetensors, a Stable Diffusion checkpoint a model_index.json. Fetch the whole "
+            "repository, or name another folder or a hub id (owner/name) with --model."
         )
-    return CompactEngine.load(folder, _device(device))
+    from riffusion.engines.stable import StableEngine
+    from riffusion.engines.stable_loading import load_stable
+
+    options, device = options or StableOptions(), usable_device(device)
+    return StableEngine(load_stable(model, options, device), options, device)
 
 
-def _device(name: str) -> str:
+def usable_device(name: str = "auto") -> str:
+    """The device called ``name``, or the fastest one here. Raises InvalidInput for an unknown."""
     import torch
 
     usable = ["cpu"]

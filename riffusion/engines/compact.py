@@ -113,7 +113,7 @@ class CompactEngine:
             noisy_given = now * job.given + (1 - now) * job.noise
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)
-            velocity = self._velocity(image, now, job, request.guidance)
+            velocity = self._velocity(image, now, job, request.walked_guidance)
             image = image + (following - now) * velocity
         image = torch.where(job.kept | job.context, job.given, image)
         magnitudes = 10 ** self._scale.levels(image)
@@ -168,8 +168,8 @@ class CompactEngine:
             lead_sheet_features(request.lead_sheet, self.frames)[None],
             context[None],
         )
-        both = prompted.joined(prompted.without_prompt()).to(self._device)
-        start = 1 - request.strength if request.anchor is not None else 0.0
+        both = prompted.joined(_unwanted(prompted, request)).to(self._device)
+        start = 1 - request.walked_strength if request.anchor is not None else 0.0
         return _Job(
             both,
             noise.to(self._device),
@@ -210,6 +210,19 @@ class _Job:
     kept: torch.Tensor
     context: torch.Tensor
     start: float
+
+
+def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
+    """What guidance leads away from: the negative prompts, or no prompt at all."""
+    free = prompted.without_prompt()
+    ends = [prompt.negative for prompt in (request.start, request.end)]
+    texts = [embed_prompt(text)[None] if text else free.text for text in ends]
+    known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
+    return replace(
+        free,
+        text=lerp(texts[0], texts[1], request.alpha),
+        text_known=lerp(known[0], known[1], request.alpha),
+    )
 
 
 def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

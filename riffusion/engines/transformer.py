@@ -130,7 +130,7 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         mean: float = 0.0,
         std: float = 1.0,
         balance_std: float = 1.0,
-        max_hz: float = 16000.0,
+        max_hz: float = 20000.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.patch, self.overlap = patch, overlap

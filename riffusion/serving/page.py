@@ -13,6 +13,7 @@ import gradio as gr
 from riffusion.engines.base import Engine
 from riffusion.serving.fields import NAMES, read_link
 from riffusion.serving.form import Form, build_form, listed_key
+from riffusion.serving.pace import Pace
 from riffusion.serving.routes import PLAYER_FILES
 
 TITLE = "Riffusion"
@@ -42,13 +43,15 @@ EXAMPLES = (
 )
 
 
-def build_page(engine: Engine) -> gr.Blocks:
+def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
     """The page for an engine. Launch it with ``launch_options`` and the player's routes."""
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.HTML(_file("header.html"))
         note = gr.HTML(visible=False, elem_id="link-note")
-        player = _player(engine)
+        if pace.note:
+            gr.HTML(f"<p>{escape(pace.note)}</p>", elem_id="pace-note")
+        player = _player(engine, pace)
         with gr.Row(elem_classes="riff-examples"):
             gr.HTML("Try", apply_default_css=False, scale=0, min_width=30)
             examples = [
@@ -89,6 +92,8 @@ def launch_options() -> dict[str, Any]:
         "run_history": False,
         # The server for rendering on the server's side would swallow the player's routes.
         "ssr_mode": False,
+        # What the API offers is offered to agents too.
+        "mcp_server": True,
         # The page takes no files.
         "max_file_size": "1kb",
     }
@@ -106,7 +111,7 @@ def open_link(request: gr.Request) -> list[Any]:
     return [*(values[name] for name in NAMES), gr.update(value=note, visible=bool(note))]
 
 
-def _player(engine: Engine) -> gr.HTML:
+def _player(engine: Engine, pace: Pace) -> gr.HTML:
     return gr.HTML(
         html_template=_file("player.html"),
         js_on_load=_file("load.js"),
@@ -114,6 +119,7 @@ def _player(engine: Engine) -> gr.HTML:
         elem_id="player",
         sample_rate=engine.params.sample_rate,
         channels=engine.channels,
+        hold_s=pace.hold_s,
         names=escape(json.dumps(NAMES), quote=True),
     )
 

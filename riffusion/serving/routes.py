@@ -25,7 +25,8 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from riffusion.errors import InvalidInput, RiffusionError, ServerError, StorageError
+from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.serving.answers import error_answer, status_of
 from riffusion.serving.exports import MEDIA_TYPES, chunks, clip_image, export_track
 from riffusion.serving.fields import read_settings, read_whole
 from riffusion.serving.stage import Stage
@@ -153,15 +154,7 @@ async def _answer(handler: Handler, stage: Stage, request: Request) -> Response:
     try:
         return await handler(stage, request)
     except RiffusionError as error:
-        return JSONResponse({"error": str(error)}, status_code=_status(error))
-
-
-def _status(error: RiffusionError) -> int:
-    if isinstance(error, InvalidInput):
-        return 404 if error.what == "jam" else 400
-    if isinstance(error, ServerError):
-        return 503
-    return 507 if isinstance(error, StorageError) else 500
+        return error_answer(str(error), status_of(error))
 
 
 async def _message(request: Request) -> object:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import io
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 
 from riffusion.engines.base import Engine
 from riffusion.errors import ServerError
-from riffusion.jam import JamSession
+from riffusion.serving.api import Api
+from riffusion.serving.cors import OpenApi
 from riffusion.serving.fields import read_settings
+from riffusion.serving.pace import Pace, pace_of
 from riffusion.serving.page import build_page, launch_options
 from riffusion.serving.routes import player_routes
 from riffusion.serving.stage import Stage
+from riffusion.serving.tools import add_tools
+from riffusion.speed import measure_speed
 
 HOST = "127.0.0.1"
 FIRST_PORT = 7860
@@ -37,33 +43,46 @@ class Serving:
 
 @contextmanager
 def serve(
-    engine: Engine, host: str = HOST, port: int | None = None, **limits: Any
+    engine: Engine,
+    host: str = HOST,
+    port: int | None = None,
+    pace: Pace | None = None,
+    **limits: Any,
 ) -> Iterator[Serving]:
     """Serve the page in the background while the block runs.
 
-    ``port`` None takes the first free one from 7860 on. ``limits`` are those of ``Stage``.
+    ``port`` None takes the first free one from 7860 on. ``pace`` is for engines that may be slow
+    (see ``first_pace``). ``limits`` are those of ``Stage``.
     Raises ServerError where the address cannot be used.
     """
     port = free_port(host) if port is None else check_port(host, port)
-    stage = Stage(engine, **limits)
-    page = build_page(engine)
+    pace = pace or Pace()
+    stage = Stage(engine, **{"lead_s": pace.lead_s, **limits})
+    page = build_page(engine, pace)
+    api = Api(stage)
+    add_tools(page, api)
     loops: list[asyncio.AbstractEventLoop] = []
 
     @asynccontextmanager
-    async def lifespan(_app: object) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loops.append(asyncio.get_running_loop())
+        # Around Gradio's own rules for origins, which come before all routes and middleware that
+        # can be given to it.
+        app.middleware_stack = OpenApi(app.middleware_stack or app.build_middleware_stack())
         yield
 
     try:
-        _, url, _ = page.launch(
-            server_name=host,
-            server_port=port,
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            app_kwargs={"routes": player_routes(stage), "lifespan": lifespan},
-            **launch_options(),
-        )
+        # Gradio prints MCP's address even when it is asked to be quiet.
+        with redirect_stdout(io.StringIO()):
+            _, url, _ = page.launch(
+                server_name=host,
+                server_port=port,
+                prevent_thread_lock=True,
+                quiet=True,
+                share=False,
+                app_kwargs={"routes": [*player_routes(stage), *api.routes()], "lifespan": lifespan},
+                **launch_options(),
+            )
     except OSError as error:
         raise ServerError(_taken(host, port)) from error
     try:
@@ -74,9 +93,10 @@ def serve(
         page.close(verbose=False)
 
 
-def warm_up(engine: Engine) -> None:
-    """Make one clip of the page's first settings, so that the first Play need not wait."""
-    next(JamSession(engine, read_settings({})))
+def first_pace(engine: Engine) -> Pace:
+    """Time the page's first settings; after that, too, the first Play need not wait."""
+    settings = read_settings({})
+    return pace_of(measure_speed(engine, settings), settings.steps)
 
 
 def free_port(host: str) -> int:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, ServerError
@@ -22,6 +23,15 @@ MOST_JAMS = 4
 GRACE_S = 60.0
 KEEP_S = 1800.0
 SWEEP_S = 5.0
+MOST_GUESTS = 8
+PATIENCE_S = 60.0
+LOOK_S = 0.05
+Made = TypeVar("Made")
+
+
+def _unhurried() -> bool:
+    """Guests wait until jams have what they need."""
+    return False
 
 
 class Stage:
@@ -53,6 +63,8 @@ class Stage:
         # Exports take a core each: one at a time, so that the music goes on.
         self.exports = asyncio.Semaphore(1)
         self._turns = Turns()
+        self._guests = 0
+        self._guest = asyncio.Semaphore(1)
         self._streams: dict[str, JamStream] = {}
         self._borrowed: dict[str, int] = {}
         self._leaving = asyncio.Event()
@@ -91,6 +103,34 @@ class Stage:
             self._borrowed[stream_id] -= 1
             if not self._borrowed[stream_id]:
                 del self._borrowed[stream_id]
+
+    async def perform(self, work: Callable[[], Made]) -> Made:
+        """Do ``work`` with the engine, in a thread, while no jam needs it.
+
+        Jams come first: work begins only when all that play have their lead, one piece at a time.
+        Raises ServerError where too many wait already, or the jams leave no time.
+        """
+        if self._guests >= MOST_GUESTS:
+            raise ServerError(f"{MOST_GUESTS} clips are waiting already. Try again in a moment.")
+        self._guests += 1
+        try:
+            async with self._guest:
+                await self._jams_have_their_lead()
+                async with self._turns.take(_unhurried):
+                    return await asyncio.to_thread(work)
+        finally:
+            self._guests -= 1
+
+    async def _jams_have_their_lead(self) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while any(stream.hungry for stream in self.playing):
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError as error:
+            raise ServerError(
+                "This machine is busy with the jams that play. Try again in a minute, or run "
+                "Riffusion on your own machine."
+            ) from error
 
     @property
     def streams(self) -> tuple[JamStream, ...]:

@@ -168,6 +168,11 @@ class JamStream:
         return self._over is None
 
     @property
+    def hungry(self) -> bool:
+        """Whether it plays and needs the engine now."""
+        return self.playing and self._has_work()
+
+    @property
     def heard_by(self) -> bool:
         """Whether somebody listens now."""
         return self._ear is not None

@@ -35,10 +35,10 @@ def record(item: Audio | Event) -> bytes:
     return RECORD.pack(len(body), kind) + body
 
 
-def parse_message(data: str | bytes) -> object:
+def parse_message(data: str | bytes, most_bytes: int = MOST_MESSAGE_BYTES) -> object:
     """JSON from a page. Raises InvalidInput for what is too long or no JSON."""
-    if len(data) > MOST_MESSAGE_BYTES:
-        legal = f"has more than {MOST_MESSAGE_BYTES} bytes; send less"
+    if len(data) > most_bytes:
+        legal = f"has more than {most_bytes} bytes; send less"
         raise InvalidInput("message", data[:40], legal)
     try:
         return json.loads(data, parse_constant=_no_constant)

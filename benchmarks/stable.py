@@ -1,0 +1,220 @@
+"""A Stable Diffusion 1.5 network with random weights: milliseconds a stage, against diffusers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from statistics import median
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionImg2ImgPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from benchmarks.options import PROMPT_A, PROMPT_B, Options
+from benchmarks.report import Row
+from riffusion.clip import ClipRequest, Prompt
+from riffusion.engines import usable_device
+from riffusion.engines.options import FRAMES, StableOptions
+from riffusion.engines.stable import StableEngine
+from riffusion.engines.stable_loading import StableModel, dtype_for
+from riffusion.phase import griffin_lim
+from riffusion.spectrogram import RIFFUSION, Spectrogram
+from riffusion.spectrogram_image import to_image
+
+TEXT_WIDTH = 768
+GUIDANCE = 7.0
+USUAL_STEPS = 50
+# A processor needs minutes for what a GPU does in a second.
+STEPS = {"cpu": 2, "mps": 5, "cuda": 20}
+BATCHES = {"cpu": (1,), "mps": (1,), "cuda": (1, 4, 16)}
+SCHEDULE = {
+    "_class_name": "DDIMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
+
+@dataclass
+class Stages:
+    """Seconds of each call of a few modules, by name."""
+
+    device: str
+    calls: dict[str, list[float]] = field(default_factory=dict)
+
+    @contextmanager
+    def timing(self, modules: dict[str, torch.nn.Module]) -> Iterator[None]:
+        handles = [
+            handle for name, module in modules.items() for handle in self._watch(name, module)
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _watch(self, name: str, module: torch.nn.Module) -> list[Any]:
+        began: list[float] = []
+
+        def before(*_: object) -> None:
+            began.append(self.now())
+
+        def after(*_: object) -> None:
+            self.calls.setdefault(name, []).append(self.now() - began.pop())
+
+        return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
+
+    def now(self) -> float:
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def ms(self, name: str) -> float:
+        return 1000 * median(self.calls[name])
+
+
+def measure(options: Options) -> list[Row]:
+    """Stages of a clip, and clips a second beside diffusers' own image-to-image pipeline."""
+    device = usable_device(options.device)
+    model = random_model(dtype_for("auto", device))
+    return compare(model, device, STEPS[device], BATCHES[device])
+
+
+def compare(
+    model: StableModel, device: str, steps: int, batches: Sequence[int], frames: int = FRAMES
+) -> list[Row]:
+    engine = StableEngine(model, StableOptions(frames=frames), device)
+    if device == "cuda":  # whose libraries choose their ways in the first calls
+        engine.generate([a_request(engine, 1, "warm-up")])
+    request = a_request(engine, steps, "measured")
+    stages = Stages(device)
+    watched = {
+        "text": model.text_encoder,
+        "VAE encode": model.vae.encoder,
+        "UNet step": model.unet,
+        "VAE decode": model.vae.decoder,
+    }
+    with stages.timing(watched):
+        clip = engine.generate([request])[0]
+    vocode_s = seconds(stages, lambda: griffin_lim(clip))
+    note = f"{device}, {model.unet.dtype}, 512 x {frames}, random weights"
+    rows = [Row(f"SD 1.5, {name}", stages.ms(name), "ms", "", note) for name in watched]
+    rows.append(Row("SD 1.5, vocode", 1000 * vocode_s, "ms", "", "on the processor"))
+    rows += speed_rows(stages, vocode_s, frames)
+    pipeline = reference_pipeline(model)
+    for batch in batches:
+        ours_s = seconds(stages, partial(engine.generate, [request] * batch))
+        theirs_s = seconds(stages, partial(run_pipeline, pipeline, request, batch))
+        note = f"{steps} steps; ours one by one, theirs as a batch of {batch}, without vocoding"
+        rows.append(Row(f"clips a second, batch {batch}", batch / ours_s, "", "", note))
+        rows.append(Row("the same, diffusers' img2img", batch / theirs_s, "", "", note))
+    return rows
+
+
+def speed_rows(stages: Stages, vocode_s: float, frames: int) -> list[Row]:
+    """What the stages add up to for a clip of the usual number of steps."""
+    step_s = stages.ms("UNet step") / 1000
+    clip_s = (stages.ms("VAE decode") / 1000) + vocode_s + USUAL_STEPS * step_s
+    sound_s = RIFFUSION.samples(frames) / RIFFUSION.sample_rate
+    note = f"{USUAL_STEPS} guided steps, decode and vocode, added up from the stages"
+    return [
+        Row("SD 1.5, guided steps a second", 1 / step_s),
+        Row("SD 1.5, times faster than real time", sound_s / clip_s, "x", "", note),
+    ]
+
+
+def a_request(engine: StableEngine, steps: int, take: str) -> ClipRequest:
+    """From a new anchor at full strength, so that all steps are taken; ``take`` makes it new."""
+    noise = torch.rand(1, engine.params.mel_bands, engine.frames)
+    return ClipRequest(
+        Prompt(f"{PROMPT_A} {take}", 1),
+        Prompt(f"{PROMPT_B} {take}", 2),
+        alpha=0.5,
+        anchor=Spectrogram(noise, engine.params),
+        strength=1.0,
+        guidance=GUIDANCE,
+        steps=steps,
+    )
+
+
+def seconds(stages: Stages, work: Callable[[], object]) -> float:
+    start = stages.now()
+    work()
+    return stages.now() - start
+
+
+def random_model(dtype: torch.dtype) -> StableModel:
+    """The architecture of Stable Diffusion 1.5, nothing learned."""
+    torch.manual_seed(0)
+    unet_kind: Any = UNet2DConditionModel
+    unet = unet_kind(sample_size=64, cross_attention_dim=TEXT_WIDTH)
+    vae_kind: Any = AutoencoderKL
+    vae = vae_kind(
+        sample_size=512,
+        block_out_channels=(128, 256, 512, 512),
+        layers_per_block=2,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
+    tokenizer = letter_tokenizer()
+    text = CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=4 * TEXT_WIDTH,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    text_encoder: Any = CLIPTextModel(text)
+    networks = (unet.to(dtype=dtype), vae.to(dtype=dtype), text_encoder.to(dtype))
+    return StableModel("random", *networks, tokenizer, SCHEDULE)
+
+
+def letter_tokenizer() -> Any:
+    """CLIP's tokenizer without its vocabulary: a token a letter."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    vocab = {word: number for number, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocab, merges=[], model_max_length=77)
+
+
+def reference_pipeline(model: StableModel) -> Any:
+    """diffusers' own pipeline around the same networks."""
+    pipeline_kind: Any = StableDiffusionImg2ImgPipeline
+    scheduler: Any = DDIMScheduler
+    pipeline = pipeline_kind(
+        vae=model.vae,
+        text_encoder=model.text_encoder,
+        tokenizer=model.tokenizer,
+        unet=model.unet,
+        scheduler=scheduler.from_config(SCHEDULE),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def run_pipeline(pipeline: Any, request: ClipRequest, batch: int) -> object:
+    assert request.anchor is not None
+    return pipeline(
+        prompt=[request.start.text] * batch,
+        image=[to_image(request.anchor)] * batch,
+        strength=request.strength,
+        guidance_scale=request.guidance,
+        num_inference_steps=request.steps,
+        output_type="pt",
+    )

@@ -1,0 +1,64 @@
+"""Which Stable Diffusion checkpoint is to be run and how: frozen data, nothing loaded."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from riffusion.errors import InvalidInput
+
+Scheduler = Literal["dpm++", "unipc", "ddim", "pndm", "euler", "lcm", "tcd"]
+SCHEDULERS: tuple[Scheduler, ...] = get_args(Scheduler)
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+FRAMES = 512
+FEWEST_FRAMES, MOST_FRAMES = 64, 2048
+FRAME_STEP = 8  # pixels of an image to one of its latent
+LARGEST_WEIGHT = 4
+
+
+@dataclass(frozen=True)
+class Lora:
+    """A low-rank change to a checkpoint. ``model``: a .safetensors file, or a hub id."""
+
+    model: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not abs(self.weight) <= LARGEST_WEIGHT:
+            legal = f"use a number from -{LARGEST_WEIGHT} to {LARGEST_WEIGHT}, usually 1"
+            raise InvalidInput("LoRA weight", self.weight, legal)
+
+
+@dataclass(frozen=True)
+class StableOptions:
+    """What a checkpoint is run with.
+
+    ``scheduler`` None is the checkpoint's own. ``loras`` are added up. ``frames`` is the length of
+    a window, 512 as the original's (5.11 s) or up to 2048. ``precision`` "auto" is half precision
+    on CUDA, single elsewhere. ``pickles`` allows weights that are not safetensors.
+    """
+
+    scheduler: Scheduler | None = None
+    loras: tuple[Lora, ...] = ()
+    frames: int = FRAMES
+    precision: Precision = "auto"
+    pickles: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scheduler is not None and self.scheduler not in SCHEDULERS:
+            raise InvalidInput("scheduler", self.scheduler, f"use {', '.join(SCHEDULERS)}")
+        if self.precision not in PRECISIONS:
+            raise InvalidInput("precision", self.precision, f"use {', '.join(PRECISIONS)}")
+        if self.frames % FRAME_STEP or not FEWEST_FRAMES <= self.frames <= MOST_FRAMES:
+            legal = f"use a multiple of {FRAME_STEP} from {FEWEST_FRAMES} to {MOST_FRAMES}"
+            raise InvalidInput("frames", self.frames, legal)
+
+
+def is_hub_id(model: str) -> bool:
+    """Whether ``model`` has the form owner/name and is nothing on this disk."""
+    return HUB_ID.fullmatch(model) is not None and not Path(model).exists()

@@ -1,0 +1,256 @@
+"""Stable Diffusion checkpoints that draw spectrograms, riffusion/riffusion-model-v1 first.
+
+The original Riffusion's walk: text lerps, noise slerps, guidance and strength lerp in alpha; an
+anchor is encoded, re-noised by strength and repainted where the mask is white. What sounds already
+is continued in the same way, by outpainting. Tempo, chords and controls mean nothing to these
+checkpoints: say them in the prompt, or choose an anchor that has them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from riffusion.clip import ClipRequest
+from riffusion.engines.base import Interrupted, never
+from riffusion.engines.options import StableOptions
+from riffusion.engines.stable_image import to_pixels, to_spectrogram
+from riffusion.engines.stable_loading import LATENT_CHANNELS, StableModel
+from riffusion.engines.stable_schedulers import Sampler, scheduler_kind
+from riffusion.engines.stable_text import StableText
+from riffusion.errors import InvalidInput, ModelError
+from riffusion.spectrogram import RIFFUSION, Spectrogram
+from riffusion.walk import slerp
+
+REMEMBERED_ANCHORS = 8
+SMALL_GPU_BYTES = 6 * 2**30
+
+
+class StableEngine:
+    """Samples a Stable Diffusion checkpoint. Implements ``Engine``.
+
+    An anchor is taken as its image would be: its loudest magnitude is black, whatever its scale.
+    A context and what comes back are on one scale, that of samples in [-1, 1].
+    """
+
+    def __init__(
+        self, model: StableModel, options: StableOptions | None = None, device: str = "cpu"
+    ) -> None:
+        options = options or StableOptions()
+        self._device = torch.device(device)
+        # What convolutions like best, but for Apple's.
+        order = torch.contiguous_format if device == "mps" else torch.channels_last
+        self._unet = model.unet.to(device, memory_format=order).eval()
+        self._vae = model.vae.to(device, memory_format=order).eval()
+        self._text = StableText(model.tokenizer, model.text_encoder.to(device).eval(), self._device)
+        self._scheduler = model.scheduler
+        self._scheduler_kind = scheduler_kind(options.scheduler, model.scheduler)
+        self._anchors: OrderedDict[bytes, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()
+        self._frugal = False
+        self.name = _name(model.name, options)
+        self.params = RIFFUSION
+        self.channels = 1
+        self.frames = options.frames
+        self.context_step: int = 2 ** (len(model.vae.config.block_out_channels) - 1)
+        if self._is_small_gpu():
+            self._save_memory()
+
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        """See ``Engine.generate``. Requests run one by one, so that a batch changes no bits.
+
+        Where the GPU's memory runs out a clip is made again with less of it, and so are all that
+        follow: that may change last digits. Raises ModelError where it is still too much.
+        """
+        return [self._fitted(request, interrupted) for request in requests]
+
+    def _fitted(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
+        while True:
+            try:
+                return self._generate(request, interrupted)
+            except torch.OutOfMemoryError as error:
+                if self._frugal:
+                    raise ModelError(
+                        f"{self._device} has too little memory for {self.name} with "
+                        f"{self.frames} frames, even in small pieces: close other programs that "
+                        "use it, ask for fewer frames, or use --device cpu."
+                    ) from error
+            # Only here are the tensors of the failed try gone.
+            self._save_memory()
+
+    @torch.inference_mode()
+    def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
+        noise = _WalkingNoise(request, self._latent_shape(self.frames), self._device)
+        job = self._prepare(request, noise.draw())
+        strength = None if request.anchor is None else request.walked_strength
+        sampler = Sampler(self._scheduler_kind, self._scheduler, request.steps, strength)
+        latents = sampler.begin(job.anchor, job.noise)
+        for index, timestep in enumerate(sampler.timesteps):
+            if interrupted():
+                raise Interrupted
+            seen = sampler.network_input(latents, timestep)
+            prediction = self._predict(seen, timestep, job)
+            latents = sampler.step(index, prediction, latents, noise.draw)
+            if job.anchor is not None and job.repainted is not None:
+                kept = sampler.noised_mask(job.anchor, job.noise, index)
+                latents = kept * (1 - job.repainted) + latents * job.repainted
+            if job.context is not None:
+                width = job.context.shape[-1]
+                latents[..., :width] = sampler.noised(job.context, job.noise[..., :width], index)
+        return self._decoded(latents, request.context)
+
+    def _prepare(self, request: ClipRequest, noise: torch.Tensor) -> _Job:
+        context = repainted = anchor = None
+        if request.context is not None:
+            context = self._context_latents(request.context)
+        if request.anchor is not None:
+            anchor = self._anchor_latents(request.anchor, request.start.seed)
+            if request.mask is not None:
+                repainted = self._latent_mask(request)
+            if context is not None:
+                anchor[..., : context.shape[-1]] = context
+        unwanted, wanted = self._text.walked(request)
+        return _Job(noise, unwanted, wanted, request.walked_guidance, anchor, repainted, context)
+
+    def _predict(self, latents: torch.Tensor, timestep: torch.Tensor, job: _Job) -> torch.Tensor:
+        """The noise in ``latents`` with classifier-free guidance (Ho and Salimans, 2022)."""
+        if job.guidance <= 1:
+            return self._listen(latents, timestep, job.wanted)
+        if self._frugal:
+            free = self._listen(latents, timestep, job.unwanted)
+            prompted = self._listen(latents, timestep, job.wanted)
+        else:
+            both = torch.cat([job.unwanted, job.wanted])
+            free, prompted = self._listen(latents.repeat(2, 1, 1, 1), timestep, both).chunk(2)
+        return free + job.guidance * (prompted - free)
+
+    def _listen(
+        self, latents: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor
+    ) -> torch.Tensor:
+        dtype = self._unet.dtype
+        out = self._unet(
+            latents.to(dtype),
+            timestep.to(self._device),
+            encoder_hidden_states=text.to(dtype),
+            return_dict=False,
+        )
+        noise: torch.Tensor = out[0].float()
+        return noise
+
+    def _decoded(self, latents: torch.Tensor, context: Spectrogram | None) -> Spectrogram:
+        scaled = latents / self._vae.config.scaling_factor
+        image = self._vae.decode(scaled.to(self._vae.dtype), return_dict=False)[0]
+        clip = to_spectrogram(image.float().cpu() / 2 + 0.5)
+        if context is not None:
+            # Bit for bit what came in, not its round trip through the autoencoder.
+            clip.magnitudes[..., : context.frames] = context.magnitudes
+        return clip
+
+    def _context_latents(self, context: Spectrogram) -> torch.Tensor:
+        if context.frames % self.context_step or context.frames >= self.frames:
+            legal = f"use a multiple of {self.context_step} below {self.frames}"
+            raise InvalidInput("context", f"{context.frames} frames", legal)
+        self._check(context, context.frames)
+        mean, _ = self._encoded(to_pixels(context.magnitudes))
+        return mean
+
+    def _anchor_latents(self, anchor: Spectrogram, seed: int) -> torch.Tensor:
+        """A sample of what the autoencoder sees in an anchor, drawn with the first seed."""
+        self._check(anchor, self.frames)
+        key = hashlib.sha256(anchor.magnitudes.contiguous().numpy().tobytes()).digest()
+        if key not in self._anchors:
+            self._anchors[key] = self._encoded(to_pixels(anchor.magnitudes, anchor.peak() or 1.0))
+            while len(self._anchors) > REMEMBERED_ANCHORS:
+                self._anchors.popitem(last=False)
+        mean, deviation = self._anchors[key]
+        drawn = torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
+        return mean + deviation * drawn.to(self._device)
+
+    def _encoded(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and standard deviation of the latents of an image, in the UNet's scale."""
+        image = (2 * pixels - 1).to(self._device, self._vae.dtype)
+        seen = self._vae.encode(image, return_dict=False)[0]
+        scale = self._vae.config.scaling_factor
+        return seen.mean.float() * scale, seen.std.float() * scale
+
+    def _latent_mask(self, request: ClipRequest) -> torch.Tensor:
+        """(1, 1, height, width): 1 where the image is repainted. Each latent takes its middle."""
+        mask = torch.from_numpy(np.array(request.mask, np.float32))
+        expected = (self.params.mel_bands, self.frames)
+        if mask.shape != expected:
+            raise InvalidInput("mask shape", tuple(mask.shape), f"needs {expected} like the anchor")
+        step = self.context_step
+        middle = mask.flip(0)[step // 2 :: step, step // 2 :: step]
+        return middle[None, None].to(self._device)
+
+    def _check(self, given: Spectrogram, frames: int) -> None:
+        expected = (self.channels, self.params.mel_bands, frames)
+        if given.params != self.params or tuple(given.magnitudes.shape) != expected:
+            legal = (
+                f"needs {expected} in Riffusion's scale; mix stereo down, cut or fill the length"
+            )
+            raise InvalidInput("spectrogram", tuple(given.magnitudes.shape), legal)
+
+    def _latent_shape(self, frames: int) -> tuple[int, ...]:
+        step = self.context_step
+        return (1, LATENT_CHANNELS, self.params.mel_bands // step, frames // step)
+
+    def _save_memory(self) -> None:
+        """From now on everything in the smallest pieces: slower, but for small GPUs."""
+        self._frugal = True
+        self._unet.set_attention_slice("max")
+        self._vae.enable_tiling()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _is_small_gpu(self) -> bool:
+        if self._device.type != "cuda":
+            return False
+        return torch.cuda.get_device_properties(self._device).total_memory < SMALL_GPU_BYTES
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One request as tensors. ``anchor`` and ``context`` are latents without noise, ``repainted``
+    is 1 where the anchor does not stay."""
+
+    noise: torch.Tensor
+    unwanted: torch.Tensor
+    wanted: torch.Tensor
+    guidance: float
+    anchor: torch.Tensor | None
+    repainted: torch.Tensor | None
+    context: torch.Tensor | None
+
+
+class _WalkingNoise:
+    """Noise between two seeds. Drawn on the CPU, so that a seed means the same everywhere."""
+
+    def __init__(self, request: ClipRequest, shape: tuple[int, ...], device: torch.device) -> None:
+        ends = (request.start, request.end)
+        self._generators = [torch.Generator().manual_seed(end.seed) for end in ends]
+        self._alpha = request.alpha
+        self._shape = shape
+        self._device = device
+
+    def draw(self) -> torch.Tensor:
+        """The next noise, ``shape``."""
+        a, b = (torch.randn(self._shape, generator=one) for one in self._generators)
+        return slerp(a, b, self._alpha).to(self._device)
+
+
+def _name(model: str, options: StableOptions) -> str:
+    """Tells apart whatever gives other bits from the same request."""
+    defaults = StableOptions()
+    loras = [f"{Path(lora.model).stem}:{lora.weight:g}" for lora in options.loras]
+    frames = [f"{options.frames} frames"] if options.frames != defaults.frames else []
+    precision = [options.precision] if options.precision != defaults.precision else []
+    scheduler = [options.scheduler] if options.scheduler else []
+    return " + ".join([model, *loras, *scheduler, *frames, *precision])

@@ -1,0 +1,1 @@
+"""Riffusion's requests, commands and files, on the engine that is loaded."""

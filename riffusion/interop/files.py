@@ -1,0 +1,77 @@
+"""What the batch commands share: folders, names, and many files at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from riffusion.errors import InvalidAudio, InvalidInput, StorageError
+
+LONGEST_NAME = 60
+
+
+def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
+    """The files of ``folder`` that match, in order, but no JSON; ``limit`` of them if above 0.
+
+    Raises InvalidInput where there is no such folder, or the pattern leads out of it.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise InvalidInput("--audio-dir", folder, "is no folder; check the name")
+    if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+        raise InvalidInput("--glob", pattern, "stays inside the folder: use *.mp3 or **/*.wav")
+    found = (file for file in path.glob(pattern) if file.is_file() and file.suffix != ".json")
+    files = sorted(found)
+    return files[:limit] if limit > 0 else files
+
+
+def output_folder(folder: str) -> Path:
+    """``folder``, made if it is not there."""
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"could not make {folder}: {error.strerror}; name another") from error
+    return path
+
+
+def for_each(
+    files: Sequence[Path], work: Callable[[Path], Iterable[Path]], threads: int | None
+) -> tuple[list[Path], list[str]]:
+    """Do ``work`` on all files, some at a time: what it wrote, and what it could not read and why.
+
+    One bad file leaves the others alone, as in the original; a full disk stops the work.
+    """
+    if threads is not None and threads < 1:
+        raise InvalidInput("--num-threads", threads, "use 1 or more")
+
+    def one(file: Path) -> tuple[list[Path], str | None]:
+        try:
+            return list(work(file)), None
+        except InvalidAudio as error:
+            return [], f"{file.name}: {error}"
+
+    written: list[Path] = []
+    problems: list[str] = []
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for paths, problem in pool.map(one, files):
+            written += paths
+            problems += [problem] if problem else []
+    return written, problems
+
+
+def slug(text: str) -> str:
+    """``text`` as a part of a file's name: letters and digits of any script, _ for the rest."""
+    return re.sub(r"\W+", "_", text).strip("_")[:LONGEST_NAME] or "clip"
+
+
+def checked_extension(what: str, extension: str, known: Iterable[str]) -> str:
+    """``extension`` with its dot. Raises InvalidInput for an unknown one."""
+    suffix = "." + extension.lower().removeprefix(".")
+    if suffix not in known:
+        names = ", ".join(name.removeprefix(".") for name in known)
+        raise InvalidInput(what, extension, f"use one of {names}")
+    return suffix

@@ -1,0 +1,107 @@
+"""The API for gradio_client and MCP: the same clips as functions with described parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.events import api as offer
+from pydantic import ValidationError
+
+from riffusion.errors import RiffusionError
+from riffusion.interop.inference import InferenceInput
+from riffusion.interop.order import ClipOrder
+from riffusion.serving.api import Api
+
+
+def add_tools(page: gr.Blocks, api: Api) -> None:
+    """Offer the functions below beside ``page``, under /gradio_api and as tools over MCP."""
+
+    async def run_inference(
+        prompt_a: str,
+        prompt_b: str,
+        alpha: float = 0.5,
+        seed_a: int = 0,
+        seed_b: int = 1,
+        seed_image_id: str = "og_beat",
+        denoising: float = 0.75,
+        guidance: float = 7.0,
+        steps: int = 50,
+    ) -> dict[str, Any]:
+        """
+        Make a clip of music on the way from one prompt to another, as the original Riffusion did.
+
+        Parameters:
+            prompt_a: What sounds at the start of the way, for example church bells.
+            prompt_b: What sounds at its end.
+            alpha: How far along the way, 0 to 1.
+            seed_a: Which noise to start from at prompt A, a whole number.
+            seed_b: Which noise to start from at prompt B.
+            seed_image_id: The clip to start from, an id that list_anchors gives.
+            denoising: 0 keeps that clip, 1 ignores it.
+            guidance: How closely to follow the prompts, 0 to 30.
+            steps: Steps of the denoiser, 1 to 100.
+
+        Returns:
+            image (JPEG) and audio (MP3) as data URLs, and duration_s.
+        """
+        common = {"denoising": denoising, "guidance": guidance}
+        return await _in_words(
+            api.run_inference,
+            InferenceInput,
+            alpha=alpha,
+            num_inference_steps=steps,
+            seed_image_id=seed_image_id,
+            start={"prompt": prompt_a, "seed": seed_a, **common},
+            end={"prompt": prompt_b, "seed": seed_b, **common},
+        )
+
+    async def make_clip(
+        prompt: str,
+        seed: int = 0,
+        bpm: float | None = None,
+        key: str | None = None,
+        anchor: str | None = None,
+        strength: float = 0.75,
+        steps: int = 12,
+    ) -> dict[str, Any]:
+        """
+        Make a clip of music of a prompt.
+
+        Parameters:
+            prompt: What to play, for example jazzy saxophone.
+            seed: Which noise to start from, a whole number.
+            bpm: Beats per minute, 60 to 180, or nothing.
+            key: For example Cm, or nothing.
+            anchor: A clip to start from, an id that list_anchors gives, or nothing.
+            strength: 0 keeps the anchor, 1 ignores it.
+            steps: Steps of the denoiser, 1 to 100.
+
+        Returns:
+            image (PNG) and audio (WAV) as data URLs, duration_s, sample_rate and engine.
+        """
+        asked = {"prompt": prompt, "seed": seed, "bpm": bpm, "key": key, "steps": steps}
+        return await _in_words(api.make_clip, ClipOrder, **asked, anchor=anchor, strength=strength)
+
+    async def list_anchors() -> list[dict[str, Any]]:
+        """
+        List the clips to start from: id, prompt, bpm and key, and where to see and hear them.
+        """
+        return [entry.model_dump() for entry in await api.anchors()]
+
+    with page:
+        for tool in (run_inference, make_clip, list_anchors):
+            offer(tool, api_name=tool.__name__, concurrency_limit=None)
+
+
+async def _in_words(endpoint: Any, model: Any, **values: Any) -> dict[str, Any]:
+    """What ``endpoint`` answers to ``values``; what is wrong is told to the caller in words."""
+    try:
+        answer = await endpoint(model(**values))
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise gr.Error("; ".join(problems), print_exception=False) from error
+    except RiffusionError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    described: dict[str, Any] = answer.model_dump()
+    return described

@@ -1,0 +1,41 @@
+"""Make the anchors in assets/anchors again: python scripts/make_anchors.py
+
+Each is one clip of the shipped engine. Run it after the weights change, listen, and commit.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+from riffusion.anchors import FOLDER, LIST, Anchor
+from riffusion.engines import load_engine
+from riffusion.rendering import clip_sound
+from riffusion.waveform import write_audio
+
+STEPS = 30
+ANCHORS = (
+    Anchor("soul_beat", "soul drums and bass", 3, 94.0, "Am"),
+    Anchor("funk_guitar", "funk guitar", 1, 112.0, "Em"),
+    Anchor("marimba", "marimba", 2, 120.0, "C"),
+    Anchor("night_drive", "techno", 4, 126.0, "Dm"),
+    Anchor("vibraphone", "vibraphone jazz", 5, 84.0, "F"),
+    Anchor("piano_ballad", "piano ballad", 6, 72.0, "G"),
+    Anchor("rock_drums", "rock drums", 7, 140.0, "E"),
+    Anchor("bossa_guitar", "bossa nova acoustic guitar", 8, 130.0, "D"),
+)
+
+
+def main() -> None:
+    engine = load_engine()
+    for anchor in ANCHORS:
+        prompt = anchor.settings.prompt_a
+        asked = anchor.settings.request(0.0, prompt.seed, prompt.seed)
+        asked = replace(asked, steps=STEPS, lead_sheet=anchor.lead_sheet(engine))
+        write_audio(clip_sound(engine.generate([asked])[0]), anchor.path)
+    entries = [asdict(anchor) for anchor in ANCHORS]
+    (FOLDER / LIST).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
