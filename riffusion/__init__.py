@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     from riffusion.session import load_session as load_session
     from riffusion.session import replay as replay
     from riffusion.session import save_session as save_session
+    from riffusion.song.model import Section as Section
+    from riffusion.song.model import Song as Song
+    from riffusion.song.model import Transition as Transition
+    from riffusion.song.plan import load_plan as load_plan
+    from riffusion.song.plan import save_plan as save_plan
+    from riffusion.song.planner import plan_song as plan_song
+    from riffusion.song.session import SongSession as SongSession
     from riffusion.spectrogram import Spectrogram as Spectrogram
     from riffusion.spectrogram import SpectrogramParams as SpectrogramParams
     from riffusion.spectrogram import mel_spectrogram as mel_spectrogram
@@ -77,6 +84,10 @@ PUBLIC = {
     "riffusion.phase": ("griffin_lim",),
     "riffusion.rendering": ("clip_image", "clip_sound"),
     "riffusion.session": ("load_session", "replay", "save_session"),
+    "riffusion.song.model": ("Section", "Song", "Transition"),
+    "riffusion.song.plan": ("load_plan", "save_plan"),
+    "riffusion.song.planner": ("plan_song",),
+    "riffusion.song.session": ("SongSession",),
     "riffusion.spectrogram": ("Spectrogram", "SpectrogramParams", "mel_spectrogram"),
     "riffusion.spectrogram_image": (
         "ImageInfo",

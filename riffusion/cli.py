@@ -113,6 +113,9 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_track_arguments(replay)
     replay.set_defaults(run=command("replay"))
 
+    song = commands.add_parser("song", help="play a song of sections that come back")
+    add_song_arguments(song)
+
     add_commands(commands, command_of)
 
     for name, what in TRAINING.items():
@@ -140,6 +143,24 @@ def add_jam_arguments(jam: argparse.ArgumentParser) -> None:
         "--session", dest="save", metavar="FILE", help="a .json file that replays the same track"
     )
     jam.set_defaults(run=command("jam"))
+
+
+def add_song_arguments(song: argparse.ArgumentParser) -> None:
+    song.add_argument(
+        "line",
+        nargs="?",
+        help='what to plan: "melancholy bossa nova, three minutes"; "" for anything at all',
+    )
+    song.add_argument("--minutes", type=number, help="length (default: as the line says, or 3)")
+    song.add_argument("--seed", type=whole, help="another plan of the same line (default 0)")
+    song.add_argument("--plan", help="a .yaml or .json: written with a line, played without one")
+    song.add_argument("--out", help="the song: .wav, .flac, .mp3 or .ogg, with a .cue beside it")
+    song.add_argument("--image", help="its long spectrogram: .png")
+    song.add_argument("--variation", type=number, help="0 to 1: how sections differ on return")
+    song.add_argument("--guidance", type=number, help="how closely to follow the prompts")
+    song.add_argument("--steps", type=whole, help="denoiser steps a clip: more is finer, slower")
+    add_engine_arguments(song)
+    song.set_defaults(run=command_of("riffusion.song.command", "song"))
 
 
 def add_music_arguments(parser: argparse.ArgumentParser) -> None:

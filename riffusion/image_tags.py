@@ -53,7 +53,10 @@ DEFAULTS: dict[Tag, float] = {
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """Where the music of an image comes from. ``None`` where there was no such thing."""
+    """Where the music of an image comes from. ``None`` where there was no such thing.
+
+    ``sections`` are those of a song: a line each, with the column it begins at and its name.
+    """
 
     prompt_a: str | None = None
     prompt_b: str | None = None
@@ -63,6 +66,7 @@ class ImageInfo:
     engine: str | None = None
     bpm: float | None = None
     harmony: str | None = None
+    sections: str | None = None
 
 
 @dataclass(frozen=True)

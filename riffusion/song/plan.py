@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -96,14 +97,15 @@ def _section(entry: Entry) -> Section:
     found = entry.mapping(SECTION_FIELDS)
     _check_there(entry, found, ("bars", "prompt"))
     _at(entry, lambda: check_name(entry.name))
-    if "seed_b" in found:
-        _check_there(found["seed_b"], found, ("prompt_b",))
-    prompt_b = _prompt(found, "prompt_b", "seed_b") if "prompt_b" in found else None
+    for name in ("seed_b", "negative_b"):
+        if name in found:
+            _check_there(found[name], found, ("prompt_b",))
+    prompt_b = _prompt(found, "_b") if "prompt_b" in found else None
     return _at(
         entry,
         lambda: Section(
             name=entry.name,
-            prompt=_prompt(found, "prompt", "seed"),
+            prompt=_prompt(found),
             prompt_b=prompt_b,
             controls=Controls(**_values(found, CONTROLS)),
             **_values(found, ("bars", "key", "chords", "bpm", "transition")),
@@ -111,14 +113,16 @@ def _section(entry: Entry) -> Section:
     )
 
 
-def _prompt(found: Mapping[str, Entry], text: str, seed: str) -> Prompt:
-    """A prompt; what is wrong with its seed is told where the seed stands."""
-    words = found[text].string()
-    prompt = _at(found[text], lambda: Prompt(words))
-    if seed not in found:
-        return prompt
-    number = found[seed].whole()
-    return _at(found[seed], lambda: Prompt(words, number))
+def _prompt(found: Mapping[str, Entry], which: str = "") -> Prompt:
+    """The first prompt, or the one whose fields end in ``which``; errors where the field is."""
+    text = found[f"prompt{which}"]
+    seed, negative = (found.get(f"{name}{which}") for name in ("seed", "negative"))
+    prompt = _at(text, lambda: Prompt(text.string()))
+    if seed:
+        prompt = _at(seed, lambda: replace(prompt, seed=seed.whole()))
+    if negative:
+        prompt = _at(negative, lambda: replace(prompt, negative=negative.string()))
+    return prompt
 
 
 def _order(entry: Entry, names: list[str]) -> tuple[str, ...]:
@@ -158,8 +162,10 @@ def _said(section: Section) -> dict[str, object]:
         "bars": section.bars,
         "prompt": section.prompt.text,
         "seed": section.prompt.seed,
+        "negative": section.prompt.negative or None,
         "prompt_b": prompt_b.text if prompt_b else None,
         "seed_b": prompt_b.seed if prompt_b else None,
+        "negative_b": (prompt_b.negative or None) if prompt_b else None,
         "key": section.key or None,
         "chords": section.chords or None,
         "bpm": section.bpm,
@@ -187,7 +193,7 @@ def _share(name: str) -> Reader:
 
 SONG_FIELDS = ("title", "bpm", "key", "beats_per_bar", "variation", "guidance", "steps")
 SECTION_FIELDS = (
-    *("bars", "prompt", "seed", "prompt_b", "seed_b"),
+    *("bars", "prompt", "seed", "negative", "prompt_b", "seed_b", "negative_b"),
     *("key", "chords", "bpm", *CONTROLS, "transition"),
 )
 READERS: dict[str, Reader] = {
