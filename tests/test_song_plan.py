@@ -140,7 +140,7 @@ BAD = {
     "tag": ("prompt: samba", "prompt: !!python/name:os.system x", 13, "tags"),
     "tab": ("seed: 7", "\tseed: 7", 14, "YAML"),
     "two documents": ("sections:", "---\nsections:", 5, "YAML"),
-    "not closed": ("[verse", "{[verse", 4, "YAML"),
+    "not closed": ("[verse", "{[verse", 5, "YAML"),
 }
 
 
@@ -164,7 +164,7 @@ def test_what_is_no_plan(text: str) -> None:
 def test_bomb_of_aliases_costs_nothing() -> None:
     lines = ["a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 1000)]
-    with pytest.raises(InvalidPlan, match="line 1: .*anchors"):
+    with pytest.raises(InvalidPlan, match=r"line 1: .*anchors"):
         read_plan("\n".join(lines))
 
 
@@ -180,12 +180,12 @@ def test_too_many_sections() -> None:
     with pytest.raises(InvalidPlan, match=f"line 4: order is '500 long': use 1 to {MOST_SECTIONS}"):
         read_plan(order)
     many = "".join(f"  s{n}: {{bars: 1, prompt: x}}\n" for n in range(500))
-    with pytest.raises(InvalidPlan, match="line 6: sections is '502 long'|line 5: sections"):
+    with pytest.raises(InvalidPlan, match="line 5: sections is '502 long'"):
         read_plan(PLAN + many)
 
 
 def test_too_long() -> None:
-    with pytest.raises(InvalidPlan, match="an hour|60 minutes"):
+    with pytest.raises(InvalidPlan, match="at most 60 minutes"):
         read_plan("order: [" + "a, " * 199 + "a]\nbpm: 60\nsections: {a: {bars: 256, prompt: x}}")
 
 

@@ -38,9 +38,8 @@ def test_thousand_plans() -> None:
         assert {section.name for section in song.sections} == set(song.order)
         forms.add(song.order)
         progressions.add(tuple(section.chords for section in song.sections))
-        if seed % 20 == 0:  # writing is what takes the time
+        if seed % 20 == 0:  # text is what takes the time
             assert read_plan(plan_text(song)) == song
-        assert read_plan(plan_text(song, ".json")) == song if seed % 20 == 1 else True
     assert len(forms) >= 200
     assert len(progressions) >= 200
 
@@ -112,7 +111,7 @@ def test_degrees_are_those_of_the_corpus() -> None:
 
 @pytest.mark.parametrize("minutes", [0, 0.1, 31, float("nan")])
 def test_length_that_cannot_be_planned(minutes: float) -> None:
-    with pytest.raises(InvalidInput, match="0.25 to 30 minutes"):
+    with pytest.raises(InvalidInput, match=r"0\.25 to 30 minutes"):
         plan_song("rock", minutes)
 
 

@@ -42,6 +42,7 @@ def understand(line: str) -> Wish:
     """Raises InvalidInput for a line that is too long."""
     if len(line) > LONGEST_LINE:
         raise InvalidInput("song", line, f"use at most {LONGEST_LINE} characters")
+    line = "".join(letter if letter.isprintable() else " " for letter in line)
     tempo, key = TEMPO.search(line), KEY.search(line)
     words = line
     for pattern in (MINUTES, SECONDS, CLOCK, TEMPO, KEY):
