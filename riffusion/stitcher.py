@@ -135,11 +135,11 @@ class Stitcher:
     def play_to(self, bar_line: int) -> Samples:
         """Mastered audio as far as it is final if another clip starts at ``bar_line``.
 
-        Float32 (channels, n), following what the last call returned. Bar lines must be passed in
-        order; each can be rewound to from then on.
+        Float32 (channels, n), following what the last call returned, and less where the sound
+        ends before. Bar lines must be passed in order; each can be rewound to from then on.
         """
-        while self._audio.stop < bar_line - self.handover:
-            self._add_piece()
+        while self._audio.stop < bar_line - self.handover and self._add_piece():
+            pass
         samples = self._play(bar_line - self.crossfade - self.handover)
         self._states[bar_line] = self._master
         return samples
@@ -162,7 +162,7 @@ class Stitcher:
     def _play(self, stop: int) -> Samples:
         """Master the audio up to sample ``stop``."""
         taken_in = self._master.position + self._master.waiting.shape[1]
-        audio = self._audio.read(taken_in, max(taken_in, stop))
+        audio = self._audio.read(taken_in, max(taken_in, min(stop, self._audio.stop)))
         self._master, samples = master(self._master, audio)
         return samples
 
@@ -186,16 +186,19 @@ class Stitcher:
         self._audio.replace(fade, crossfade(old, sign * new))
         return origin, sign * rest
 
-    def _add_piece(self) -> None:
-        """Turn the next frames of the last clip into sound."""
+    def _add_piece(self) -> bool:
+        """Turn the next frames of the last clip into sound. False where it has no more."""
         clip = self._clips[-1]
         done = self._audio.stop
         last_frame = clip.first_frame + clip.frames.frames - 1
+        if done >= last_frame * self.params.hop_length:
+            return False
         stop_frame = self._piece_stop(self.frame_of(done), last_frame)
         sound = self._vocode(clip.first_frame, clip.frames, done, stop_frame)
         self._audio.append(sound)
         samples = np.concatenate([clip.samples, sound], axis=1)
         self._clips[-1] = replace(clip, samples=samples)
+        return True
 
     def _piece_stop(self, frame: int, last_frame: int) -> int:
         """The frame at which a piece ends that begins at ``frame``; a short rest is added to it."""

@@ -173,6 +173,15 @@ def test_a_steady_tone_keeps_its_level_through_seams(hz: float) -> None:
         assert 10 * np.log10(around.max() / usual) < 2.5
 
 
+def test_beyond_the_end_of_the_sound_there_is_no_more() -> None:
+    stitcher = Stitcher(COMPACT_PARAMS, 1, FRAMES, Level())
+    stitcher.push(0, 0, level_clip(0.01))
+    end = (FRAMES - 1) * HOP
+    played = stitcher.play_to(end + RATE).shape[1]
+    assert end - RATE // 20 < played <= end
+    assert stitcher.play_to(end + 2 * RATE).shape[1] == 0
+
+
 def test_the_vocoder_hears_what_sounds_up_to_the_fade() -> None:
     vocoder = Level()
     stitcher = Stitcher(COMPACT_PARAMS, 1, FRAMES, vocoder)

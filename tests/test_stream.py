@@ -317,8 +317,12 @@ def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
             stream = stage.open(read_settings(FAST))
             async with contextlib.aclosing(stream.listen()) as items:
                 await anext(items)
-                await until(lambda: stream.session.position >= LEAD_S * RATE)
-                made = stream.session.position
+                session = stream.session
+                await until(
+                    lambda: session.position >= LEAD_S * RATE
+                    and not (session.unfinished or session.ready)
+                )
+                made = session.position
                 await asyncio.sleep(0.3)
                 assert stream.session.position == made <= (LEAD_S + CLIP_S) * RATE
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from riffusion.engines.base import Engine
 from riffusion.engines.options import StableOptions, is_hub_id
 from riffusion.errors import InvalidInput, ModelError
+
+if TYPE_CHECKING:
+    from riffusion.engines.base import Engine
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "model"
 

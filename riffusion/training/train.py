@@ -37,6 +37,8 @@ DECAY_FROM = 0.6
 LEAST_RATE = 0.01
 AVERAGE_DECAY = 0.999
 TIME_MEAN, TIME_DEVIATION = -0.6, 1.0
+# Of the balance in the loss: most of what it could still gain is the noise of reverberation.
+BALANCE_WEIGHT = 0.1
 NEAREST_CLEAN = 0.08  # bounds the weight of nearly clean images in the loss
 VALIDATION_BATCHES = 4
 
@@ -74,8 +76,9 @@ def flow_loss(
     with torch.autocast(device.type, dtype=torch.bfloat16):
         clean = network(noisy, now, conditioning)
     weight = (1 - given) / (1 - blend).clamp(min=NEAREST_CLEAN) ** 2
-    rows = images.shape[1] * images.shape[2]
-    return ((clean.float() - images) ** 2 * weight).sum() / ((1 - given).sum() * rows)
+    shares = torch.tensor([1.0, BALANCE_WEIGHT], device=device)[: images.shape[1], None, None]
+    rows = shares.sum() * images.shape[2]
+    return ((clean.float() - images) ** 2 * shares * weight).sum() / ((1 - given).sum() * rows)
 
 
 def learning_rate(step: int, spent: float) -> float:
