@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -174,6 +176,21 @@ def test_without_variation_nothing_is_made_twice(tiny_engine: Engine) -> None:
 def test_song_is_the_same_each_time(tiny_engine: Engine) -> None:
     wanted = song(variation=0.4)
     np.testing.assert_array_equal(play(tiny_engine, wanted)[1], play(tiny_engine, wanted)[1])
+
+
+def test_memory_does_not_grow_with_the_song(tiny_engine: Engine) -> None:
+    order = ("verse", "chorus", "bridge") * 20
+    with SongSession(tiny_engine, song(order), vocoder=QUICK) as session:
+        assert session.samples > 4 * 60 * RATE
+        assert len(list(islice(session, 80))) == 80  # all takes have begun
+        tracemalloc.start()
+        try:
+            last = deque(session, maxlen=1)[0]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert last.start > 4 * 60 * RATE
+    assert peak < 8_000_000  # the song has over 42 MB
 
 
 def test_song_fades_in_and_out(tiny_engine: Engine) -> None:
