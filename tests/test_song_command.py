@@ -101,7 +101,9 @@ def test_a_line_with_only_a_plan_generates_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".ogg"])
-def test_compressed_formats(model: tuple[str, ...], plan: Path, tmp_path: Path, suffix: str) -> None:
+def test_compressed_formats(
+    model: tuple[str, ...], plan: Path, tmp_path: Path, suffix: str
+) -> None:
     out = tmp_path / f"s{suffix}"
     assert main(["song", "--plan", str(plan), "--out", str(out), *model]) == 0
     assert soundfile.info(out).duration == pytest.approx(song().duration_s, abs=0.1)
