@@ -43,7 +43,9 @@ DROP_TEMPO = 0.3
 DROP_CONTROL = 0.5
 DROP_BEAT = 0.15
 DROP_CHORDS = 0.3
-SHOW_CONTEXT = 0.45
+SHOW_CONTEXT = 0.4
+# How often a caption is the name of the style and nothing else: the commonest of prompts.
+BARE_STYLE = 0.25
 # Of the windows with a context, how many go on with another song from the bar line: a jam whose
 # prompt changes continues music of another kind, and must follow the new prompt.
 CHANGE_SONG = 0.3
@@ -113,7 +115,7 @@ class Corpus:
             features[:, 5:] = 0
         return Window(
             frames,
-            self._captions[str(rng.choice(about.captions))],
+            self._captions[self._caption(rng, about)],
             about.bpm,
             features,
             self._controls(about, frames[context:], rng),
@@ -121,6 +123,10 @@ class Corpus:
             prompt_known,
             bool(rng.random() >= DROP_TEMPO),
         )
+
+    @staticmethod
+    def _caption(rng: np.random.Generator, song: Song) -> str:
+        return song.style if rng.random() < BARE_STYLE else str(rng.choice(song.captions))
 
     def _with_other_past(
         self, rng: np.random.Generator, song: int, context: int
@@ -225,7 +231,8 @@ def brightness(frames: FloatArray) -> float:
 
 def embedded_captions(folder: Path) -> tuple[dict[str, int], torch.Tensor]:
     """Every caption's row, and the rows, float16 (captions, 384); made once a corpus."""
-    captions = sorted({caption for _, song in read_songs(folder) for caption in song.captions})
+    songs = [song for _, song in read_songs(folder)]
+    captions = sorted({caption for song in songs for caption in (song.style, *song.captions)})
     key = hashlib.sha256(json.dumps(captions).encode()).hexdigest()[:16]
     cache = folder / f"captions-{key}.npy"
     if not cache.exists():

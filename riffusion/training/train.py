@@ -36,7 +36,7 @@ WARMUP_STEPS = 100
 DECAY_FROM = 0.6
 LEAST_RATE = 0.01
 AVERAGE_DECAY = 0.999
-TIME_MEAN, TIME_DEVIATION = -0.6, 1.0
+TIME_MEAN, TIME_DEVIATION = -1.2, 1.0
 # Of the balance in the loss: most of what it could still gain is the noise of reverberation.
 BALANCE_WEIGHT = 0.1
 NEAREST_CLEAN = 0.08  # bounds the weight of nearly clean images in the loss
