@@ -319,8 +319,10 @@ def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
                 await anext(items)
                 session = stream.session
                 await until(
-                    lambda: session.position >= LEAD_S * RATE
-                    and not (session.unfinished or session.ready)
+                    lambda: (
+                        session.position >= LEAD_S * RATE
+                        and not (session.unfinished or session.ready)
+                    )
                 )
                 made = session.position
                 await asyncio.sleep(0.3)

@@ -38,7 +38,7 @@ COMPACT_PARAMS = SpectrogramParams(
 )
 
 TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
-GUIDED_TIMES = (0.1, 0.95)  # guidance elsewhere costs variety and burns the image
+LAST_GUIDED = 0.95  # later guidance burns the image and adds nothing
 WEAK_GUIDANCE = 1.5
 NEAREST_CLEAN = 0.02  # keeps the velocity finite in the last step
 
@@ -127,9 +127,7 @@ class CompactEngine:
         self, image: torch.Tensor, now: float, job: _Job, guidance: float
     ) -> torch.Tensor:
         """Flow-matching velocity with classifier-free guidance (Ho and Salimans, 2022)."""
-        scale = (
-            guidance if GUIDED_TIMES[0] < now < GUIDED_TIMES[1] else min(guidance, WEAK_GUIDANCE)
-        )
+        scale = guidance if now < LAST_GUIDED else min(guidance, WEAK_GUIDANCE)
         both = torch.stack([image, image])
         time = torch.full((2,), now, device=self._device)
         prompted, free = self._network(both, time, job.conditioning)
