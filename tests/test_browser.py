@@ -326,7 +326,7 @@ def test_a_player_that_cannot_make_sound_leaves_no_jam_behind(page: Page, servin
 
 def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> None:
     press_play(page)
-    wait_for_playhead(page, 0.5)
+    wait_for_playhead(page, 1)
     first = page.evaluate("riffusionPlayer.jam.id")
     stop(page)
     assert not serving.stage.find(first).playing
@@ -334,6 +334,8 @@ def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> N
     press_play(page)
     assert page.evaluate("riffusionPlayer.jam.id") != first
     assert page.evaluate("riffusionPlayer.report.playhead") < playhead + 44100
+    # A second press right after the first is taken for a double click.
+    wait_for_playhead(page, 1)
     stop(page)
 
 
@@ -395,6 +397,7 @@ def test_bad_input_is_told_and_the_music_goes_on(page: Page) -> None:
     page.get_by_label("Seed A").press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("use a whole number")
     assert page.evaluate("riffusionPlayer.state") == "playing"
+    wait_for_playhead(page, 2)
     assert_played_the_master(page)
 
 
