@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines.base import Engine, never
-from riffusion.settings import JamSettings
+from riffusion.jam import JamSession, JamSettings
 from riffusion.spectrogram import Spectrogram
 from riffusion.speed import Speed, measure_speed
 
@@ -68,3 +68,20 @@ def test_a_measurement_tells_steps_from_the_rest_and_warms_up(tiny_engine: Engin
 def test_a_real_measurement_gives_a_speed(tiny_engine: Engine) -> None:
     speed = measure_speed(tiny_engine, SETTINGS)
     assert 0 < speed.real_time_factor(12) < math.inf
+
+
+def test_all_of_a_clip_becomes_sound_while_it_is_timed(
+    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[JamSession] = []
+
+    class Kept(JamSession):
+        def __init__(self, engine: Engine, settings: JamSettings) -> None:
+            super().__init__(engine, settings)
+            sessions.append(self)
+
+    monkeypatch.setattr("riffusion.speed.JamSession", Kept)
+    measure_speed(tiny_engine, SETTINGS)
+    assert len(sessions) == 3
+    for session in sessions:
+        assert not session.unfinished
