@@ -4,7 +4,8 @@ Tokens are 8 frames of all bands; each token also sees and draws 4 frames of its
 (overlapping patches, added together at the output), so that token boundaries leave no grid. The
 network predicts the clean image, as in "Back to Basics: Let Denoising Generative Models Denoise"
 (Li and He, 2025); blocks are modulated by time, prompt, tempo and controls (adaLN, "Scalable
-Diffusion Models with Transformers", Peebles and Xie, 2023).
+Diffusion Models with Transformers", Peebles and Xie, 2023): by one map that all share and a small
+one of their own (low rank, as in "Cosmos World Foundation Model", NVIDIA, 2025).
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ FIELDS = tuple(Conditioning.__dataclass_fields__)
 class Block(nn.Module):
     """Attention with rotary positions and a gated feed-forward layer, both modulated."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, rank: int) -> None:
         super().__init__()
         self.heads = heads
         hidden = int(width * 8 / 3) // 32 * 32
@@ -80,13 +81,20 @@ class Block(nn.Module):
         self.query_norm = nn.RMSNorm(width // heads)
         self.key_norm = nn.RMSNorm(width // heads)
         self.modulation = nn.Parameter(torch.zeros(6, width))
+        self.own_modulation = _low_rank(width, rank, 6 * width) if rank else None
 
     def forward(
-        self, x: torch.Tensor, shared: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+        self,
+        x: torch.Tensor,
+        steer: torch.Tensor,
+        shared: torch.Tensor,
+        cosine: torch.Tensor,
+        sine: torch.Tensor,
     ) -> torch.Tensor:
-        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = (shared + self.modulation)[
-            :, None
-        ].unbind(2)
+        modulation = shared + self.modulation
+        if self.own_modulation is not None:
+            modulation = modulation + self.own_modulation(steer).view(shared.shape)
+        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = modulation[:, None].unbind(2)
         x = x + gate_1 * self._attend(_norm(x) * (1 + scale_1) + shift_1, cosine, sine)
         gate, up = self.gate_up(_norm(x) * (1 + scale_2) + shift_2).chunk(2, -1)
         out: torch.Tensor = x + gate_2 * self.down(F.silu(gate) * up)
@@ -131,6 +139,7 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         std: float = 1.0,
         balance_std: float = 1.0,
         max_hz: float = 20000.0,
+        modulation_rank: int = 0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.patch, self.overlap = patch, overlap
@@ -146,7 +155,7 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         self.tempo_embed = _two_layers(TEMPO_DIM + 1, width)
         self.controls_embed = _two_layers(2 * CONTROLS, width)
         self.modulation = nn.Linear(width, 6 * width)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, modulation_rank) for _ in range(depth))
         self.last_modulation = nn.Linear(width, 2 * width)
         self.draw = nn.Linear(width, self.span * self.height)
         for layer in (self.modulation, self.last_modulation, self.draw):
@@ -178,7 +187,7 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         steer = F.silu(steer)
         shared = self.modulation(steer).view(len(x), 6, -1)
         for block in self.blocks:
-            x = block(x, shared, self.cosine, self.sine)
+            x = block(x, steer, shared, self.cosine, self.sine)
         scale, shift = self.last_modulation(steer)[:, None].chunk(2, -1)
         drawn = self._overlap_add(self.draw(_norm(x) * (1 + scale) + shift))
         image: torch.Tensor = drawn.transpose(1, 2).reshape(noisy.shape)
@@ -204,6 +213,14 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
 
 def _two_layers(inputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
+
+
+def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:
+    """A linear map through ``rank`` numbers that begins as nothing. Hu et al., LoRA, 2021."""
+    layers = nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
+    nn.init.zeros_(layers[1].weight)
+    nn.init.zeros_(layers[1].bias)
+    return layers
 
 
 def _norm(x: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:

@@ -18,6 +18,7 @@ from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import ModelError
 from riffusion.spectrogram import SpectrogramParams, band_centres_hz
 
+NEW_LAYER = ".own_modulation."
 IMAGE_LAYERS = {"embed.weight": 1, "draw.weight": 0, "draw.bias": 0}  # where the image's axis is
 
 
@@ -34,6 +35,9 @@ def start_from(network: SpectrogramTransformer, folder: Path) -> None:
     current = network.state_dict()
     for name, axis in IMAGE_LAYERS.items():
         weights[name] = _moved(weights[name], axis, earlier.config, network.config)
+    for name in current:
+        if NEW_LAYER in name:  # it begins as nothing, so a model without it stays what it was
+            weights.setdefault(name, current[name])
     differing = [n for n in current if n not in weights or weights[n].shape != current[n].shape]
     if differing:
         raise ModelError(

@@ -54,6 +54,7 @@ class TrainOptions:
     width: int = 320
     depth: int = 10
     heads: int = 5
+    modulation_rank: int = 64
     device: str = "cpu"
     compiled: bool = True
     start_from: Path | None = None
@@ -114,6 +115,7 @@ class Trainer:
             width=options.width,
             depth=options.depth,
             heads=options.heads,
+            modulation_rank=options.modulation_rank,
             max_hz=COMPACT_PARAMS.max_hz,
             **asdict(self.train.statistics.scale),
         ).to(options.device)
@@ -229,6 +231,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--width", type=int, default=320)
     parser.add_argument("--depth", type=int, default=10)
     parser.add_argument("--heads", type=int, default=5)
+    parser.add_argument(
+        "--modulation-rank", type=int, default=64, help="of each block's own part of adaLN"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--start-from", type=Path, help="a model folder to begin with, of any mel scale or channels"
