@@ -17,12 +17,11 @@ from riffusion.engines.base import Engine
 from riffusion.harmony import progression
 from riffusion.jam import Change, JamSession, bars_per_clip, clip_seed, render
 from riffusion.mastering import Mastering
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.rhythm import BarGrid
 from riffusion.settings import JamSettings
 from riffusion.song.anchors import AnchoredEngine, ClipShelf, KeepingEngine
 from riffusion.song.model import Place, Section, Song
-from riffusion.stitcher import Vocoder
 from riffusion.track import TrackFile
 from riffusion.waveform import INT16_SCALE
 
@@ -84,7 +83,7 @@ class Takes:
     bytes are the same. The slow gain goes on from take to take, as in one long jam.
     """
 
-    def __init__(self, engine: Engine, song: Song, vocoder: Vocoder = griffin_lim) -> None:
+    def __init__(self, engine: Engine, song: Song, vocoder: Vocoder | None = None) -> None:
         for section in song.sections:
             bars_per_clip(engine, section_settings(song, section))
         self._engine, self._song, self._vocoder = engine, song, vocoder
