@@ -23,6 +23,7 @@ TRAINING = {
     "corpus-sound": "render songs of the corpus to sound files",
     "train": "train the engine on a corpus",
     "evaluate": "measure a trained engine",
+    "evaluate-sound": "measure the decoders from spectrogram to sound",
 }
 
 

@@ -56,7 +56,7 @@ def _equalized(sound: Waveform, gains: tuple[float, ...]) -> Waveform:
     spectrum = np.fft.rfft(sound.samples, axis=1)
     hz = np.fft.rfftfreq(length, 1 / sound.sample_rate)
     spectrum *= np.interp(hz, band_centres_hz(COMPACT_PARAMS), gains)
-    return Waveform(np.fft.irfft(spectrum, length, axis=1), sound.sample_rate)
+    return Waveform(np.fft.irfft(spectrum, length, axis=1).astype(np.float32), sound.sample_rate)
 
 
 def sound_file(folder: Path, number: int) -> Path:
