@@ -110,7 +110,8 @@ def test_the_command_compares_decoders(tmp_path: Path, capsys: pytest.CaptureFix
     assert 0 < trips["stereo.flac"]["multi_resolution_stft"] < 2
     assert trips["stereo.flac"]["speed"] > 0
     assert trips["silence.wav"]["log_spectral_db"] == 0
-    assert Image.open(image).width > 500
+    with Image.open(image) as page:
+        assert page.width > 500
     made = read_audio(listen / f"stereo-{BASELINE}.wav")
     assert made.samples.shape == (2, COMPACT_PARAMS.samples(121))
 
