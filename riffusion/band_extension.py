@@ -110,4 +110,4 @@ def _slopes_db(magnitudes: npt.NDArray[np.float64], edge: int) -> npt.NDArray[np
     centred = octaves - octaves.mean()
     levels = 20 * np.log10(magnitudes[..., bins] + TINY)
     slopes = levels @ centred / np.sum(centred**2)
-    return np.clip(slopes, *SLOPES_DB)[..., np.newaxis]
+    return np.asarray(np.clip(slopes, *SLOPES_DB)[..., np.newaxis])

@@ -112,4 +112,4 @@ def true_peaks(samples: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.fl
         for part, length in ((between, phases * size), (samples[:, reach:-reach], size))
     ]
     highest = [np.maximum(part.max(axis=(0, 2)), -part.min(axis=(0, 2))) for part in heights]
-    return np.maximum(*highest)
+    return np.asarray(np.maximum(*highest), np.float32)
