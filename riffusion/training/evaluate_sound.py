@@ -110,11 +110,11 @@ def read_source(path: Path, params: SpectrogramParams, seconds: float) -> Wavefo
 def table(results: dict[str, list[RoundTrip]]) -> str:
     """Medians, a row a measure and a column a decoder."""
     columns = {name: medians(trips) for name, trips in results.items()}
-    lines = [f"{'median of recordings':<24}" + "".join(f"{name:>16}" for name in columns)]
+    lines = [f"{'median of recordings':<24}" + "".join(f"{name:>24}" for name in columns)]
     for measure in next(iter(columns.values())):
         values = [column[measure] for column in columns.values()]
         shown = ["-" if value is None else f"{value:.3f}" for value in values]
-        lines.append(f"{measure:<24}" + "".join(f"{text:>16}" for text in shown))
+        lines.append(f"{measure:<24}" + "".join(f"{text:>24}" for text in shown))
     return "\n".join(lines)
 
 
