@@ -131,7 +131,7 @@ class JamSession:
 
     @property
     def loudness(self) -> float:
-        """The slow root mean square, before any gain, of what was played so far."""
+        """The slow loudness in LUFS, before any gain, of what was played so far."""
         return self._stitcher.loudness
 
     @property

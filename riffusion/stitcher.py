@@ -84,8 +84,8 @@ class Stitcher:
 
     @property
     def loudness(self) -> float:
-        """The slow root mean square, before any gain, of what was mastered so far."""
-        return math.sqrt(self._master.power)
+        """The slow loudness in LUFS, before any gain, of what was mastered so far."""
+        return self._master.loudness
 
     @property
     def kept_samples(self) -> int:

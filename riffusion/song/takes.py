@@ -65,7 +65,7 @@ class Take:
         return (pcm / np.float32(INT16_SCALE)).astype(np.float32)
 
     def finish(self) -> float:
-        """Render what is left. Returns how loud it was, before the gain, at its end."""
+        """Render what is left. Returns its loudness in LUFS, before the gain, at its end."""
         self._render(self._length)
         return self._session.loudness
 
@@ -98,9 +98,10 @@ class Takes:
         """The take for a place. Those before it are rendered to their ends first."""
         key = self._key(place)
         if key not in self._takes:
-            loudness = self._last.finish() if self._last else Mastering().start_rms
-            rate = self._engine.params.sample_rate
-            mastering = Mastering(sample_rate=rate, start_rms=loudness)
+            mastering = Mastering(sample_rate=self._engine.params.sample_rate)
+            if self._last is not None:
+                loudness, known_s = self._last.finish(), mastering.gain_s
+                mastering = replace(mastering, start_lufs=loudness, start_s=known_s)
             self._mastering.setdefault(place.section.name, mastering)
             self._takes[key] = self._last = self._new(key, place)
         return self._takes[key]
