@@ -28,6 +28,7 @@ import torch
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.harmony import Mode, parse_chords, parse_key
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import score as notation
 from riffusion.training.captions import Description, write_captions
@@ -89,7 +90,7 @@ def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | No
     # Bars for 28 s, in whole passes of four so that a song ends where a phrase ends.
     bars = max(8, 4 * round(SONG_S * bpm / 60 / 4 / 4))
     chords = tuple(notation.transpose(form[bar % len(form)], tonic) for bar in range(bars))
-    key = f"{notation.NOTE_NAMES[tonic]} {'minor' if form[0][1:].startswith('m') else 'major'}"
+    key = f"{notation.NOTE_NAMES[tonic]} {mode_of(tonic, chords)}"
     if not style.grooves:
         score = notation.empty_score(bpm, 4, chords)
         bells = notation.bell_ringing(rng, score, tonic)
@@ -108,6 +109,19 @@ def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | No
     )[0]
     score, lead = _arrange(rng, style, band, arrangement, tonic)
     return score, key, tonic, lead, arrangement
+
+
+def mode_of(tonic: int, chords: Iterable[str]) -> Mode:
+    """Minor where most of the chords on the tonic have a minor third."""
+    home = [chord for chord in parse_chords(" ".join(chords)) if chord.root == tonic]
+    minor = [(tonic + 3) % 12 in chord.pitch_classes for chord in home]
+    return "minor" if 2 * sum(minor) > len(minor) else "major"
+
+
+def song_key(song: Song) -> tuple[int, Mode]:
+    """Tonic (0 is C) and mode, from the chords, whatever the file calls it."""
+    tonic = parse_key(song.key).tonic
+    return tonic, mode_of(tonic, song.chords)
 
 
 def _arrange(

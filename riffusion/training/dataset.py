@@ -36,6 +36,8 @@ STATISTICS_WINDOWS = 500
 # Deviation of the balance in the image: half the loudness's, because much of it is the noise of
 # reverberation, which no network can or need predict.
 BALANCE_DEVIATION = 0.5
+# Of what counts as an onset: in eighths of the bands, in tens of dB, in frames.
+ONSET_PARTS, LEAST_RISE, ONSET_SLOT = 8, 0.2, 5
 
 # How often each part is left out, so that guidance and partial control work.
 DROP_PROMPT = 0.1
@@ -163,25 +165,29 @@ class Corpus:
         return LeadSheet(beats, song.beats_per_bar, chroma[np.clip(bars, 0, len(chroma) - 1)])
 
     def _controls(self, song: Song, frames: FloatArray, rng: np.random.Generator) -> torch.Tensor:
+        """Controls of what sounds in the window itself: of a whole song they hardly differ within
+        a style, and a network that knows the style learns nothing from them."""
         known = rng.random(3) >= DROP_CONTROL
         statistics = self.statistics
         ranks = (
-            _rank(song.onsets_per_s, statistics.density),
+            _rank(density(frames), statistics.density),
             _rank(brightness(frames), statistics.brightness),
-            0.2 + 0.8 * _rank(song.drum_hits_per_s, statistics.drums)
-            if song.drum_hits_per_s
-            else 0.0,
+            0.2 + 0.8 * _rank(drumming(frames), statistics.drums) if song.drum_hits_per_s else 0.0,
         )
         values = [rank if use else None for rank, use in zip(ranks, known, strict=True)]
         return control_features(Controls(*values))
 
     def _measure(self, rng: np.random.Generator) -> Statistics:
-        bright, sums = [], []  # of the loudness, its square and the balance's square
+        dense, bright, drums = [], [], []
+        sums = []  # of the loudness, its square and the balance's square
         for _ in range(STATISTICS_WINDOWS):
             song = int(rng.integers(len(self.songs)))
             start = int(rng.integers(max(1, self.songs[song].frames - FRAMES)))
             frames = self.frames(song, start, FRAMES)
+            dense.append(density(frames))
             bright.append(brightness(frames))
+            if self.songs[song].drum_hits_per_s:
+                drums.append(drumming(frames))
             loudness, balance = frames.mean(1), (frames[:, 0] - frames[:, 1]) / 2
             sums.append((loudness.mean(), (loudness**2).mean(), (balance**2).mean()))
         mean, square, balance_square = (float(value) for value in np.mean(sums, 0))
@@ -190,12 +196,7 @@ class Corpus:
             round(math.sqrt(square - mean**2), 4),
             round(math.sqrt(balance_square) / BALANCE_DEVIATION, 4),
         )
-        return Statistics(
-            scale,
-            _sorted([song.onsets_per_s for song in self.songs]),
-            _sorted(bright),
-            _sorted([s.drum_hits_per_s for s in self.songs if s.drum_hits_per_s]),
-        )
+        return Statistics(scale, _sorted(dense), _sorted(bright), _sorted(drums))
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, Conditioning]:
         """(size, 2, bands, 512) standardised images and their conditioning."""
@@ -227,6 +228,23 @@ def brightness(frames: FloatArray) -> float:
     magnitudes = np.power(10.0, frames)
     bands = np.arange(frames.shape[-1])
     return float((magnitudes @ bands).sum() / magnitudes.sum())
+
+
+def density(frames: FloatArray) -> float:
+    """Onsets a second of (frames, channels, bands): peaks of the rise of any eighth of the bands
+    that stand out, at most one in each 50 ms."""
+    rise = np.maximum(0.0, np.diff(frames.mean(1), axis=0))
+    parts = rise.reshape(len(rise), ONSET_PARTS, -1).mean(2)
+    peaks = (parts[1:-1] > parts[:-2]) & (parts[1:-1] >= parts[2:]) & (parts[1:-1] > LEAST_RISE)
+    slots = np.unique(np.flatnonzero(peaks.any(1)) // ONSET_SLOT)
+    return len(slots) / (len(frames) * COMPACT_PARAMS.frame_s)
+
+
+def drumming(frames: FloatArray) -> float:
+    """Mean rise in the highest third of the bands of (frames, channels, bands): cymbals, snares
+    and sticks."""
+    treble = frames.mean(1)[:, -(frames.shape[-1] // 3) :]
+    return float(np.maximum(0.0, np.diff(treble, axis=0)).mean())
 
 
 def embedded_captions(folder: Path) -> tuple[dict[str, int], torch.Tensor]:
