@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +24,22 @@ from riffusion.engines.compact import (
 )
 from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.transformer import TEMPO_SCALE, Conditioning
+from riffusion.errors import InvalidInput
 from riffusion.harmony import parse_chords
+from riffusion.storage import writing_whole
 from riffusion.text import prompt_encoder
-from riffusion.training.corpus import Song, read_songs
+from riffusion.training.shards import Song, open_frames, read_songs
 
 FloatArray = npt.NDArray[np.float32]
 
 FRAMES = 512
-CHANNELS = 2
 PATCH = 8
 LONGEST_CONTEXT = 44  # patches: what a jam shows at its slowest hop
 STATISTICS_WINDOWS = 500
 # Deviation of the balance in the image: half the loudness's, because much of it is the noise of
 # reverberation, which no network can or need predict.
 BALANCE_DEVIATION = 0.5
+NOT_FINITE = "has frames that are no numbers: render the shard again"
 # Of what counts as an onset: in eighths of the bands, in tens of dB, in frames.
 ONSET_PARTS, LEAST_RISE, ONSET_SLOT = 8, 0.2, 5
 
@@ -82,7 +86,8 @@ class Corpus:
 
     def __init__(self, folder: Path, split: str) -> None:
         entries = [(path, song) for path, song in read_songs(folder) if song.split == split]
-        arrays = {path: np.load(path, mmap_mode="r") for path, _ in entries}
+        shards = groupby(entries, key=itemgetter(0))
+        arrays = {path: open_frames(path, [song for _, song in group]) for path, group in shards}
         self.songs: list[Song] = [song for _, song in entries]
         self._arrays = [arrays[path] for path, _ in entries]
         self._captions, self.embeddings = embedded_captions(folder)
@@ -110,6 +115,8 @@ class Corpus:
         prompt_known = bool(rng.random() >= DROP_PROMPT)
         if context and prompt_known and rng.random() < CHANGE_SONG:
             frames, sheet = self._with_other_past(rng, song, context)
+        if not np.isfinite(frames).all():
+            raise InvalidInput("song", f"{about.style} at {about.offset}", NOT_FINITE)
         features = lead_sheet_features(sheet, FRAMES)
         if rng.random() < DROP_BEAT:
             features[:, :5] = 0
@@ -254,9 +261,9 @@ def embedded_captions(folder: Path) -> tuple[dict[str, int], torch.Tensor]:
     key = hashlib.sha256(json.dumps(captions).encode()).hexdigest()[:16]
     cache = folder / f"captions-{key}.npy"
     if not cache.exists():
-        partial = cache.with_suffix(".part.npy")
-        np.save(partial, prompt_encoder()(captions).to(torch.float16).numpy())
-        partial.replace(cache)
+        embedded = prompt_encoder()(captions).to(torch.float16).numpy()
+        with writing_whole(cache) as file:
+            np.save(file, embedded)
     return {caption: row for row, caption in enumerate(captions)}, torch.from_numpy(np.load(cache))
 
 

@@ -18,9 +18,9 @@ from torch import nn
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.harmony import Mode
 from riffusion.spectrogram import band_centres_hz
-from riffusion.training.corpus import Song, song_key
 from riffusion.training.dataset import Corpus, FloatArray
 from riffusion.training.hearing import CENTRE, SPREAD, CoarseSongs, pooled, train
+from riffusion.training.shards import Song, song_key
 
 FRAMES_EACH = 10
 BINS = 36  # an octave

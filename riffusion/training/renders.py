@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from riffusion.clip import LeadSheet
-from riffusion.training.corpus import Song
 from riffusion.training.dataset import FRAMES, Corpus, FloatArray
 from riffusion.training.judge import impression
+from riffusion.training.shards import Song
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ import numpy as np
 
 from riffusion.clip import LeadSheet
 from riffusion.training.dataset import FloatArray
+from riffusion.training.harmony_judge import HarmonyJudge
 from riffusion.training.judges import Judges
 from riffusion.training.measures.harmony import pitched
 from riffusion.training.measures.row import Measure, share
 from riffusion.training.renders import Renders
-from riffusion.training.rhythm_judge import offset_s
+from riffusion.training.rhythm_judge import RhythmJudge, offset_s
 from riffusion.training.samples import Jam
 
 AROUND = 400  # frames before and after a bar line, each heard by itself
@@ -33,21 +34,19 @@ class Crossing:
     def sides(self) -> tuple[slice, slice]:
         return slice(self.frame - AROUND, self.frame), slice(self.frame, self.frame + AROUND)
 
-    def jump_s(self, judges: Judges) -> float:
+    def jump_s(self, judge: RhythmJudge) -> float:
         """By how many seconds the beat is elsewhere behind the bar line."""
         before, after = (
-            offset_s(
-                judges.rhythm.listen(self.levels[side]).pulse, self.lead_sheet.beats[side], self.bpm
-            )
+            offset_s(judge.listen(self.levels[side]).pulse, self.lead_sheet.beats[side], self.bpm)
             for side in self.sides
         )
         beat_s = 60 / self.bpm
         return abs((after - before + beat_s / 2) % beat_s - beat_s / 2)
 
-    def key_is_kept(self, judges: Judges) -> bool:
+    def key_is_kept(self, judge: HarmonyJudge) -> bool:
         """Whether both sides stand in the same transposition of the chords asked for."""
         before, after = (
-            judges.harmony.listen(self.levels[side]).moved(self.lead_sheet.chroma[side])
+            judge.listen(self.levels[side]).moved(self.lead_sheet.chroma[side])
             for side in self.sides
         )
         return before == after
@@ -63,11 +62,11 @@ def continuing_rows(
     ]
     drums = [n for n in range(len(long_test)) if long_test.song(n).drum_hits_per_s]
     jumps, usual = (
-        np.array([crossing.jump_s(judges) for crossing in group])
+        np.array([crossing.jump_s(judges.rhythm) for crossing in group])
         for group in (beating, [bar_line(long_test, n) for n in drums])
     )
     kept, usually_kept = (
-        [crossing.key_is_kept(judges) for crossing in group]
+        [crossing.key_is_kept(judges.harmony) for crossing in group]
         for group in (seams, [bar_line(long_test, n) for n in pitched(long_test)])
     )
     by_chance = 2 * IN_TIME_S * float(np.mean([crossing.bpm for crossing in beating])) / 60

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from riffusion.training import comparing
-from riffusion.training.corpus import Song
 from riffusion.training.dataset import FloatArray, brightness
 from riffusion.training.measures.row import Measure
 from riffusion.training.renders import Renders
 from riffusion.training.rhythm_judge import RhythmJudge
 from riffusion.training.samples import Studio, ask, with_controls
+from riffusion.training.shards import Song
 
 CONTROLLED = ("rock", "house", "jazz", "bossa nova", "pop", "funk")
 VALUES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])

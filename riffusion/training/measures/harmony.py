@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from riffusion.training.corpus import song_key
 from riffusion.training.harmony_judge import Harmony, HarmonyJudge
 from riffusion.training.measures.row import Measure
 from riffusion.training.renders import Renders
 from riffusion.training.samples import Jam, Sample
+from riffusion.training.shards import song_key
 
 Key = tuple[int, str]
 
