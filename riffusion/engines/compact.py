@@ -209,13 +209,15 @@ class _Job:
 
 
 def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
-    """What guidance leads away from: the negative prompts, or no prompt at all."""
+    """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
     free = prompted.without_prompt()
     ends = [prompt.negative for prompt in (request.start, request.end)]
     texts = [embed_prompt(text)[None] if text else free.text for text in ends]
     known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
     return replace(
         free,
+        # Guided by the prompt alone, controls hardly move the music (docs/model.md).
+        controls=torch.zeros_like(free.controls),
         text=lerp(texts[0], texts[1], request.alpha),
         text_known=lerp(known[0], known[1], request.alpha),
     )

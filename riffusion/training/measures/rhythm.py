@@ -28,7 +28,11 @@ def rhythm_rows(
 ) -> list[Measure]:
     """Tempo and beat of the styles with drums, against renders with drums."""
     clips = [sample for sample in samples if sample.asked.prompt in drummed]
-    places = [n for n in range(len(test)) if test.song(n).drum_hits_per_s]
+    places = [
+        n
+        for n in range(len(test))
+        if test.song(n).drum_hits_per_s and test.song(n).style in drummed
+    ]
     generated = [(s.levels, s.lead_sheet.beats, s.asked.bpm) for s in clips]
     renders = [(test.levels(n), test.lead_sheet(n).beats, test.song(n).bpm) for n in places]
     heard, best = (
