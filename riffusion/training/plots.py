@@ -43,25 +43,6 @@ def draw_curve(listing: Path, path: Path) -> None:
     _write(figure, path)
 
 
-def draw_measures(rows: Sequence[Bar], path: Path) -> None:
-    """A bar a measure, with a tick at its ceiling and a dotted one at chance."""
-    figure = Figure(figsize=(9, 0.26 * len(rows) + 1), layout="constrained")
-    axes = figure.subplots()
-    names = [row.name.strip() for row in rows]
-    places = range(len(rows))
-    axes.barh(places, [row.value for row in rows], color="#4c72b0")
-    for place, row in zip(places, rows, strict=True):
-        for value, style in ((row.ceiling, "-"), (row.chance, ":")):
-            if value is not None:
-                axes.plot([value, value], [place - 0.45, place + 0.45], f"k{style}")
-    axes.set_yticks(places, names, fontsize=8)
-    axes.invert_yaxis()
-    axes.margins(y=0.01)
-    axes.set_xlim(0, LONGEST_BAR)
-    axes.set_title("bar: measured; line: ceiling; dots: chance", fontsize=9)
-    _write(figure, path)
-
-
 def draw_gain(listing: Path, path: Path) -> None:
     """Validation loss and style match of whole runs against the windows they were trained on.
 
@@ -79,6 +60,25 @@ def draw_gain(listing: Path, path: Path) -> None:
         axes.set_title(name.replace("_", " "), fontsize=10)
         axes.grid(visible=True, alpha=0.3)
     panels[0].legend(fontsize=7)
+    _write(figure, path)
+
+
+def draw_measures(rows: Sequence[Bar], path: Path) -> None:
+    """A bar a measure, with a tick at its ceiling and a dotted one at chance."""
+    figure = Figure(figsize=(9, 0.26 * len(rows) + 1), layout="constrained")
+    axes = figure.subplots()
+    names = [row.name.strip() for row in rows]
+    places = range(len(rows))
+    axes.barh(places, [row.value for row in rows], color="#4c72b0")
+    for place, row in zip(places, rows, strict=True):
+        for value, style in ((row.ceiling, "-"), (row.chance, ":")):
+            if value is not None:
+                axes.plot([value, value], [place - 0.45, place + 0.45], f"k{style}")
+    axes.set_yticks(places, names, fontsize=8)
+    axes.invert_yaxis()
+    axes.margins(y=0.01)
+    axes.set_xlim(0, LONGEST_BAR)
+    axes.set_title("bar: measured; line: ceiling; dots: chance", fontsize=9)
     _write(figure, path)
 
 
