@@ -174,7 +174,7 @@ def test_the_whole_table(
     assert rows["  house"]["clips"] == 1
     assert rows["family named first, of 2"]["chance"] == 0.5
     assert rows["tonic asked for, 20 s"]["clips"] == 6
-    assert rows["continued: key kept"]["clips"] > 6
+    assert rows["continued: key kept"]["clips"] >= 3
     assert rows["beat within 30 ms of asked"]["ceiling"] is not None
     for row in rows.values():
         assert np.isfinite(row["value"]), row

@@ -17,7 +17,8 @@ from riffusion.training.renders import Renders
 from riffusion.training.rhythm_judge import RhythmJudge, offset_s
 from riffusion.training.samples import Jam
 
-AROUND = 400  # frames before and after a bar line, each heard by itself
+# Frames before and after a bar line, each side heard by itself; a key takes longer to tell.
+BEAT_AROUND, KEY_AROUND = 400, 800
 IN_TIME_S = 0.025
 
 
@@ -30,15 +31,14 @@ class Crossing:
     bpm: float
     frame: int
 
-    @property
-    def sides(self) -> tuple[slice, slice]:
-        return slice(self.frame - AROUND, self.frame), slice(self.frame, self.frame + AROUND)
+    def sides(self, around: int) -> tuple[slice, slice]:
+        return slice(self.frame - around, self.frame), slice(self.frame, self.frame + around)
 
     def jump_s(self, judge: RhythmJudge) -> float:
         """By how many seconds the beat is elsewhere behind the bar line."""
         before, after = (
             offset_s(judge.listen(self.levels[side]).pulse, self.lead_sheet.beats[side], self.bpm)
-            for side in self.sides
+            for side in self.sides(BEAT_AROUND)
         )
         beat_s = 60 / self.bpm
         return abs((after - before + beat_s / 2) % beat_s - beat_s / 2)
@@ -47,7 +47,7 @@ class Crossing:
         """Whether both sides stand in the same transposition of the chords asked for."""
         before, after = (
             judge.listen(self.levels[side]).moved(self.lead_sheet.chroma[side])
-            for side in self.sides
+            for side in self.sides(KEY_AROUND)
         )
         return before == after
 
@@ -89,12 +89,12 @@ def continuing_rows(
     ]
 
 
-def seams_of(jam: Jam) -> list[Crossing]:
-    """The seams of a jam that have enough sound on both sides."""
+def seams_of(jam: Jam, around: int) -> list[Crossing]:
+    """The seams of a jam that have ``around`` frames of sound on both sides."""
     return [
         Crossing(jam.levels, jam.lead_sheet, jam.asked.bpm, frame)
         for frame in jam.seams
-        if AROUND <= frame <= len(jam.levels) - AROUND
+        if around <= frame <= len(jam.levels) - around
     ]
 
 
