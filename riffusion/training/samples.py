@@ -19,18 +19,20 @@ import torch
 from riffusion.clip import ClipRequest, Controls, LeadSheet, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
+from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
 from riffusion.harmony import parse_key, progression
 from riffusion.jam import JamSession, render
 from riffusion.progress import progress
 from riffusion.settings import JamSettings
 from riffusion.spectrogram import mel_spectrogram
-from riffusion.training.dataset import FloatArray
+from riffusion.training.dataset import FRAMES, FloatArray
 from riffusion.waveform import Waveform
 
 TEMPI = (84, 92, 100, 108, 116, 124, 132, 140)
 KEYS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 JAM_S = 20.0
+CLIP_S = FRAMES * COMPACT_PARAMS.frame_s
 
 Answer = TypeVar("Answer")
 
@@ -116,11 +118,11 @@ class Studio:
 
     def clips(self, asked: Sequence[Asked], what: str) -> list[Sample]:
         """A clip for each request, with a progress bar."""
-        return self._made(make_clip, asked, what)
+        return self._made(make_clip, asked, what, CLIP_S)
 
     def jams(self, asked: Sequence[Asked], what: str) -> list[Jam]:
         """Twenty seconds of a jam for each request."""
-        return self._made(make_jam, asked, what)
+        return self._made(make_jam, asked, what, JAM_S)
 
     def clip_takes_s(self, asked: Asked) -> float:
         """How long one process takes for a clip, once the model is loaded."""
@@ -130,15 +132,18 @@ class Studio:
         return time.perf_counter() - begin
 
     def _made(
-        self, make: Callable[[Path, Asked], Answer], asked: Sequence[Asked], what: str
+        self,
+        make: Callable[[Path, Asked], Answer],
+        asked: Sequence[Asked],
+        what: str,
+        each_s: float,
     ) -> list[Answer]:
         job = partial(make, self._model)
-        # `progress` counts seconds of audio; a clip counts as one here, whatever its length.
-        with progress(what, len(asked)) as advance:
+        with progress(what, len(asked) * each_s) as advance:
             answers = []
             for answer in self._pool.map(job, asked) if self._pool else map(job, asked):
                 answers.append(answer)
-                advance(1)
+                advance(each_s)
         return answers
 
 
