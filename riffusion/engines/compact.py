@@ -63,7 +63,8 @@ def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
 def control_features(controls: Controls) -> torch.Tensor:
     """(6,): density, brightness and drums (0 where unknown), then three known flags."""
     values = (controls.density, controls.brightness, controls.drums)
-    return torch.tensor([v or 0.0 for v in values] + [float(v is not None) for v in values])
+    numbers = [v or 0.0 for v in values] + [float(v is not None) for v in values]
+    return torch.tensor(numbers, dtype=torch.float32)
 
 
 class CompactEngine:
