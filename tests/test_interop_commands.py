@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -310,15 +309,6 @@ def test_a_walk_that_cannot_be_is_told(
     walk = ("--prompt-a", "a", "--prompt-b", "b", "--output", tmp_path / "x.wav")
     message = refused(capsys, "interpolation", *walk, *options, "--model", tmp_path / "none")
     assert says in message
-
-
-def test_splitting_without_demucs_says_what_to_install(
-    capsys: pytest.CaptureFixture[str], song: Path, tmp_path: Path
-) -> None:
-    assert find_spec("demucs") is None, "this environment has no extras"
-    files = ("--audio", song, "--output-dir", tmp_path / "stems")
-    message = refused(capsys, "split", *files, code=1)
-    assert "requirements-stems.txt" in message
 
 
 # --- generate with an anchor ---------------------------------------------------------------------
