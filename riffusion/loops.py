@@ -81,23 +81,31 @@ def make_loop(engine: Engine, anchor: Material, mask: Material | None) -> Loop:
     margin = -(-params.n_fft // hop)
     around = np.pad(once.samples, ((0, 0), (margin * hop, margin * hop)), mode="wrap")
     heard = mel_spectrogram(Waveform(around, params.sample_rate), params)
-    rows = None if mask is None else mask_rows(_mask_of(mask), engine)
+    rows = None if mask is None else mask_rows(_picture(mask), engine)
     return Loop(heard.cut(margin, margin + count), beats, rows)
 
 
-def anchor_material(source: str) -> Material:
+def library_anchor(name: str) -> Material:
+    """An anchor of the library for a jam. Raises InvalidInput that lists them."""
+    return Material(find_anchor(name, "anchor").id)
+
+
+def library_mask(name: str) -> Material:
+    """A mask by name for a jam. Raises InvalidInput that lists them."""
+    named_mask(name)
+    return Material(name)
+
+
+def anchor_of(source: str) -> Material:
     """A jam's anchor: a name of the library, or a file with audio or a spectrogram image."""
-    if is_file_name(source):
-        return own_anchor(source_sound(source))
-    return Material(find_anchor(source, "anchor").id)
+    return own_anchor(source_sound(source)) if is_file_name(source) else library_anchor(source)
 
 
-def mask_material(source: str) -> Material:
-    """A jam's mask: a name of the library, or an image file of 512 x 512."""
+def mask_of(source: str) -> Material:
+    """A jam's mask: a name, or an image file of 512 x 512."""
     if is_file_name(source):
         return own_mask(image_mask(open_image(source)))
-    named_mask(source)
-    return Material(source)
+    return library_mask(source)
 
 
 def own_anchor(sound: Waveform) -> Material:
@@ -133,7 +141,7 @@ def whole_bars(sound: Waveform, settings: JamSettings) -> tuple[Waveform, int]:
     return cut, bars * settings.beats_per_bar
 
 
-def _mask_of(mask: Material) -> Mask:
+def _picture(mask: Material) -> Mask:
     if mask.is_own:
         return image_mask(open_image(mask.data))
     return named_mask(mask.name)

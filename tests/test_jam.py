@@ -24,6 +24,7 @@ from riffusion.rhythm import BarGrid
 from riffusion.settings import JamSettings
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.timeline import first_segment
+from tests.listening import Listening
 
 RATE, HOP = 44100, 441
 A, B = Prompt("church bells", 1), Prompt("electronic beats", 2)
@@ -44,23 +45,6 @@ def play(session: JamSession, samples: int, heard: Samples | None = None) -> Sam
     pieces = [np.zeros((session.channels, 0), np.float32) if heard is None else heard]
     pieces += [block.samples for block in render(session, samples)]
     return np.concatenate(pieces, axis=1)
-
-
-class Listening:
-    """The tiny engine, and what was asked of it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.requests: list[ClipRequest] = []
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
-
-    def generate(
-        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
-    ) -> list[Spectrogram]:
-        self.requests += requests
-        return self._engine.generate(requests, interrupted=interrupted)
 
 
 class Grid:
