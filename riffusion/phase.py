@@ -152,19 +152,24 @@ def _continue(
     if place == 0 and end >= len(stft.window):
         heard = stft.to_frames(known_middle[:, : len(stft.window)])
         phases = phases + (heard.angle() - phases[:, :1])
-    aim = estimate = torch.polar(middle, phases)
+    aim = torch.polar(middle, phases)
+    # In a buffer that is wide enough for the inverse transform, which would copy it into one.
+    whole = stft.silence(middle)
+    estimate = whole[..., : stft.bins].copy_(aim)
     inertia = momentum / (1 + momentum)
     envelope = stft.envelope(target.shape[1])
-    before = torch.zeros_like(estimate)
+    before = torch.zeros_like(aim)
     for _ in range(iterations):
-        sound = stft.to_sound(estimate, envelope)
+        sound = stft.to_sound(whole, envelope)
         sound[:, place:end] = known_middle
         _reflect(sound, *reflected)
         rebuilt = stft.to_frames(sound)
-        aim = rebuilt - inertia * before
-        estimate = _with_magnitude(middle, aim)
+        aim = torch.sub(rebuilt, before, alpha=inertia)
+        _set_magnitude(estimate, middle, aim)
         before = rebuilt
-    sound = stft.to_sound(_with_magnitude(target, aim), envelope)
+    whole = stft.silence(target)
+    _set_magnitude(whole[..., : stft.bins], target, aim)
+    sound = stft.to_sound(whole, envelope)
     if known.shape[1]:
         # The estimate misses the last known sample by a little: fade that step out.
         fade = stft.seam[: sound.shape[1] - end]
@@ -233,7 +238,12 @@ class _Stft:
 
     def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
         framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
-        return self._overlap_add(framed * self.window) / envelope
+        return self._overlap_add(framed.mul_(self.window)).div_(envelope)
+
+    def silence(self, like: torch.Tensor) -> torch.Tensor:
+        """A spectrum of all bins, not only those that are used, for the channels and frames of
+        ``like``."""
+        return torch.zeros(*like.shape[:2], self.n_fft // 2 + 1, dtype=torch.complex64)
 
     def envelope(self, frames: int) -> torch.Tensor:
         """The sum of the squared windows that cover each sample."""
@@ -243,18 +253,19 @@ class _Stft:
     def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
         channels, frames, length = framed.shape
         pieces = math.ceil(length / self.hop)
-        padded = torch.nn.functional.pad(framed, (0, pieces * self.hop - length))
-        padded = padded.view(channels, frames, pieces, self.hop)
+        if missing := pieces * self.hop - length:
+            framed = torch.nn.functional.pad(framed, (0, missing))
+        padded = framed.view(channels, frames, pieces, self.hop)
         out = padded.new_zeros(channels, frames + pieces - 1, self.hop)
         for piece in range(pieces):
             out[:, piece : piece + frames] += padded[:, :, piece]
         return out.view(channels, -1)[:, : (frames - 1) * self.hop + length]
 
 
-def _with_magnitude(magnitude: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
-    parts = torch.view_as_real(phases)
-    scale = magnitude / parts.square().sum(-1).sqrt().clamp_min(TINY)
-    return torch.view_as_complex(parts * scale.unsqueeze(-1))
+def _set_magnitude(spectrum: torch.Tensor, magnitude: torch.Tensor, phases: torch.Tensor) -> None:
+    """Let ``spectrum`` have these magnitudes and the phases of another, in place."""
+    scale = magnitude / phases.abs().clamp_min_(TINY)
+    torch.mul(torch.view_as_real(phases), scale.unsqueeze(-1), out=torch.view_as_real(spectrum))
 
 
 def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int) -> None:
