@@ -187,6 +187,13 @@ def test_sessions_without_own_anchors_hold_no_data(tiny_engine: Engine) -> None:
     assert exported["settings"]["anchor"] == "soul_beat"  # type: ignore[index]
 
 
+def test_sessions_from_before_there_were_anchors_are_read(tiny_engine: Engine) -> None:
+    content = json.loads(json.dumps(JamSession(tiny_engine, SETTINGS).export()))
+    for name in ("anchor", "strength", "mask"):
+        del content["settings"][name]
+    assert parse_session(json.dumps(content)).settings == SETTINGS
+
+
 def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine) -> None:
     settings = SETTINGS.changed({"anchor": own_anchor(tone(1.0))})
     content = json.loads(json.dumps(JamSession(tiny_engine, settings).export()))

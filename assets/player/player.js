@@ -106,7 +106,7 @@ class Player {
     const settings = this.settings(values);
     if (!settings.shape) ["density", "brightness", "drums"].forEach((name) => delete settings[name]);
     // What a musician brought is on this server for a while only: a link cannot promise it.
-    const own = ["anchor", "mask"].filter((name) => settings[name].startsWith("own-"));
+    const own = ["anchor", "mask"].filter((name) => settings[name]?.startsWith("own-"));
     own.forEach((name) => delete settings[name]);
     const without = own.length ? " Your own sound and picture are not in it." : "";
     const query = new URLSearchParams();

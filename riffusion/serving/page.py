@@ -96,7 +96,7 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         # What the API offers is offered to agents too.
         "mcp_server": True,
-        # The page takes no files.
+        # What musicians bring goes to the route of their own: nothing is uploaded here.
         "max_file_size": "1kb",
     }
 
