@@ -20,8 +20,11 @@ BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 TRAINING = {
     "corpus": "render captioned music to train on",
+    "corpus-sound": "render songs of the corpus to sound files",
     "train": "train the engine on a corpus",
+    "train-vocoder": "train the vocoder on sound files",
     "evaluate": "measure a trained engine",
+    "evaluate-sound": "measure the decoders from spectrogram to sound",
 }
 
 
@@ -119,7 +122,7 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     for name, what in TRAINING.items():
         training = commands.add_parser(name, help=what)
         if name in chosen:
-            module = import_module(f"riffusion.training.{name}")
+            module = import_module(f"riffusion.training.{name.replace('-', '_')}")
             module.add_arguments(training)
             training.set_defaults(run=module.main)
     return parser

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType, UnionType
 from typing import Any
 
-from riffusion.clip import DEFAULT_GUIDANCE, ClipRequest, Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, ClipRequest, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import Chord, progression
 from riffusion.material import Material
@@ -41,7 +41,7 @@ class JamSettings:
     beats_per_bar: int = 4
     controls: Controls = field(default_factory=Controls)
     guidance: float = DEFAULT_GUIDANCE
-    steps: int = 12
+    steps: int = DEFAULT_STEPS
     anchor: Material | None = None
     strength: float = USUAL_STRENGTH
     mask: Material | None = None

@@ -15,6 +15,7 @@ from diffusers.utils import logging
 from riffusion.clip import ClipRequest, Controls, LeadSheet
 from riffusion.engines.base import Interrupted, never
 from riffusion.engines.mel_image import ImageScale, log_mel
+from riffusion.engines.sampler import Estimate, advance, schedule
 from riffusion.engines.transformer import (
     LEAD_SHEET_DIM,
     TEMPO_SCALE,
@@ -22,8 +23,10 @@ from riffusion.engines.transformer import (
     SpectrogramTransformer,
 )
 from riffusion.errors import InvalidInput, ModelError
+from riffusion.phase import Vocoder, griffin_lim
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.text import embed_prompt
+from riffusion.vocoder import LearnedVocoder
 from riffusion.walk import lerp, slerp
 
 COMPACT_PARAMS = SpectrogramParams(
@@ -37,10 +40,9 @@ COMPACT_PARAMS = SpectrogramParams(
     mel_norm="slaney",
 )
 
-TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
+VOCODER = "vocoder"
 LAST_GUIDED = 0.95  # later guidance burns the image and adds nothing
 WEAK_GUIDANCE = 1.5
-NEAREST_CLEAN = 0.02  # keeps the velocity finite in the last step
 
 
 def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
@@ -67,7 +69,13 @@ def control_features(controls: Controls) -> torch.Tensor:
 class CompactEngine:
     """Samples a ``SpectrogramTransformer``. Implements ``Engine``."""
 
-    def __init__(self, network: SpectrogramTransformer, name: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: SpectrogramTransformer,
+        name: str,
+        device: str = "cpu",
+        vocoder: Vocoder = griffin_lim,
+    ) -> None:
         # diffusers types these methods and its configuration too loosely to be checked.
         module: Any = network
         self._network: SpectrogramTransformer = module.float().to(device).eval()
@@ -75,6 +83,7 @@ class CompactEngine:
         config: Any = network.config
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
+        self.vocoder = vocoder
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
         self.frames: int = config.frames
@@ -82,7 +91,8 @@ class CompactEngine:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CompactEngine:
-        """Load a folder with config.json and safetensors weights. Raises ModelError."""
+        """Load a folder with config.json and safetensors weights, and the vocoder in its folder
+        "vocoder" where there is one. Raises ModelError."""
         # The bar of a load that takes a moment would only disturb our own.
         logging.disable_progress_bar()
         try:
@@ -94,7 +104,9 @@ class CompactEngine:
                 f"the model in {folder} cannot be loaded: {_first_line(error)} "
                 "Fetch the folder again, or name another one with --model."
             ) from error
-        return cls(network, folder.resolve().name, device)
+        has_vocoder = (folder / VOCODER).is_dir()
+        vocoder = LearnedVocoder.load(folder / VOCODER, device) if has_vocoder else griffin_lim
+        return cls(network, folder.resolve().name, device, vocoder)
 
     @torch.inference_mode()
     def generate(
@@ -105,8 +117,9 @@ class CompactEngine:
 
     def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
         job = self._prepare(request)
-        times = _schedule(request.steps, job.start)
+        times = schedule(request.steps, job.start)
         image = job.start * job.given + (1 - job.start) * job.noise if job.start else job.noise
+        before: Estimate | None = None
         for now, following in pairwise(times):
             if interrupted():
                 raise Interrupted
@@ -116,8 +129,9 @@ class CompactEngine:
                 image = torch.lerp(noisy_given, image, request.mix.share)
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)
-            velocity = self._velocity(image, now, job, request.walked_guidance)
-            image = image + (following - now) * velocity
+            estimate = Estimate(now, self._clean(image, now, job, request.walked_guidance))
+            image = advance(image, estimate, following, before)
+            before = estimate
         image = torch.where(job.kept | job.context, job.given, image)
         magnitudes = 10 ** self._scale.levels(image)
         if request.context is not None:
@@ -126,17 +140,14 @@ class CompactEngine:
             magnitudes[..., :length] = request.context.magnitudes.to(self._device)
         return Spectrogram(magnitudes.cpu(), self.params)
 
-    def _velocity(
-        self, image: torch.Tensor, now: float, job: _Job, guidance: float
-    ) -> torch.Tensor:
-        """Flow-matching velocity with classifier-free guidance (Ho and Salimans, 2022)."""
+    def _clean(self, image: torch.Tensor, now: float, job: _Job, guidance: float) -> torch.Tensor:
+        """The clean image, with classifier-free guidance (Ho and Salimans, 2022)."""
         scale = guidance if now < LAST_GUIDED else min(guidance, WEAK_GUIDANCE)
         both = torch.stack([image, image])
         time = torch.full((2,), now, device=self._device)
         prompted, free = self._network(both, time, job.conditioning)
-        clean = free + scale * (prompted - free)
-        velocity: torch.Tensor = (clean - image) / max(1 - now, NEAREST_CLEAN)
-        return velocity
+        clean: torch.Tensor = free + scale * (prompted - free)
+        return clean
 
     def _prepare(self, request: ClipRequest) -> _Job:
         height = (self.channels, self.params.mel_bands)
@@ -214,13 +225,15 @@ class _Job:
 
 
 def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
-    """What guidance leads away from: the negative prompts, or no prompt at all."""
+    """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
     free = prompted.without_prompt()
     ends = [prompt.negative for prompt in (request.start, request.end)]
     texts = [embed_prompt(text)[None] if text else free.text for text in ends]
     known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
     return replace(
         free,
+        # Guided by the prompt alone, controls hardly move the music (docs/model.md).
+        controls=torch.zeros_like(free.controls),
         text=lerp(texts[0], texts[1], request.alpha),
         text_known=lerp(known[0], known[1], request.alpha),
     )
@@ -229,13 +242,6 @@ def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
 def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
     """Gaussian noise drawn on the CPU, so that a seed means the same on every device."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _schedule(steps: int, start: float) -> list[float]:
-    """Times from ``start`` to 1, closer together near the noise."""
-    even = np.linspace(0.0, 1.0, steps + 1)
-    shifted = even / (even + (1 - even) * TIME_SHIFT)
-    return [float(start + (1 - start) * time) for time in shifted]
 
 
 def _first_line(error: Exception) -> str:

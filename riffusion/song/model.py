@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from riffusion.clip import DEFAULT_GUIDANCE, Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import progression
 from riffusion.rhythm import BarGrid, check_metre, check_tempo
@@ -116,7 +116,7 @@ class Song:
     beats_per_bar: int = 4
     variation: float = 0.0
     guidance: float = DEFAULT_GUIDANCE
-    steps: int = 12
+    steps: int = DEFAULT_STEPS
 
     def __post_init__(self) -> None:
         check_title(self.title)

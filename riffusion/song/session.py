@@ -11,14 +11,13 @@ import numpy.typing as npt
 
 from riffusion.engines.base import Engine
 from riffusion.mastering import Mastering
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.rhythm import BarGrid
 from riffusion.song.model import Place, Song
 from riffusion.song.takes import UNPLAYED_S, Takes
 from riffusion.stitcher import (
     CROSSFADE_S,
     FADE_IN_S,
-    Vocoder,
     correlation,
     crossfade_gains,
     fade_in,
@@ -53,7 +52,7 @@ class SongSession:
     temporary files, so memory does not grow with the song.
     """
 
-    def __init__(self, engine: Engine, song: Song, *, vocoder: Vocoder = griffin_lim) -> None:
+    def __init__(self, engine: Engine, song: Song, *, vocoder: Vocoder | None = None) -> None:
         """Raises InvalidInput where the engine cannot play a section's tempo."""
         self.sample_rate = engine.params.sample_rate
         self.channels = engine.channels

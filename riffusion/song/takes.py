@@ -17,12 +17,11 @@ from riffusion.engines.base import Engine
 from riffusion.harmony import progression
 from riffusion.jam import Change, JamSession, bars_per_clip, clip_seed, render
 from riffusion.mastering import Mastering
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.rhythm import BarGrid
 from riffusion.settings import JamSettings
 from riffusion.song.anchors import AnchoredEngine, ClipShelf, KeepingEngine
 from riffusion.song.model import Place, Section, Song
-from riffusion.stitcher import Vocoder
 from riffusion.track import TrackFile
 from riffusion.waveform import INT16_SCALE
 
@@ -66,7 +65,7 @@ class Take:
         return (pcm / np.float32(INT16_SCALE)).astype(np.float32)
 
     def finish(self) -> float:
-        """Render what is left. Returns how loud it was, before the gain, at its end."""
+        """Render what is left. Returns its loudness in LUFS, before the gain, at its end."""
         self._render(self._length)
         return self._session.loudness
 
@@ -84,7 +83,7 @@ class Takes:
     bytes are the same. The slow gain goes on from take to take, as in one long jam.
     """
 
-    def __init__(self, engine: Engine, song: Song, vocoder: Vocoder = griffin_lim) -> None:
+    def __init__(self, engine: Engine, song: Song, vocoder: Vocoder | None = None) -> None:
         for section in song.sections:
             bars_per_clip(engine, section_settings(song, section))
         self._engine, self._song, self._vocoder = engine, song, vocoder
@@ -99,9 +98,10 @@ class Takes:
         """The take for a place. Those before it are rendered to their ends first."""
         key = self._key(place)
         if key not in self._takes:
-            loudness = self._last.finish() if self._last else Mastering().start_rms
-            rate = self._engine.params.sample_rate
-            mastering = Mastering(sample_rate=rate, start_rms=loudness)
+            mastering = Mastering(sample_rate=self._engine.params.sample_rate)
+            if self._last is not None:
+                loudness, known_s = self._last.finish(), mastering.gain_s
+                mastering = replace(mastering, start_lufs=loudness, start_s=known_s)
             self._mastering.setdefault(place.section.name, mastering)
             self._takes[key] = self._last = self._new(key, place)
         return self._takes[key]

@@ -9,7 +9,6 @@ split before any window is cut from it.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import random
@@ -19,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +26,18 @@ import torch
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
-from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.errors import RiffusionError
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import score as notation
 from riffusion.training.captions import Description, write_captions
 from riffusion.training.instruments import BASS_PROGRAMS, DRUM_CHANNEL
 from riffusion.training.renderer import installed_soundfonts, render
 from riffusion.training.score import Score
+from riffusion.training.shards import Song, listing_of, mode_of, write_shard
 from riffusion.training.styles import STYLES, Style
 from riffusion.waveform import Waveform
 
+SPLITS = ("train", "validation", "test")
 SONGS_PER_SHARD = 24
 SONG_S = 28.0
 CAPTIONS_PER_SONG = 12
@@ -55,27 +56,6 @@ ARRANGEMENTS: tuple[tuple[Arrangement, float], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Song:
-    """What is known about one rendered song. ``offset`` and ``frames`` locate it in its shard."""
-
-    style: str
-    arrangement: str
-    split: str
-    bpm: int
-    beats_per_bar: int
-    key: str
-    chords: tuple[str, ...]
-    lead: int | None
-    programs: tuple[int, ...]
-    onsets_per_s: float
-    drum_hits_per_s: float
-    captions: tuple[str, ...]
-    soundfont: str
-    offset: int
-    frames: int
-
-
 def split_of(number: int) -> str:
     """Which split song ``number`` belongs to: one in twenty each for validation and test."""
     draw = random.Random(f"split {number}").random()
@@ -89,7 +69,7 @@ def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | No
     # Bars for 28 s, in whole passes of four so that a song ends where a phrase ends.
     bars = max(8, 4 * round(SONG_S * bpm / 60 / 4 / 4))
     chords = tuple(notation.transpose(form[bar % len(form)], tonic) for bar in range(bars))
-    key = f"{notation.NOTE_NAMES[tonic]} {'minor' if form[0][1:].startswith('m') else 'major'}"
+    key = f"{notation.NOTE_NAMES[tonic]} {mode_of(tonic, chords)}"
     if not style.grooves:
         score = notation.empty_score(bpm, 4, chords)
         bells = notation.bell_ringing(rng, score, tonic)
@@ -136,10 +116,26 @@ def _arrange(
     return band.plus(notation.part(free, lead, rng.randint(95, 115), notes, pan)), lead
 
 
-def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
-    """Compose and render song ``number``: what is known, and its log-mel image, (frames, 2,
-    bands), left and right."""
-    rng = random.Random(f"song {seed} {number}")
+@dataclass(frozen=True)
+class Performance:
+    """A song as it was written and played: ``sound`` in stereo, before the ``equalizer``, a gain
+    a mel band."""
+
+    style: Style
+    score: Score
+    key: str
+    lead: int | None
+    arrangement: str
+    soundfont: Path
+    sound: Waveform
+    equalizer: tuple[float, ...]
+
+
+def perform(number: int, rng: random.Random) -> Performance:
+    """Compose and play song ``number``. ``rng`` is that of the song, ``song_rng``.
+
+    Raises RiffusionError for a song that is silent.
+    """
     style = STYLES[number % len(STYLES)]
     score, key, _, lead, arrangement = compose(rng, style)
     soundfont = rng.choice(installed_soundfonts())
@@ -147,11 +143,25 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
     if np.abs(stereo).max() < SILENT_PEAK:
         raise RiffusionError(f"song {number} ({style.name}, {arrangement}) is silent")
     level = TARGET_RMS / float(np.sqrt(np.mean(stereo**2)))
-    wave = Waveform(stereo * level, COMPACT_PARAMS.sample_rate)
-    curve = torch.tensor(equalizer(rng, COMPACT_PARAMS.mel_bands), dtype=torch.float32)
-    frames = log_mel(mel_spectrogram(wave, COMPACT_PARAMS).magnitudes * curve[:, None]).permute(
-        2, 0, 1
-    )
+    sound = Waveform(stereo * level, COMPACT_PARAMS.sample_rate)
+    curve = tuple(equalizer(rng, COMPACT_PARAMS.mel_bands))
+    return Performance(style, score, key, lead, arrangement, soundfont, sound, curve)
+
+
+def song_rng(number: int, seed: int) -> random.Random:
+    """Where all chance in song ``number`` comes from."""
+    return random.Random(f"song {seed} {number}")
+
+
+def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
+    """Compose and render song ``number``: what is known, and its log-mel image, (frames, 2,
+    bands), left and right."""
+    rng = song_rng(number, seed)
+    played = perform(number, rng)
+    curve = torch.tensor(played.equalizer, dtype=torch.float32)
+    magnitudes = mel_spectrogram(played.sound, COMPACT_PARAMS).magnitudes * curve[:, None]
+    frames = log_mel(magnitudes).permute(2, 0, 1)
+    score, lead, style = played.score, played.lead, played.style
     onsets = len({round(e.beat * 8) for e in score.events if e.message.type == "note_on"})
     onsets_per_s = onsets / score.seconds
     hits_per_s = len(score.notes(drums=True)) / score.seconds
@@ -161,12 +171,12 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
     about = Description(
         style.words,
         style.moods,
-        "drums" if not programs else arrangement,
+        "drums" if not programs else played.arrangement,
         lead,
         programs,
         hits_per_s > 0,
         round(score.bpm),
-        key,
+        played.key,
         min(1.0, onsets_per_s / BUSY_ONSETS_PER_S),
     )
     song = Song(
@@ -175,14 +185,14 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
         split_of(number),
         round(score.bpm),
         score.beats_per_bar,
-        key,
+        played.key,
         score.chords,
         lead,
         programs,
         onsets_per_s,
         hits_per_s,
         tuple(write_captions(rng, about, CAPTIONS_PER_SONG)),
-        soundfont.name,
+        played.soundfont.name,
         0,
         len(frames),
     )
@@ -219,13 +229,7 @@ def make_shard(
         offset = sum(len(array) for array in arrays)
         songs.append(Song(**{**asdict(song), "offset": offset}))
         arrays.append(frames)
-    partial = folder / f"mels-{shard:05}.part.npy"
-    np.save(partial, np.concatenate(arrays))
-    partial.replace(folder / f"mels-{shard:05}.npy")
-    # The JSON comes last: a shard exists when it does.
-    listing = folder / f"songs-{shard:05}.part"
-    listing.write_text(json.dumps([asdict(song) for song in songs]))
-    listing.replace(folder / f"songs-{shard:05}.json")
+    write_shard(folder, shard, songs, np.concatenate(arrays))
     return sum(s.frames for s in songs) * COMPACT_PARAMS.frame_s, problems
 
 
@@ -235,29 +239,11 @@ def render_corpus(
     """Render what is missing of ``hours`` of music; yields (seconds of audio, problems) a shard."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = max(1, round(hours * 3600 / SONG_S / SONGS_PER_SHARD))
-    todo = [n for n in range(shards) if not (folder / f"songs-{n:05}.json").exists()]
+    todo = [n for n in range(shards) if not listing_of(folder, n).exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(make_shard, folder, shard, seed) for shard in todo]
         for job in as_completed(jobs):
             yield job.result()
-
-
-def read_songs(folder: Path) -> list[tuple[Path, Song]]:
-    """Every song of a corpus with the array file it lies in; InvalidInput if there is none."""
-    found: list[tuple[Path, Song]] = []
-    for listing in sorted(folder.glob("songs-*.json")):
-        array = listing.with_name(listing.name.replace("songs", "mels")).with_suffix(".npy")
-        found += [(array, _song_from_json(entry)) for entry in json.loads(listing.read_text())]
-    if not found:
-        raise InvalidInput(
-            "corpus folder", str(folder), "render one first: python -m riffusion corpus"
-        )
-    return found
-
-
-def _song_from_json(entry: dict[str, Any]) -> Song:
-    lists = {name: tuple(entry[name]) for name in ("chords", "programs", "captions")}
-    return Song(**{**entry, **lists})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
