@@ -19,7 +19,7 @@ from riffusion.spectrogram import Spectrogram, SpectrogramParams, mel_bank
 from riffusion.stft import Stft
 from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import Spectrum, unroll_phases
-from riffusion.vocoder.stereo import fit, side_over_middle
+from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 
 ITERATIONS = 4
@@ -195,7 +195,7 @@ class LearnedVocoder:
         mel = spectrogram.magnitudes.float()
         levels = log_mel(mel).expand(2, -1, -1)
         drawing = self._network(levels[None].to(self._device))
-        middle = (10 ** drawing.middle[0].cpu()).T
+        middle = from_level(drawing.middle[0].cpu()).T
         placing = torch.ones(1, *middle.shape, dtype=torch.complex64)
         if spectrogram.channels == 2:
             side = side_over_middle(mel, drawing.sides[0].cpu(), self._spread)

@@ -8,6 +8,8 @@ changes from one group of bands to the next, as decorrelators have it, so that n
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 GROUP_BANDS = 4
@@ -15,6 +17,11 @@ WIDEST = 3.0
 MOST_LEAN = 0.999
 LARGEST_GAIN = 4.0
 TINY = 1e-9
+
+
+def from_level(level: torch.Tensor) -> torch.Tensor:
+    """Base-10 levels to magnitudes, faster than a power of ten."""
+    return (level * math.log(10)).exp()
 
 
 def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
@@ -25,7 +32,7 @@ def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: torch.Tenso
     lean = (spread @ lean).T
     # Less than this and no angle could make one channel so much louder.
     least = (1 - (1 - lean.square()).sqrt()) / lean.abs().clamp(min=TINY)
-    ratio = torch.maximum(10 ** (spread @ sides).T, least).clamp(max=WIDEST)
+    ratio = torch.maximum(from_level(spread @ sides).T, least).clamp(max=WIDEST)
     cosine = (lean * (1 + ratio.square()) / (2 * ratio)).clamp(-1, 1)
     groups = spread.argmax(1) // GROUP_BANDS % 2 * 2 - 1
     return torch.complex(ratio * cosine, ratio * (1 - cosine.square()).sqrt() * groups)
@@ -40,7 +47,8 @@ def fit(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bring the middle's magnitudes (frames, bins) and its ``placing`` (channels, frames, bins) in
     the channels to the mel magnitudes (channels, mel, frames) they were drawn from."""
-    wanted, size = mel.transpose(1, 2), placing.abs()
+    wanted = mel.transpose(1, 2)
+    size = torch.view_as_real(placing).square().sum(-1).sqrt()  # faster than abs
     drawn = (middle * size) @ bank.T
     gain = wanted.square().sum(0) / (drawn.square().sum(0) + TINY)
     middle = middle * _over_bins(gain.sqrt(), spread)
