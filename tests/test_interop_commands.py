@@ -414,7 +414,7 @@ def test_magic_mix_keeps_more_of_the_recording(
         "plain": ("--denoising", "0.9"),
         "none of it": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "1"),
         "mixed": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "0.5"),
-        "until later": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "0.5", "--kmin", "0"),
+        "ends sooner": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "0.5", "--kmin", "0.7"),
     }
     sounds = {}
     for name, options in asked.items():
