@@ -11,12 +11,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    StableDiffusionImg2ImgPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
@@ -192,6 +187,9 @@ def letter_tokenizer() -> Any:
 
 def reference_pipeline(model: StableModel) -> Any:
     """diffusers' own pipeline around the same networks."""
+    # Late: its image processors print what they could use and is not installed.
+    from diffusers import StableDiffusionImg2ImgPipeline
+
     pipeline_kind: Any = StableDiffusionImg2ImgPipeline
     scheduler: Any = DDIMScheduler
     pipeline = pipeline_kind(

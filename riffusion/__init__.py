@@ -73,13 +73,14 @@ __version__ = "0.1.0"
 
 PUBLIC = {
     "riffusion.anchors": ("library", "read_anchor"),
-    "riffusion.clip": ("ClipRequest", "Controls", "LeadSheet", "Prompt"),
+    "riffusion.clip": ("ClipRequest", "Controls", "LeadSheet", "Mix", "Prompt"),
     "riffusion.engines": ("load_engine",),
     "riffusion.engines.base": ("Engine",),
     "riffusion.engines.options": ("Lora", "StableOptions"),
     "riffusion.errors": ("RiffusionError",),
     "riffusion.jam": ("JamSession", "JamSettings", "render"),
     "riffusion.long_image": ("open_long_image", "write_sound_image"),
+    "riffusion.loops": ("anchor_of", "mask_of"),
     "riffusion.masks": ("read_mask",),
     "riffusion.phase": ("griffin_lim",),
     "riffusion.rendering": ("clip_image", "clip_sound"),

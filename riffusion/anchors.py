@@ -80,16 +80,17 @@ def library() -> tuple[Anchor, ...]:
     return tuple(Anchor(**entry) for entry in json.loads((FOLDER / LIST).read_text("utf-8")))
 
 
-def find_anchor(name: str) -> Anchor:
+def find_anchor(name: str, what: str = "seed image") -> Anchor:
     """The anchor of the library with this id, or that stands for one of the original's.
 
-    Raises InvalidInput that lists all ids. The name is looked up, never used as a path.
+    Raises InvalidInput that lists all ids; ``what`` is what it calls the name. The name is looked
+    up, never used as a path.
     """
     known = {anchor.id: anchor for anchor in library()}
     anchor = known.get(ORIGINALS.get(name, name))
     if anchor is None:
         legal = f"use one of {', '.join(known)} (or the original's {', '.join(ORIGINALS)})"
-        raise InvalidInput("seed image", name, legal)
+        raise InvalidInput(what, name, legal)
     return anchor
 
 

@@ -94,9 +94,7 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     add_engine_arguments(generate)
     generate.add_argument("--out", help="the clip: .wav, .flac, .mp3 or .ogg")
     generate.add_argument("--image", help="its spectrogram: .png")
-    generate.add_argument("--anchor", help="what to start from: a name, or an audio or image file")
-    generate.add_argument("--strength", type=number, help="0 keeps the anchor, 1 ignores it (0.75)")
-    generate.add_argument("--mask", help="what to repaint of it: a name, or an image file")
+    add_anchor_arguments(generate)
     generate.set_defaults(run=command("generate"))
 
     encode = commands.add_parser("encode", help="turn audio into a spectrogram image")
@@ -140,6 +138,7 @@ def add_jam_arguments(jam: argparse.ArgumentParser) -> None:
     jam.add_argument("--walk-bars", type=whole, help="bars from A to B")
     jam.add_argument("--position", type=number, help="0 is A, 1 is B (with --path manual or hold)")
     add_music_arguments(jam)
+    add_anchor_arguments(jam)
     add_engine_arguments(jam)
     add_track_arguments(jam)
     jam.add_argument(
@@ -164,6 +163,12 @@ def add_song_arguments(song: argparse.ArgumentParser) -> None:
     song.add_argument("--steps", type=whole, help="denoiser steps a clip: more is finer, slower")
     add_engine_arguments(song)
     song.set_defaults(run=command_of("riffusion.song.command", "song"))
+
+
+def add_anchor_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--anchor", help="what to start from: a name, or an audio or image file")
+    parser.add_argument("--strength", type=number, help="0 keeps the anchor, 1 ignores it (0.75)")
+    parser.add_argument("--mask", help="what to repaint of it: a name, or an image file")
 
 
 def add_music_arguments(parser: argparse.ArgumentParser) -> None:

@@ -86,6 +86,31 @@ class LeadSheet:
 
 
 @dataclass(frozen=True)
+class Mix:
+    """The layout of an anchor with the content of a prompt.
+
+    J. H. Liew, H. Yan, D. Zhou and J. Feng, "MagicMix: Semantic Mixing with Diffusion Models",
+    arXiv 2210.16056. After the first step and while more than ``until`` of the steps are to go,
+    the denoiser sees ``share`` of its own clip and the rest of the anchor, equally noisy. The
+    request's strength is where it begins (k max), ``until`` where mixing ends (k min). Stable
+    Diffusion checkpoints go on from their own clip, as the original Riffusion's playground did,
+    the shipped engine from the mix, as the paper has it.
+    """
+
+    until: float = 0.3
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("until", "share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInput(f"mix {name}", getattr(self, name), "use a number from 0 to 1")
+
+    def applies(self, step: int, steps: int) -> bool:
+        """Whether step ``step`` of the whole ``steps``, the first being 0, sees the mix."""
+        return step < steps - int(self.until * steps)
+
+
+@dataclass(frozen=True)
 class ClipRequest:
     """One clip to generate.
 
@@ -95,7 +120,7 @@ class ClipRequest:
     (1 ignores the anchor, 0 returns it). ``mask``: float32 (mel, frames), 1 = repaint, 0 = keep
     the anchor. ``guidance`` is the classifier-free guidance scale, ``steps`` the denoiser
     evaluations. ``end_strength`` and ``end_guidance`` are those of the other end of the walk,
-    where they differ: both lerp in ``alpha`` too.
+    where they differ: both lerp in ``alpha`` too. ``mix`` holds on to the anchor's layout.
     """
 
     start: Prompt
@@ -112,6 +137,7 @@ class ClipRequest:
     steps: int = DEFAULT_STEPS
     end_strength: float | None = None
     end_guidance: float | None = None
+    mix: Mix | None = None
 
     def __post_init__(self) -> None:
         for name in ("alpha", "strength", "end_strength"):
@@ -126,6 +152,8 @@ class ClipRequest:
             raise InvalidInput("steps", self.steps, "use a whole number from 1 to 1000")
         if self.mask is not None and self.anchor is None:
             raise InvalidInput("mask", "a mask without an anchor", "give the anchor it keeps")
+        if self.mix is not None and self.anchor is None:
+            raise InvalidInput("mix", "a mix without an anchor", "give the anchor to mix with")
 
     @property
     def walked_strength(self) -> float:

@@ -25,13 +25,14 @@ from riffusion.image_tags import ImageInfo
 from riffusion.jam import JamSession, render
 from riffusion.long_image import MOST_COLUMNS, png_columns, write_sound_image
 from riffusion.long_sound import decode_file
+from riffusion.loops import anchor_of, mask_of
 from riffusion.masks import read_mask
 from riffusion.progress import progress
 from riffusion.recording import Recording
 from riffusion.rendering import clip_image, clip_sound
 from riffusion.session import load_session, save_session
 from riffusion.session import replay as replay_session
-from riffusion.settings import JamSettings
+from riffusion.settings import USUAL_STRENGTH, JamSettings
 from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
 from riffusion.spectrogram_image import write_image
@@ -44,7 +45,6 @@ LONGEST_S = 24 * 3600.0
 LONGEST_IMAGE_S = MOST_COLUMNS * RIFFUSION.frame_s
 HARMONY = ("bpm", "key", "chords", "beats_per_bar")
 SAMPLING = ("guidance", "steps")
-USUAL_STRENGTH = 0.75
 WALK = ("path", "walk_bars", "position")
 
 
@@ -58,6 +58,8 @@ def jam(arguments: Namespace) -> None:
     settings = settings_of(
         Prompt(arguments.prompt_a, arguments.seed_a), Prompt(prompt_b, arguments.seed_b), arguments
     )
+    if has_anchor(arguments):
+        settings = settings.changed(looped(arguments))
     engine = engine_of(arguments)
     record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
 
@@ -141,10 +143,7 @@ def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequ
 
 def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipRequest:
     """``wanted``, starting from the anchor that the arguments name."""
-    if arguments.anchor is None:
-        for name in ("strength", "mask"):
-            if getattr(arguments, name) is not None:
-                raise InvalidInput(f"--{name}", getattr(arguments, name), "needs an --anchor")
+    if not has_anchor(arguments):
         return wanted
     return replace(
         wanted,
@@ -152,6 +151,25 @@ def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipR
         strength=USUAL_STRENGTH if arguments.strength is None else arguments.strength,
         mask=None if arguments.mask is None else read_mask(arguments.mask, engine),
     )
+
+
+def looped(arguments: Namespace) -> dict[str, object]:
+    """The settings of a jam on the anchor that the arguments name."""
+    found: dict[str, object] = {"anchor": anchor_of(arguments.anchor)}
+    if arguments.strength is not None:
+        found["strength"] = arguments.strength
+    if arguments.mask is not None:
+        found["mask"] = mask_of(arguments.mask)
+    return found
+
+
+def has_anchor(arguments: Namespace) -> bool:
+    """Whether an anchor was given. InvalidInput for what means nothing without one."""
+    if arguments.anchor is None:
+        for name in ("strength", "mask"):
+            if getattr(arguments, name) is not None:
+                raise InvalidInput(f"--{name}", getattr(arguments, name), "needs an --anchor")
+    return arguments.anchor is not None
 
 
 def clip(engine: Engine, wanted: ClipRequest) -> tuple[Waveform, Spectrogram]:

@@ -5,9 +5,11 @@ State in, audio out: it holds no thread, socket or widget. Call it from one thre
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,9 @@ import numpy.typing as npt
 from riffusion.clip import LARGEST_SEED, ClipRequest
 from riffusion.engines.base import Engine, never
 from riffusion.errors import InvalidInput
+from riffusion.loops import make_loop
 from riffusion.mastering import Mastering
+from riffusion.material import Material
 from riffusion.phase import Vocoder
 from riffusion.settings import JamSettings as JamSettings
 from riffusion.settings import to_json
@@ -27,6 +31,9 @@ Samples = npt.NDArray[np.float32]
 SESSION_VERSION = 1
 BLOCK_S = 0.25
 LEAST_CONTEXT_S = 1.0
+# What a jam may use of listeners' own sounds and pictures: a session file holds them all.
+MOST_OWN_BYTES = 16 * 2**20
+REMEMBERED_LOOPS = 4
 # The last frames of a window have no sound after them to be checked against: not played.
 UNUSED_FRAMES = 4
 
@@ -100,10 +107,11 @@ class JamSession:
         mastering: Mastering | None = None,
     ) -> None:
         self._engine = engine
-        bars_per_clip(engine, settings)
+        self._loop = lru_cache(maxsize=REMEMBERED_LOOPS)(partial(make_loop, engine))
         self._initial = settings
-        self._timeline = Timeline((first_segment(settings, self.sample_rate),))
         self._changes: tuple[Change, ...] = ()
+        self._check(settings)
+        self._timeline = Timeline((first_segment(settings, self.sample_rate),))
         self._stitcher = Stitcher(
             engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
         )
@@ -207,6 +215,8 @@ class JamSession:
 
     def export(self) -> dict[str, object]:
         """All that ``riffusion.session.replay`` needs for the same track, ready for JSON."""
+        own = self._own_material()
+        held = {name: base64.b64encode(one.data).decode("ascii") for name, one in own.items()}
         return {
             "version": SESSION_VERSION,
             "engine": self._engine.name,
@@ -217,6 +227,7 @@ class JamSession:
                 for c in self._changes
             ],
             "samples": self._position,
+            **({"own": held} if held else {}),
         }
 
     def _bar_for_change(self, not_before: int) -> int:
@@ -228,12 +239,33 @@ class JamSession:
 
     def _schedule(self, bar: int, settings: JamSettings) -> None:
         """Let ``settings`` rule from a bar on, and write it down."""
-        bars_per_clip(self._engine, settings)
+        self._check(settings)
         self._timeline = self._timeline.changed(bar, settings)
         before, after = self._timeline.segments[-2:]
         made = before.settings.difference(settings)
         earlier = (change for change in self._changes if change.bar < bar)
         self._changes = (*earlier, Change(bar, after.start, made))
+
+    def _check(self, settings: JamSettings) -> None:
+        """Raise InvalidInput for settings that cannot be played, or whose session was too big."""
+        bars_per_clip(self._engine, settings)
+        if settings.anchor is None:
+            return
+        self._loop(settings.anchor, settings.mask)
+        used = self._own_material(settings).values()
+        if sum(len(material.data) for material in used) > MOST_OWN_BYTES:
+            legal = (
+                f"this jam has used {MOST_OWN_BYTES // 2**20} MB of own sounds, all that its "
+                "session file holds; go on with one of them, or start a new jam"
+            )
+            raise InvalidInput("anchor", settings.anchor.name, legal)
+
+    def _own_material(self, *more: JamSettings) -> dict[str, Material]:
+        """Listeners' own sounds and pictures in this jam and in ``more`` settings, by name."""
+        told = [settings.values() for settings in (self._initial, *more)]
+        told += [dict(change.changes) for change in self._changes]
+        used = (values.get(name) for values in told for name in ("anchor", "mask"))
+        return {one.name: one for one in used if isinstance(one, Material) and one.is_own}
 
     def _rewind(self, bar: int, bar_line: int) -> None:
         while self._unplayed and self._unplayed[0] <= bar_line:
@@ -277,11 +309,18 @@ class JamSession:
         seeds = (clip_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
         frames = np.arange(plan.first_frame, plan.first_frame + self._engine.frames)
         positions = frames * self._engine.params.hop_length
-        return replace(
+        sheet = self._timeline.lead_sheet(positions, plan.start)
+        request = replace(
             settings.request(segment.alpha(plan.bar), *seeds),
-            lead_sheet=self._timeline.lead_sheet(positions, plan.start),
+            lead_sheet=sheet,
             context=self._stitcher.context(plan.start, plan.context) if plan.context else None,
         )
+        if settings.anchor is None:
+            return request
+        beats = sheet.beats - segment.anchor_bar * settings.beats_per_bar
+        loop = self._loop(settings.anchor, settings.mask)
+        anchor, mask = loop.window(beats, settings)
+        return replace(request, anchor=anchor, strength=settings.strength, mask=mask)
 
     def _forget(self, start: int) -> None:
         """Drop marks and segments that nothing can go back to any more."""

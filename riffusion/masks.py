@@ -68,9 +68,13 @@ def mask_picture(mask: Mask) -> Image.Image:
 def fit_mask(mask: Mask, engine: Engine) -> Mask:
     """(engine mel, engine frames) of a mask of 512 x 512: each band takes the row that holds its
     frequency, bands above the picture its top row."""
-    rows = _rows(engine.params)
     columns = np.arange(engine.frames) * COLUMNS // engine.frames
-    return np.ascontiguousarray(mask[rows][:, columns])
+    return np.ascontiguousarray(mask_rows(mask, engine)[:, columns])
+
+
+def mask_rows(mask: Mask, engine: Engine) -> Mask:
+    """(engine mel, 512): a mask in the bands of an engine, its columns as they are."""
+    return mask[_rows(engine.params)]
 
 
 def read_mask(source: str, engine: Engine) -> Mask:

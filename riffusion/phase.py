@@ -186,13 +186,16 @@ def improve_phases(
     inertia = momentum / (1 + momentum)
     envelope = stft.envelope(estimate.shape[1])
     aim, before = estimate, torch.zeros_like(estimate)
+    # In a buffer that is wide enough for the inverse transform, which would copy it into one.
+    whole = stft.silence(estimate)
+    now = whole[..., : stft.bins].copy_(estimate)
     for _ in range(iterations):
-        sound = stft.to_sound(estimate, envelope)
+        sound = stft.to_sound(whole, envelope)
         sound[:, known.place : known.end] = known.samples
         _reflect(sound, *known.reflected)
         rebuilt = stft.to_frames(sound)
-        aim = rebuilt - inertia * before
-        estimate = with_magnitude(magnitudes, aim)
+        aim = torch.sub(rebuilt, before, alpha=inertia)
+        with_magnitude(magnitudes, aim, out=now)
         before = rebuilt
     return aim
 
@@ -253,11 +256,14 @@ def _advancing_phases(target: torch.Tensor, turns_per_bin: float, seed: int) -> 
     return (turns.remainder(1.0) * (2 * torch.pi)).to(target.dtype)
 
 
-def with_magnitude(magnitude: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
-    """A spectrum with the ``magnitude`` given and the phases of another one."""
-    parts = torch.view_as_real(phases)
-    scale = magnitude / parts.square().sum(-1).sqrt().clamp_min(TINY)
-    return torch.view_as_complex(parts * scale.unsqueeze(-1))
+def with_magnitude(
+    magnitude: torch.Tensor, phases: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
+    """A spectrum with the ``magnitude`` given and the phases of another one, in ``out`` if given
+    (which takes no gradients)."""
+    scale = (magnitude / phases.abs().clamp_min_(TINY)).unsqueeze(-1)
+    parts = None if out is None else torch.view_as_real(out)
+    return torch.view_as_complex(torch.mul(torch.view_as_real(phases), scale, out=parts))
 
 
 def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int) -> None:

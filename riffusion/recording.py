@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
 from riffusion.errors import StorageError
+from riffusion.storage import Closing
 from riffusion.track import LARGEST_WAV, as_written, to_pcm
 from riffusion.waveform import WRITTEN_AS
 
 PCM_BYTES = 2
 
 
-class Recording:
+class Recording(Closing):
     """16-bit samples, appended block by block. Closed at any moment, the file is whole.
 
     A jam that is spliced while it plays needs a ``riffusion.track.TrackFile`` instead.
@@ -57,13 +57,6 @@ class Recording:
     def duration_s(self) -> float:
         return self.length / self.sample_rate
 
-    def __enter__(self) -> Recording:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Finish the file."""
         self._file.close()

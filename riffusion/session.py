@@ -6,9 +6,10 @@ length. Nothing in a file is trusted: it is checked whole before anything is pla
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, InvalidSession
 from riffusion.jam import SESSION_VERSION, Change, JamSession
+from riffusion.material import Material
 from riffusion.phase import Vocoder
 from riffusion.settings import JamSettings, from_json
 from riffusion.storage import write_whole
@@ -26,6 +28,7 @@ MOST_CHANGES = 20_000
 LONGEST_S = 7 * 24 * 3600
 RATES = (8000, 192000)
 FIELDS = {"version", "engine", "sample_rate", "settings", "changes", "samples"}
+OPTIONAL = {"own"}
 WHOLE = "it is damaged; save the session again"
 
 
@@ -95,7 +98,8 @@ def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder | None = N
 
 
 def _checked(content: object) -> SavedSession:
-    fields = _object("session", content, FIELDS)
+    fields = _object("session", content, FIELDS, OPTIONAL)
+    own = _own(fields.get("own", {}))
     if fields["version"] != SESSION_VERSION:
         legal = f"this program reads version {SESSION_VERSION}; use the one that saved it"
         raise InvalidSession("session version", fields["version"], legal)
@@ -103,25 +107,40 @@ def _checked(content: object) -> SavedSession:
         raise InvalidSession("session's engine", fields["engine"], WHOLE)
     rate = _whole("sample rate", fields["sample_rate"], *RATES)
     samples = _whole("length in samples", fields["samples"], 0, LONGEST_S * rate)
-    settings = _settings(fields["settings"])
+    settings = _settings(fields["settings"], own)
     return SavedSession(
         engine=fields["engine"],
         sample_rate=rate,
         settings=settings,
-        changes=_changes(fields["changes"], settings, rate),
+        changes=_changes(fields["changes"], settings, rate, own),
         samples=samples,
     )
 
 
-def _settings(content: object) -> JamSettings:
+def _own(content: object) -> dict[str, Material]:
+    """The listener's own sounds and pictures, whose names say what they hold."""
+    if not isinstance(content, dict):
+        raise InvalidSession("session's own sounds", content, f"needs an object; {WHOLE}")
+    own = {}
+    for name, data in content.items():
+        try:
+            own[name] = Material(name, base64.b64decode(data, validate=True))
+        except (TypeError, ValueError) as error:
+            raise InvalidSession("session's own sound", name, WHOLE) from error
+    return own
+
+
+def _settings(content: object, own: Mapping[str, Material]) -> JamSettings:
     if not isinstance(content, dict) or not {"prompt_a", "prompt_b"} <= set(content):
         raise InvalidSession("session's settings", content, f"prompts are missing; {WHOLE}")
-    values = from_json(content)
+    values = from_json(content, own)
     prompts: Any = {name: values[name] for name in ("prompt_a", "prompt_b")}
     return JamSettings(**prompts).changed(values)
 
 
-def _changes(content: object, settings: JamSettings, rate: int) -> tuple[Change, ...]:
+def _changes(
+    content: object, settings: JamSettings, rate: int, own: Mapping[str, Material]
+) -> tuple[Change, ...]:
     """The changes, each checked to lie on its bar line."""
     if not isinstance(content, list) or len(content) > MOST_CHANGES:
         legal = f"needs a list of at most {MOST_CHANGES}; {WHOLE}"
@@ -129,7 +148,7 @@ def _changes(content: object, settings: JamSettings, rate: int) -> tuple[Change,
     timeline = Timeline((first_segment(settings, rate),))
     changes: list[Change] = []
     for entry in content:
-        change = _change(entry, changes[-1].bar + 1 if changes else 0, rate)
+        change = _change(entry, changes[-1].bar + 1 if changes else 0, rate, own)
         if timeline.bar_sample(change.bar) != change.sample:
             legal = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {WHOLE}"
             raise InvalidSession("a change's sample", change.sample, legal)
@@ -139,19 +158,21 @@ def _changes(content: object, settings: JamSettings, rate: int) -> tuple[Change,
     return tuple(changes)
 
 
-def _change(content: object, first_bar: int, rate: int) -> Change:
+def _change(content: object, first_bar: int, rate: int, own: Mapping[str, Material]) -> Change:
     fields = _object("change", content, {"bar", "sample", "settings"})
     bar = _whole("change's bar", fields["bar"], first_bar, LONGEST_S)
     sample = _whole("change's sample", fields["sample"], 0, LONGEST_S * rate)
     if not isinstance(fields["settings"], dict):
         raise InvalidSession("a change's settings", fields["settings"], WHOLE)
-    return Change(bar, sample, from_json(fields["settings"]))
+    return Change(bar, sample, from_json(fields["settings"], own))
 
 
-def _object(what: str, content: object, names: set[str]) -> Mapping[str, Any]:
+def _object(
+    what: str, content: object, names: set[str], optional: Collection[str] = ()
+) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise InvalidSession(what, content, f"needs an object; {WHOLE}")
-    if set(content) != names:
+    if set(content) - set(optional) != names:
         legal = f"needs exactly {', '.join(sorted(names))}; {WHOLE}"
         raise InvalidSession(f"{what} fields", sorted(content), legal)
     return content

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import MappingProxyType, UnionType
 from typing import Any
 
 from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, ClipRequest, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import Chord, progression
+from riffusion.material import Material
 from riffusion.rhythm import check_metre, check_tempo
 from riffusion.walk import Path, check_path
 
 MOST_WALK_BARS = 1024
+USUAL_STRENGTH = 0.75
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,9 @@ class JamSettings:
     ``path``: ``ping-pong`` walks from A to B in ``walk_bars`` bars, back, and so on; ``once``
     stays at B; ``hold`` stays where the walk is; ``manual`` stands at ``position`` (0 is A, 1 is
     B), which is also where the other paths begin. ``chords`` ("Am F C G", one a bar) win over
-    ``key``, whose usual four chords are played when ``chords`` is empty.
+    ``key``, whose usual four chords are played when ``chords`` is empty. Clips start from the
+    ``anchor``, where there is one: its bars go round, ``strength`` says how much of it goes (1:
+    all) and ``mask`` which part of it.
     """
 
     prompt_a: Prompt
@@ -37,6 +42,9 @@ class JamSettings:
     controls: Controls = field(default_factory=Controls)
     guidance: float = DEFAULT_GUIDANCE
     steps: int = DEFAULT_STEPS
+    anchor: Material | None = None
+    strength: float = USUAL_STRENGTH
+    mask: Material | None = None
 
     def __post_init__(self) -> None:
         _check_type("prompt A", self.prompt_a, Prompt)
@@ -49,6 +57,9 @@ class JamSettings:
         check_metre(self.beats_per_bar)
         _check_number("guidance", self.guidance, 0, 30)
         _check_whole("steps", self.steps, 1, 1000)
+        _check_type("anchor", self.anchor, Material | None)
+        _check_number("strength", self.strength, 0, 1)
+        _check_type("mask", self.mask, Material | None)
         progression(self.key, self.chords)
 
     def changed(self, changes: Mapping[str, object]) -> JamSettings:
@@ -85,9 +96,9 @@ class JamSettings:
         )
 
 
-def _check_type(what: str, value: object, kind: type) -> None:
+def _check_type(what: str, value: object, kind: type | UnionType) -> None:
     if not isinstance(value, kind):
-        raise InvalidInput(what, value, f"give a {kind.__name__}")
+        raise InvalidInput(what, value, f"give a {getattr(kind, '__name__', kind)}")
 
 
 def _check_number(what: str, value: Any, least: float, most: float) -> None:
@@ -103,19 +114,36 @@ def _check_whole(what: str, value: Any, least: int, most: int) -> None:
 
 
 def to_json(values: Mapping[str, object]) -> dict[str, object]:
-    """Settings by name, with prompts and controls as objects that JSON can hold."""
-    nested = Prompt | Controls
-    return {k: asdict(v) if isinstance(v, nested) else v for k, v in values.items()}
+    """Settings by name as JSON can hold them: prompts and controls as objects, anchor and mask by
+    their names; the data of a listener's own ones goes elsewhere."""
+    return {name: _plain(value) for name, value in values.items()}
 
 
-def from_json(values: Mapping[str, object]) -> dict[str, object]:
-    """The inverse of ``to_json``. Names of settings are checked by whoever uses them."""
-    kinds: dict[str, type[Prompt | Controls]] = {
-        "prompt_a": Prompt,
-        "prompt_b": Prompt,
-        "controls": Controls,
-    }
-    return {k: _nested(k, v, kinds[k]) if k in kinds else v for k, v in values.items()}
+def from_json(
+    values: Mapping[str, object], own: Mapping[str, Material] = MappingProxyType({})
+) -> dict[str, object]:
+    """The inverse of ``to_json``, with a listener's ``own`` anchors and masks by name.
+
+    Names of settings are checked by whoever uses them.
+    """
+    return {name: _value(name, value, own) for name, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Prompt | Controls):
+        return asdict(value)
+    return value.name if isinstance(value, Material) else value
+
+
+def _value(name: str, value: object, own: Mapping[str, Material]) -> object:
+    match name:
+        case "prompt_a" | "prompt_b":
+            return _nested(name, value, Prompt)
+        case "controls":
+            return _nested(name, value, Controls)
+        case "anchor" | "mask" if isinstance(value, str):
+            return own.get(value) or Material(value)
+    return value
 
 
 def _nested(name: str, value: object, kind: type[Prompt | Controls]) -> Prompt | Controls:

@@ -43,7 +43,12 @@ class Stft:
     def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
         """The inverse, with the ``envelope`` of as many frames."""
         framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
-        return self._overlap_add(framed * self.window) / envelope
+        return self._overlap_add(framed.mul_(self.window)).div_(envelope)
+
+    def silence(self, like: torch.Tensor) -> torch.Tensor:
+        """A spectrum of all bins, not only those that are used, for the channels and frames of
+        ``like``."""
+        return torch.zeros(*like.shape[:2], self.n_fft // 2 + 1, dtype=torch.complex64)
 
     def envelope(self, frames: int) -> torch.Tensor:
         """The sum of the squared windows that cover each sample."""

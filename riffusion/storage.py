@@ -6,9 +6,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from riffusion.errors import StorageError
+
+
+class Closing:
+    """What is open until ``close``, which the end of a ``with`` block calls."""
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self.close()
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:

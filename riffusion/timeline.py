@@ -21,8 +21,8 @@ from riffusion.walk import alpha_at, distance_after
 class Segment:
     """Settings from bar ``bar`` on, and what they carry over from before.
 
-    ``chords`` play one a bar and began at bar ``chords_bar``. The walk stood at ``distance`` in
-    bar ``walk_bar``.
+    ``chords`` play one a bar and began at bar ``chords_bar``, the anchor at bar ``anchor_bar``. The
+    walk stood at ``distance`` in bar ``walk_bar``.
     """
 
     bar: int
@@ -32,6 +32,7 @@ class Segment:
     chords_bar: int
     distance: float
     walk_bar: int
+    anchor_bar: int = 0
 
     @property
     def start(self) -> int:
@@ -49,7 +50,7 @@ class Segment:
         """The segment that takes over at bar line ``bar``.
 
         The walk goes on from where it is unless ``position`` changes. New chords start with the
-        first of them; the same chords go on.
+        first of them, and so does another anchor with its beginning; the same ones go on.
         """
         settings = self.settings.changed(changes)
         chords = settings.progression()
@@ -58,7 +59,8 @@ class Segment:
         if (settings.bpm, settings.beats_per_bar) != (grid.bpm, grid.beats_per_bar):
             grid = grid.changed(bar, settings.bpm, settings.beats_per_bar)
         chords_bar = self.chords_bar if chords == self.chords else bar
-        return Segment(bar, settings, grid, chords, chords_bar, distance, walk_bar)
+        anchor_bar = self.anchor_bar if settings.anchor == self.settings.anchor else bar
+        return Segment(bar, settings, grid, chords, chords_bar, distance, walk_bar, anchor_bar)
 
     def _distance(self, bar: int) -> float:
         settings = self.settings

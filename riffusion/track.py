@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 from riffusion.long_image import write_sound_image
 from riffusion.spectrogram import RIFFUSION
 from riffusion.spectrogram_image import ImageInfo
+from riffusion.storage import Closing
 from riffusion.waveform import INT16_SCALE, WRITTEN_AS
 
 Pcm = npt.NDArray[np.int16]
@@ -47,7 +47,7 @@ def as_written(pcm: Pcm, subtype: str) -> Pcm | Samples:
     return (pcm.T / INT16_SCALE).astype(np.float32)
 
 
-class TrackFile:
+class TrackFile(Closing):
     """A growing track of 16-bit samples in a temporary file that goes away when it is closed.
 
     One thread may write while others read and export. Use it in a ``with`` block.
@@ -66,17 +66,6 @@ class TrackFile:
             self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
         except OSError as error:
             raise _storage_error("a new track", error) from error
-
-    def __enter__(self) -> TrackFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Delete the file. What was exported stays."""

@@ -124,6 +124,11 @@ def encode_audio(waveform: Waveform, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
+def decode_audio(data: bytes) -> Waveform:
+    """The inverse of ``encode_audio``. Raises InvalidAudio."""
+    return _read_with_soundfile(io.BytesIO(data), "sound")
+
+
 def _checked_rate(rate: object) -> int:
     if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
         raise InvalidAudio("sample rate", rate, "use a whole number of Hz, for example 44100")
@@ -133,9 +138,9 @@ def _checked_rate(rate: object) -> int:
     return int(rate)
 
 
-def _read_with_soundfile(path: Path, name: str) -> Waveform:
+def _read_with_soundfile(source: Path | io.BytesIO, name: str) -> Waveform:
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(source) as file:
             rate = file.samplerate
             if file.frames * file.channels > MOST_SAMPLES:
                 longest_s = MOST_SAMPLES // (file.channels * rate)

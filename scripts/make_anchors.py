@@ -32,7 +32,7 @@ def main() -> None:
         prompt = anchor.settings.prompt_a
         asked = anchor.settings.request(0.0, prompt.seed, prompt.seed)
         asked = replace(asked, steps=STEPS, lead_sheet=anchor.lead_sheet(engine))
-        write_audio(clip_sound(engine.generate([asked])[0]), anchor.path)
+        write_audio(clip_sound(engine.generate([asked])[0], engine.vocoder), anchor.path)
     entries = [asdict(anchor) for anchor in ANCHORS]
     (FOLDER / LIST).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 

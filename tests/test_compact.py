@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from riffusion.clip import ClipRequest, Controls, LeadSheet, Prompt
+from riffusion.clip import ClipRequest, Controls, LeadSheet, Mix, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine, Interrupted
 from riffusion.engines.compact import (
@@ -132,6 +132,21 @@ def test_strength_runs_from_the_anchor_to_a_free_clip(tiny_engine: Engine) -> No
 
     assert distance(near) < distance(far)
     assert same(tiny_engine.generate([request(anchor=anchor, strength=1.0)])[0], free)
+
+
+def test_a_mix_stays_nearer_to_the_anchor_than_its_strength_alone(tiny_engine: Engine) -> None:
+    anchor = tiny_engine.generate([request(start=Prompt("waltz", 9))])[0]
+
+    def distance(share: float, until: float = 0.0) -> float:
+        mixed = request(anchor=anchor, strength=0.9, steps=8, mix=Mix(until, share))
+        clip = tiny_engine.generate([mixed])[0]
+        return float((log_mel(clip.magnitudes) - log_mel(anchor.magnitudes)).abs().mean())
+
+    plain = tiny_engine.generate([request(anchor=anchor, strength=0.9, steps=8)])[0]
+    free = float((log_mel(plain.magnitudes) - log_mel(anchor.magnitudes)).abs().mean())
+    assert distance(1.0) == free
+    assert distance(0.5, until=1.0) == free  # mixing ends before it begins
+    assert distance(0.0) < distance(0.5) < free
 
 
 def test_a_mask_keeps_the_anchor_where_it_is_black(tiny_engine: Engine) -> None:

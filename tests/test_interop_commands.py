@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -171,8 +170,8 @@ def test_text_to_audio_from_a_seed_image(
 
 def test_a_batch_in_the_original_s_format(model: tuple[str, ...], tmp_path: Path) -> None:
     batch, folder = tmp_path / "batch.json", tmp_path / "out"
-    params = {"checkpoint": "riffusion/riffusion-model-v1", "scheduler": "DPMSolverMultistep",
-              "num_inference_steps": 1, "guidance": 7.0, "width": 512}  # fmt: skip
+    params = {"checkpoint": "riffusion/riffusion-model-v1", "num_inference_steps": 1,
+              "guidance": 7.0, "width": 512}  # fmt: skip
     entries = [{"prompt": "Church bells/../x", "negative_prompt": "drums", "seed": 100}]
     batch.write_text(json.dumps({"params": [params], "entries": entries}))
     options = ("--batch", str(batch), "--num-seeds", "2", "--output-dir", str(folder))
@@ -186,6 +185,36 @@ def test_a_batch_in_the_original_s_format(model: tuple[str, ...], tmp_path: Path
     assert len(list(folder.iterdir())) == 5
 
 
+def test_a_batch_is_made_with_its_scheduler_and_width(
+    tiny_stable_folder: Path, tmp_path: Path
+) -> None:
+    sets = [
+        {"num_inference_steps": 2, "width": 64, "scheduler": name}
+        for name in ("DPMSolverMultistepScheduler", "DDIM", "ddim")
+    ]
+    entries = [{"prompt": "bells"}]
+    (tmp_path / "batch.json").write_text(json.dumps({"params": sets, "entries": entries}))
+    options = ("--batch", str(tmp_path / "batch.json"), "--output-dir", str(tmp_path / "out"))
+    model = ("--model", str(tiny_stable_folder), "--device", "cpu")
+    assert main(["text-to-audio", *options, *model]) == 0
+    index = json.loads((tmp_path / "out" / "index.json").read_text())["entries"]
+    assert [entry["scheduler"] for entry in index] == ["dpm++", "ddim", "ddim"]
+    images = [read_image(tmp_path / "out" / entry["image_path"]) for entry in index]
+    assert {image.size for image in images} == {(64, 512)}
+    first, second, third = (np.asarray(image).tobytes() for image in images)
+    assert first != second == third
+
+
+def test_a_scheduler_for_the_shipped_engine_is_refused(
+    capsys: pytest.CaptureFixture[str], model: tuple[str, ...], tmp_path: Path
+) -> None:
+    content = {"params": {"scheduler": "DDIM"}, "entries": [{"prompt": "bells"}]}
+    (tmp_path / "batch.json").write_text(json.dumps(content))
+    options = ("--batch", tmp_path / "batch.json", "--output-dir", tmp_path / "out")
+    message = refused(capsys, "text-to-audio", *options, *model)
+    assert "those are for Stable Diffusion checkpoints" in message
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -195,6 +224,8 @@ def test_a_batch_in_the_original_s_format(model: tuple[str, ...], tmp_path: Path
         ('{"params": {}}', "entries"),
         ('{"params": {"guidance": "much"}, "entries": []}', "params"),
         ('{"params": {}, "entries": [{"prompt": ""}]}', "prompt is ''"),
+        ('{"params": {"scheduler": "LMS"}, "entries": [{"prompt": "x"}]}', "scheduler is 'LMS'"),
+        ('{"params": {"width": 0.5}, "entries": [{"prompt": "x"}]}', "params"),
         ('{"params": {"num_inference_steps": 0}, "entries": [{"prompt": "x"}]}', "steps is 0"),
     ],
 )
@@ -312,15 +343,6 @@ def test_a_walk_that_cannot_be_is_told(
     assert says in message
 
 
-def test_splitting_without_demucs_says_what_to_install(
-    capsys: pytest.CaptureFixture[str], song: Path, tmp_path: Path
-) -> None:
-    assert find_spec("demucs") is None, "this environment has no extras"
-    files = ("--audio", song, "--output-dir", tmp_path / "stems")
-    message = refused(capsys, "split", *files, code=1)
-    assert "requirements-stems.txt" in message
-
-
 # --- generate with an anchor ---------------------------------------------------------------------
 
 
@@ -364,6 +386,45 @@ def test_anchors_that_cannot_be_are_told(
 ) -> None:
     out = ("--out", tmp_path / "x.wav")
     assert says in refused(capsys, "generate", "rock", *options, *model, *out)
+    assert says in refused(capsys, "jam", "--prompt-a", "rock", *options, *model, *out)
+    assert not (tmp_path / "x.wav").exists()
+
+
+def test_a_jam_on_own_sound_replays_the_same(
+    model: tuple[str, ...], song: Path, tmp_path: Path
+) -> None:
+    session, heard, again = (tmp_path / name for name in ("s.json", "a.wav", "b.wav"))
+    own = ("--anchor", str(song), "--strength", "0.5", "--mask", "left_half", "--steps", "1")
+    files = ("--out", str(heard), "--session", str(session), "--seconds", "4")
+    assert main(["jam", "--prompt-a", "rock", *own, *model, *files]) == 0
+    song.unlink()
+    assert main(["replay", str(session), *model, "--out", str(again)]) == 0
+    assert heard.read_bytes() == again.read_bytes()
+    files = ("--out", str(again), "--seconds", "4", "--steps", "1")
+    assert main(["jam", "--prompt-a", "rock", *model, *files]) == 0
+    assert heard.read_bytes() != again.read_bytes()
+
+
+def test_magic_mix_keeps_more_of_the_recording(
+    capsys: pytest.CaptureFixture[str], model: tuple[str, ...], song: Path, tmp_path: Path
+) -> None:
+    common = ("audio-to-audio", "--audio", str(song), "--prompt-a", "x", "--output")
+    steps = ("--num-inference-steps", "4")
+    asked = {
+        "plain": ("--denoising", "0.9"),
+        "none of it": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "1"),
+        "mixed": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "0.5"),
+        "ends sooner": ("--magic-mix", "--kmax", "0.9", "--mix-factor", "0.5", "--kmin", "0.7"),
+    }
+    sounds = {}
+    for name, options in asked.items():
+        out = tmp_path / f"{name}.wav"
+        assert main([*common, str(out), *steps, *options, *model]) == 0
+        sounds[name] = out.read_bytes()
+    assert sounds["plain"] == sounds["none of it"]
+    assert len(set(sounds.values())) == 3
+    message = refused(capsys, *common, tmp_path / "x.wav", "--magic-mix", "--kmin", "2", *model)
+    assert "mix until is 2.0" in message
 
 
 def test_the_library_has_several_tempi() -> None:

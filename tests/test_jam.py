@@ -3,82 +3,23 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice, pairwise
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riffusion.clip import LARGEST_SEED, ClipRequest, Controls, Prompt
-from riffusion.engines.base import Engine, Interrupted, never
-from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.clip import LARGEST_SEED, Controls, Prompt
+from riffusion.engines.base import Engine, Interrupted
 from riffusion.errors import InvalidInput
 from riffusion.jam import JamBlock, JamSession, bars_per_clip, clip_seed, plan_clip, render
-from riffusion.mastering import Samples
 from riffusion.phase import griffin_lim
 from riffusion.rhythm import BarGrid
-from riffusion.settings import JamSettings
-from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.timeline import first_segment
-
-RATE, HOP = 44100, 441
-A, B = Prompt("church bells", 1), Prompt("electronic beats", 2)
-QUICK = partial(griffin_lim, iterations=1)
-tempi = st.floats(60, 180)
-
-
-def settings_with(**changes: Any) -> JamSettings:
-    return JamSettings(A, B, steps=1).changed(changes)
-
-
-def jam(engine: Engine, **changes: Any) -> JamSession:
-    return JamSession(engine, settings_with(**changes), vocoder=QUICK)
-
-
-def play(session: JamSession, samples: int, heard: Samples | None = None) -> Samples:
-    """What a listener has after the session played up to ``samples``, splices overwritten."""
-    pieces = [np.zeros((session.channels, 0), np.float32) if heard is None else heard]
-    pieces += [block.samples for block in render(session, samples)]
-    return np.concatenate(pieces, axis=1)
-
-
-class Listening:
-    """The tiny engine, and what was asked of it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.requests: list[ClipRequest] = []
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
-
-    def generate(
-        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
-    ) -> list[Spectrogram]:
-        self.requests += requests
-        return self._engine.generate(requests, interrupted=interrupted)
-
-
-class Grid:
-    """Only the sizes of the shipped engine, for arithmetic without sound."""
-
-    name = "grid"
-    params: SpectrogramParams = COMPACT_PARAMS
-    channels = 1
-    frames = 512
-    context_step = 8
-
-    def generate(
-        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
-    ) -> list[Spectrogram]:
-        raise NotImplementedError
-
-
-# The iterator
+from tests.jamming import HOP, RATE, A, B, Grid, jam, play, settings_with, tempi
+from tests.listening import Listening
 
 
 def test_blocks_follow_each_other_without_a_gap(tiny_engine: Engine) -> None:
@@ -170,9 +111,6 @@ def test_a_clip_begins_to_sound_before_all_of_it_is_sound(tiny_engine: Engine) -
     assert not session.unfinished
 
 
-# What is asked of the engine
-
-
 @settings(max_examples=200, deadline=None)
 @given(tempi, st.sampled_from([3, 4]))
 def test_clips_of_an_hour_start_on_the_grid_and_have_context(bpm: float, beats: int) -> None:
@@ -262,196 +200,6 @@ def test_the_walk(tiny_engine: Engine, path: str, expected: list[float]) -> None
     assert [request.alpha for request in engine.requests] == expected
 
 
-# Changes
-
-
-def apply(session: JamSession, changes: dict[str, Any], not_before: int, heard: Samples) -> Samples:
-    """Change, and cut what a listener has to where the session starts again."""
-    session.change(changes, not_before)
-    return heard[:, : session.position]
-
-
-CHANGES = st.fixed_dictionaries(
-    {},
-    optional={
-        "prompt_a": st.builds(Prompt, st.sampled_from(["jazz", "rock"]), st.integers(0, 9)),
-        "bpm": st.sampled_from([60, 72.5, 90, 128, 180]),
-        "beats_per_bar": st.sampled_from([3, 4]),
-        "key": st.sampled_from(["Cm", "F#", "A minor"]),
-        "chords": st.sampled_from(["", "Am F C G", "Dm7 | G7"]),
-        "path": st.sampled_from(["ping-pong", "once", "hold", "manual"]),
-        "position": st.floats(0, 1),
-        "walk_bars": st.integers(1, 16),
-        "controls": st.builds(Controls, st.floats(0, 1)),
-        "guidance": st.floats(0, 10),
-        "steps": st.integers(1, 2),
-    },
-)
-MOVES = st.lists(
-    st.tuples(st.integers(0, 30), CHANGES, st.integers(-15 * RATE, 8 * RATE)), max_size=4
-)
-
-
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(moves=MOVES)
-def test_a_jam_steered_live_equals_the_same_changes_known_beforehand(
-    tiny_engine: Engine, moves: list[tuple[int, dict[str, Any], int]]
-) -> None:
-    live = jam(tiny_engine)
-    heard = np.zeros((1, 0), np.float32)
-    for blocks, changes, offset in moves:
-        for block in islice(live, blocks):
-            assert block.start == heard.shape[1]
-            heard = np.concatenate([heard, block.samples], axis=1)
-        not_before = live.position + offset
-        at = live.change(changes, not_before)
-        assert at >= not_before
-        assert live.position >= min(not_before, heard.shape[1])
-        heard = heard[:, : live.position]
-    total = live.position + 3 * RATE
-    heard = play(live, total, heard)
-
-    known = JamSession(tiny_engine, settings_with(), changes=live.changes, vocoder=QUICK)
-    assert np.array_equal(play(known, total), heard)
-    assert known.changes == live.changes
-
-
-def test_a_change_sounds_from_the_next_bar_line_on(tiny_engine: Engine) -> None:
-    session, plain = jam(tiny_engine), jam(tiny_engine)
-    heard = play(session, 7 * RATE)
-    at = session.change({"prompt_a": Prompt("something else", 9)}, not_before=5 * RATE)
-    assert at == 6 * RATE  # bars are two seconds
-    resumed = session.position
-    assert at - 4500 < resumed < at
-    heard = play(session, 12 * RATE, heard[:, :resumed])
-    unchanged = play(plain, 12 * RATE)
-    assert np.array_equal(heard[:, :resumed], unchanged[:, :resumed])
-    assert not np.array_equal(heard[:, at:], unchanged[:, at:])
-
-
-def test_a_change_inside_a_clip_to_come_cuts_it_short(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    heard = play(session, RATE)
-    at = session.change({"bpm": 90}, not_before=9 * RATE)
-    assert at == 10 * RATE  # the third clip runs from 8 s to 12 s
-    assert session.position == heard.shape[1]
-    marks = {block.clip for block in render(session, 13 * RATE)}
-    starts = sorted(mark.start_sample for mark in marks)
-    assert starts == [0, 4 * RATE, 8 * RATE, 10 * RATE, 10 * RATE + 117600]  # bars of 90
-
-
-@pytest.mark.parametrize(("early_by", "bar"), [(0, 4), (3000, 4), (4410, 3), (5000, 3)])
-def test_nothing_before_the_asked_sample_is_rewritten(
-    tiny_engine: Engine, early_by: int, bar: int
-) -> None:
-    session = jam(tiny_engine)
-    play(session, 11 * RATE)
-    not_before = 6 * RATE - early_by  # bar 3 begins at 6 s, and a clip fades in before it
-    assert session.change({"key": "Am"}, not_before) == bar * 2 * RATE
-    assert session.position >= not_before
-
-
-def test_nothing_given_out_is_rewritten_unless_asked(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    play(session, 5 * RATE)
-    at = session.change({"bpm": 90})
-    assert at >= session.position == 5 * RATE
-
-
-def test_ten_changes_in_a_second_are_one_and_the_last_wins(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    heard = play(session, 9 * RATE)
-    lines = []
-    for number in range(10):
-        not_before = 5 * RATE + number * RATE // 10
-        lines.append(session.change({"prompt_a": Prompt("again", number)}, not_before))
-        heard = heard[:, : session.position]
-        if number % 3 == 0:
-            block = next(session)
-            assert block.start == heard.shape[1]
-            heard = np.concatenate([heard, block.samples], axis=1)
-    assert lines == [6 * RATE] * 10
-    assert session.settings.prompt_a.seed == 9
-    assert [dict(change.changes) for change in session.changes] == [
-        {"prompt_a": Prompt("again", 9)}
-    ]
-    heard = play(session, 12 * RATE, heard)
-    assert heard.shape[1] == 12 * RATE
-    only = jam(tiny_engine)
-    expected = play(only, 9 * RATE)
-    only.change({"prompt_a": Prompt("again", 9)}, 5 * RATE)
-    assert np.array_equal(heard, play(only, 12 * RATE, expected[:, : only.position]))
-
-
-def test_a_change_includes_those_that_were_to_come_later(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    session.change({"bpm": 90}, not_before=20 * RATE)
-    session.change({"key": "Am"}, not_before=10 * RATE)
-    (change,) = session.changes
-    assert (change.sample, change.changes) == (10 * RATE, {"bpm": 90, "key": "Am"})
-
-
-def test_a_change_to_what_is_already_so_changes_nothing(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    play(session, 9 * RATE)
-    session.change(session.settings, not_before=5 * RATE)
-    assert session.position == 9 * RATE
-    assert not session.changes
-
-
-def test_a_change_long_ago_lands_as_far_back_as_we_can_go(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    play(session, 42 * RATE)
-    at = session.change({"key": "Am"}, not_before=0)
-    assert at == 10 * RATE  # the last clip began at 40 s
-    assert at - 4500 < session.position < at
-
-
-def test_a_new_tempo_counts_from_its_bar_line(tiny_engine: Engine) -> None:
-    session = jam(tiny_engine)
-    at = session.change({"bpm": 90}, not_before=3 * RATE)
-    marks = {block.clip for block in render(session, 15 * RATE)}
-    grid = BarGrid(RATE, 120).changed(2, 90, 4)
-    assert at == grid.bar_sample(2)
-    assert all(mark.start_sample == grid.bar_sample(mark.bar) for mark in marks if mark.bar >= 2)
-
-
-def test_holding_stops_the_walk_where_it_is(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
-    session = jam(engine, walk_bars=4)
-    session.change({"path": "hold"}, not_before=4 * RATE)
-    play(session, 15 * RATE)
-    assert [request.alpha for request in engine.requests] == [0, 0.5, 0.5, 0.5]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"bpm": 300}, "from 60 to 180"),
-        ({"bpm": 61, "beats_per_bar": 7}, "beats per minute or more"),
-        ({"key": "H"}, "key is 'H'"),
-        ({"chords": "C Q"}, "chord 2 is 'Q'"),
-        ({"path": "sideways"}, "ping-pong, once, hold, manual"),
-        ({"position": 1.5}, "from 0 to 1"),
-        ({"walk_bars": 0}, "from 1 to 1024"),
-        ({"guidance": float("nan")}, "from 0 to 30"),
-        ({"steps": 2.5}, "whole number from 1 to 1000"),
-        ({"prompt_a": "bells"}, "give a Prompt"),
-        ({"controls": None}, "give a Controls"),
-        ({"volume": 11}, "use one of prompt_a"),
-    ],
-)
-def test_a_bad_change_is_refused_and_the_jam_goes_on(
-    tiny_engine: Engine, changes: dict[str, object], message: str
-) -> None:
-    session = jam(tiny_engine)
-    before = play(session, 2 * RATE)
-    with pytest.raises(InvalidInput, match=message):
-        session.change(changes, not_before=0)
-    assert not session.changes
-    assert np.array_equal(play(session, 3 * RATE, before), play(jam(tiny_engine), 3 * RATE))
-
-
 def test_memory_does_not_grow(tiny_engine: Engine) -> None:
     session = jam(tiny_engine)
 
@@ -468,9 +216,6 @@ def test_memory_does_not_grow(tiny_engine: Engine) -> None:
     grown = kept_after(96) - kept
     tracemalloc.stop()
     assert grown < 100_000
-
-
-# Settings that cannot be
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", "x" * 10_000, None, 7])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import deque
-from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
@@ -16,16 +15,16 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from riffusion.clip import ClipRequest, Controls, Prompt
-from riffusion.engines.base import Engine, never
+from riffusion.clip import Controls, Prompt
+from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.phase import griffin_lim
 from riffusion.song.model import Section, Song, Transition, parse_transition
 from riffusion.song.session import SongSession, join
 from riffusion.song.takes import filling, section_settings, transition_changes
-from riffusion.spectrogram import Spectrogram
 from riffusion.stitcher import Samples
 from riffusion.track import Pcm, to_pcm
+from tests.listening import Listening
 
 RATE = 44100
 STEP = 1 / 32768  # takes are kept in 16 bits
@@ -134,24 +133,6 @@ def test_variation_changes_returns_and_not_the_first(tiny_engine: Engine) -> Non
     np.testing.assert_array_equal(verses[0], before[0])
     assert not np.array_equal(verses[0], verses[1])
     assert not np.array_equal(verses[1], verses[2])
-
-
-class Listening:
-    """The tiny engine, what was asked of it and what it made."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.heard: list[tuple[ClipRequest, Spectrogram]] = []
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
-
-    def generate(
-        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
-    ) -> list[Spectrogram]:
-        clips = self._engine.generate(requests, interrupted=interrupted)
-        self.heard += zip(requests, clips, strict=True)
-        return clips
 
 
 def test_returns_start_from_the_clips_of_the_first(tiny_engine: Engine) -> None:

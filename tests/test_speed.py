@@ -47,7 +47,7 @@ class TimedEngine:
         self.seconds = 0.0
         self.name, self.params = engine.name, engine.params
         self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
+        self.context_step, self.vocoder = engine.context_step, engine.vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never

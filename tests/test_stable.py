@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -16,7 +16,7 @@ import torch
 from benchmarks.stable import compare
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine, never
+from riffusion.engines.base import Engine
 from riffusion.engines.options import SCHEDULERS, Scheduler, StableOptions
 from riffusion.engines.stable import StableEngine
 from riffusion.engines.stable_image import BLACK, to_pixels, to_spectrogram
@@ -26,6 +26,7 @@ from riffusion.jam import JamSession, render
 from riffusion.settings import JamSettings
 from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams
 from riffusion.spectrogram_image import from_image, to_image
+from tests.listening import Listening
 
 BELLS, BEATS = Prompt("church bells", 1), Prompt("electronic beats", 2)
 FRAMES = 64
@@ -361,7 +362,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     """Clips follow each other without a gap and continue each other, and again the same."""
     engine = short(tiny_stable_folder, frames=256)
     settings = JamSettings(BELLS, BEATS, bpm=180.0, steps=1)
-    heard = Overheard(engine)
+    heard = Listening(engine)
     blocks = list(islice(JamSession(heard, settings), 9))
     position = 0
     for block in blocks:
@@ -371,7 +372,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     assert len({block.clip.index for block in blocks}) == 2
     assert np.isfinite(samples).all()
     assert 0.02 < float(np.sqrt(np.mean(samples**2))) < 0.5
-    first, second = heard.pairs
+    first, second = heard.heard
     assert first[0].context is None
     assert second[0].context is not None
     context = second[0].context
@@ -379,24 +380,6 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     assert occurs_in(context, first[1])
     again = render(JamSession(engine, settings), position)
     assert np.array_equal(np.concatenate([b.samples for b in again], axis=1), samples)
-
-
-class Overheard:
-    """The same engine, with what went in and came out remembered."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.pairs: list[tuple[ClipRequest, Spectrogram]] = []
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
-
-    def generate(
-        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
-    ) -> list[Spectrogram]:
-        clips = self._engine.generate(requests, interrupted=interrupted)
-        self.pairs += zip(requests, clips, strict=True)
-        return clips
 
 
 def occurs_in(part: Spectrogram, whole: Spectrogram) -> bool:

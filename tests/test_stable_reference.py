@@ -8,7 +8,7 @@ multistep) by hand.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from riffusion.clip import ClipRequest, Prompt
+from riffusion.clip import ClipRequest, Mix, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 from riffusion.engines.options import Scheduler, StableOptions
@@ -116,6 +116,34 @@ class Reference:
             latents = solver.step(latents, free + guidance * (prompted - free), timestep)
             if keep is not None:
                 latents = self.noised(clean, noise, timestep) * keep + latents * (1 - keep)
+        image = (self.vae.decode(latents / 0.18215).sample / 2 + 0.5).clamp(0, 1)
+        red: npt.NDArray[np.float64] = image[0, 0].double().numpy()
+        return red
+
+    @torch.no_grad()
+    def magic_mix(
+        self, kmin: float, kmax: float, factor: float, anchor: Image.Image
+    ) -> npt.NDArray[np.float64]:
+        """The playground's Magic Mix with DDIM: prompt START, guidance 7."""
+        text = torch.cat([self.embed(""), self.embed(START.text)])
+        pixels = torch.from_numpy(np.asarray(anchor, np.float32) / 255).permute(2, 0, 1)[None]
+        seen = self.vae.encode(2 * pixels - 1).latent_dist
+        clean = 0.18215 * seen.sample(torch.Generator().manual_seed(START.seed))
+        noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(START.seed))
+        timesteps = [1000 // STEPS * step + 1 for step in reversed(range(STEPS))]
+        first, last_mixed = STEPS - int(kmax * STEPS), STEPS - int(kmin * STEPS)
+        latents = self.noised(clean, noise, timesteps[first])
+        solver = Ddim(self.alphas)
+        for number in range(first, STEPS):
+            shown = latents
+            if first < number < last_mixed:
+                layout = self.noised(clean, noise, timesteps[number])
+                shown = factor * latents + (1 - factor) * layout
+            free, prompted = self.unet(
+                torch.cat([shown, shown]), timesteps[number], encoder_hidden_states=text
+            ).sample.chunk(2)
+            told = free + START_GUIDANCE * (prompted - free)
+            latents = solver.step(latents, told, timesteps[number])
         image = (self.vae.decode(latents / 0.18215).sample / 2 + 0.5).clamp(0, 1)
         red: npt.NDArray[np.float64] = image[0, 0].double().numpy()
         return red
@@ -256,6 +284,23 @@ def test_a_clip_is_what_the_original_draws(
     drawn = image_of(clip)
     assert expected.std() > 0.01  # a picture, not a flat grey that anything would equal
     assert float(np.abs(drawn - expected).max()) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("kmin", "kmax", "factor"), [(0.3, 0.9, 0.5), (0.0, 0.75, 0.1), (0.5, 0.5, 0.5), (0.3, 1, 1)]
+)
+def test_magic_mix_is_what_the_playground_draws(
+    reference: Reference, engines: dict[str, Engine], kmin: float, kmax: float, factor: float
+) -> None:
+    expected = reference.magic_mix(kmin, kmax, factor, anchor_image())
+    asked = replace(
+        request(0.0, (kmax, kmax), masked=False), end_guidance=None, mix=Mix(kmin, factor)
+    )
+    drawn = image_of(engines["ddim"].generate([asked])[0])
+    assert float(np.abs(drawn - expected).max()) <= TOLERANCE
+    if factor < 1 and kmin < kmax:
+        plain = reference.magic_mix(kmin, kmax, 1.0, anchor_image())
+        assert float(np.abs(plain - expected).max()) > 10 * TOLERANCE
 
 
 def test_what_the_comparison_can_tell(reference: Reference) -> None:

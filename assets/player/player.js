@@ -105,6 +105,10 @@ class Player {
   async share(values) {
     const settings = this.settings(values);
     if (!settings.shape) ["density", "brightness", "drums"].forEach((name) => delete settings[name]);
+    // What a musician brought is on this server for a while only: a link cannot promise it.
+    const own = ["anchor", "mask"].filter((name) => settings[name]?.startsWith("own-"));
+    own.forEach((name) => delete settings[name]);
+    const without = own.length ? " Your own sound and picture are not in it." : "";
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(settings)) {
       query.set(name, typeof value === "boolean" ? +value : value);
@@ -113,9 +117,9 @@ class Player {
     window.history.replaceState(null, "", link);
     try {
       await navigator.clipboard.writeText(link);
-      this.view.status("The link is copied: whoever opens it gets this jam.");
+      this.view.status("The link is copied: whoever opens it gets this jam." + without);
     } catch {
-      this.view.status("The link is in the address bar now: whoever opens it gets this jam.");
+      this.view.status("The link is in the address bar now: whoever opens it gets this jam." + without);
     }
   }
 
@@ -367,7 +371,7 @@ class Player {
   }
 
   key(event) {
-    const busy = "input, textarea, select, button, a, summary, [contenteditable], [role=slider]";
+    const busy = "input, textarea, select, button, a, audio, summary, [contenteditable], [role=slider]";
     if (event.code !== "Space" || event.repeat || event.target.closest?.(busy)) return;
     event.preventDefault();
     this.press();

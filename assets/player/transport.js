@@ -90,12 +90,13 @@ function joined(first, second) {
   return both;
 }
 
-export async function post(url, message) {
+// Browsers send no more than 64 kB of what is to survive the page: `keepalive` false is for more.
+export async function post(url, message, keepalive = true) {
   const response = await fetch(url, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(message),
-    keepalive: true,
+    keepalive,
   });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(answer.error ?? "The server did not answer. Is it still running?");

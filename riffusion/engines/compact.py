@@ -125,6 +125,9 @@ class CompactEngine:
             if interrupted():
                 raise Interrupted
             noisy_given = now * job.given + (1 - now) * job.noise
+            # Times are how clean the clip is: what is left to go is the rest.
+            if request.mix and now > job.start and 1 - now > request.mix.until:
+                image = torch.lerp(noisy_given, image, request.mix.share)
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)
             estimate = Estimate(now, self._clean(image, now, job, request.walked_guidance))

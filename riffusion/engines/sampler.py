@@ -20,7 +20,9 @@ class Estimate:
 
 
 def schedule(steps: int, start: float) -> list[float]:
-    """Times from ``start`` to 1, closer together near the noise."""
+    """Times from ``start`` to 1, closer together near the noise; 1 alone where it starts there."""
+    if start >= 1:
+        return [1.0]
     even = np.linspace(0.0, 1.0, steps + 1)
     shifted = even / (even + (1 - even) * TIME_SHIFT)
     return [float(start + (1 - start) * time) for time in shifted]

@@ -92,12 +92,20 @@ class StableEngine:
         noise = _WalkingNoise(request, self._latent_shape(self.frames), self._device)
         job = self._prepare(request, noise.draw())
         strength = None if request.anchor is None else request.walked_strength
-        sampler = Sampler(self._scheduler_kind, self._scheduler, request.steps, strength)
+        mix = request.mix
+        sampler = Sampler(
+            self._scheduler_kind, self._scheduler, request.steps, strength, mixed=mix is not None
+        )
         latents = sampler.begin(job.anchor, job.noise)
         for index, timestep in enumerate(sampler.timesteps):
             if interrupted():
                 raise Interrupted
-            seen = sampler.network_input(latents, timestep)
+            seen = latents
+            mixes = index and mix and mix.applies(sampler.first + index, request.steps)
+            if mix and mixes and job.anchor is not None:
+                layout = sampler.noised_before(job.anchor, job.noise, index)
+                seen = torch.lerp(layout, latents, mix.share)
+            seen = sampler.network_input(seen, timestep)
             prediction = self._predict(seen, timestep, job)
             latents = sampler.step(index, prediction, latents, noise.draw)
             if job.anchor is not None and job.repainted is not None:

@@ -55,15 +55,21 @@ class Sampler:
     """One run of a scheduler over latents, from noise or from an anchor re-noised by ``strength``.
 
     Where the run begins is the original's arithmetic. With DDIM and PNDM it is followed to the
-    letter, ``steps_offset`` included; the others came later and count from 0. Raises InvalidInput
-    for more steps than the scheduler has.
+    letter, ``steps_offset`` included; the others came later and count from 0, and so does
+    ``mixed``, the original's magic mix. Raises InvalidInput for more steps than the scheduler has.
     """
 
     def __init__(
-        self, kind: Any, config: Mapping[str, Any], steps: int, strength: float | None
+        self,
+        kind: Any,
+        config: Mapping[str, Any],
+        steps: int,
+        strength: float | None,
+        *,
+        mixed: bool = False,
     ) -> None:
         self._scheduler = kind.from_config({**config, **FIXED.get(kind, {})})
-        self._as_original = isinstance(self._scheduler, THE_ORIGINALS)
+        self._as_original = isinstance(self._scheduler, THE_ORIGINALS) and not mixed
         try:
             self._scheduler.set_timesteps(steps)
         except ValueError as error:
@@ -75,7 +81,8 @@ class Sampler:
             offset = self._scheduler.config.get("steps_offset", 0) if self._as_original else 0
             noised_steps = min(int(steps * strength) + offset, steps)
             start = max(steps - noised_steps + offset, 0)
-            self._noise_at = every[-noised_steps:][:1]
+            self._noise_at = every[start:][:1] if mixed else every[-noised_steps:][:1]
+        self.first = start
         self.timesteps = every[start:]
         if hasattr(self._scheduler, "set_begin_index"):
             self._scheduler.set_begin_index(start)
@@ -116,15 +123,16 @@ class Sampler:
         """What is known, as noisy as the latents are after step ``index``; clean after the last."""
         if index + 1 == len(self.timesteps):
             return clean
-        return self._noised(clean, noise, index + 1)
+        return self.noised_before(clean, noise, index + 1)
 
     def noised_mask(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
         """The same for an anchor's mask. The original's is a step late with its own schedulers."""
         if not self._as_original:
             return self.noised(clean, noise, index)
-        return self._noised(clean, noise, index)
+        return self.noised_before(clean, noise, index)
 
-    def _noised(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
+    def noised_before(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
+        """What is known, as noisy as the latents are before step ``index``."""
         noised: torch.Tensor = self._scheduler.add_noise(
             clean, noise, self.timesteps[index : index + 1]
         )

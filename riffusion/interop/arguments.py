@@ -118,6 +118,14 @@ def _add_tasks(add: Add, command: Lookup) -> None:
     through.add_argument("--audio", required=True, help="the recording, of any length")
     through.add_argument("--start-time-s", type=float, default=0.0)
     through.add_argument("--duration-s", type=float, help="how much of it (default: all)")
+    through.add_argument(
+        "--magic-mix", action="store_true", help="keep its layout: mix it in at each step"
+    )
+    through.add_argument("--kmax", type=float, default=0.5, help="its --denoising (default 0.5)")
+    through.add_argument("--kmin", type=float, default=0.3, help="where mixing ends (default 0.3)")
+    through.add_argument(
+        "--mix-factor", type=float, default=0.5, help="0 mixes in only the recording, 1 none of it"
+    )
 
     between = add("interpolation", "a walk between two prompts", command(TASKS, "interpolation"))
     between.add_argument("--num-interpolation-steps", type=int, default=12, help="clips on the way")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from riffusion.engine_arguments import engine_of
 from riffusion.engines.base import Engine
+from riffusion.engines.options import FRAMES, SCHEDULERS, Scheduler
 from riffusion.errors import InvalidInput
 from riffusion.interop.files import output_folder, slug
 from riffusion.interop.inference import InferenceInput, PromptInput, to_clip_request
@@ -23,16 +24,25 @@ from riffusion.waveform import Waveform, write_audio
 
 MOST_BYTES = 4 * 2**20
 MOST_SEEDS = 100
+THE_ORIGINALS: Mapping[str, Scheduler] = {
+    "DPMSolverMultistep": "dpm++",
+    "PNDM": "pndm",
+    "DDIM": "ddim",
+    "EulerDiscrete": "euler",
+}
 Make = Callable[[Engine, InferenceInput], tuple[Waveform, Image.Image]]
 
 
 class ParamSet(BaseModel):
-    """How to make clips. ``checkpoint`` gives way to --model."""
+    """How to make clips. ``checkpoint``, ``scheduler`` and ``width`` (columns of the image) give
+    way to --model, --scheduler and --frames."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
     name: str | None = None
     checkpoint: str | None = None
+    scheduler: str | None = None
+    width: int = FRAMES
     num_inference_steps: int = 50
     guidance: float = 7.0
 
@@ -56,11 +66,18 @@ class BatchFile(BaseModel):
 
 @dataclass(frozen=True)
 class Job:
-    """One clip: the number of its param set, and what it asks for."""
+    """One clip: the number of its param set, what it is made with, and what it asks for."""
 
     params: int
     checkpoint: str | None
+    scheduler: Scheduler | None
+    width: int
     inputs: InferenceInput
+
+    @property
+    def machinery(self) -> tuple[str | None, Scheduler | None, int]:
+        """What clips that one engine can make have in common."""
+        return self.checkpoint, self.scheduler, self.width
 
     @property
     def name(self) -> str:
@@ -76,7 +93,13 @@ def load_batch(path: str, seeds: int) -> list[Job]:
     file = _read(Path(path))
     sets = file.params if isinstance(file.params, list) else [file.params]
     jobs = [
-        Job(number, params.checkpoint, _inputs(params, entry, entry.seed + offset))
+        Job(
+            number,
+            params.checkpoint,
+            _scheduler(params.scheduler),
+            params.width,
+            _inputs(params, entry, entry.seed + offset),
+        )
         for entry in file.entries
         for offset in range(seeds)
         for number, params in enumerate(sets)
@@ -91,9 +114,12 @@ def make_batch(jobs: list[Job], folder: Path, arguments: Namespace, make: Make) 
     output_folder(str(folder))
     index = []
     # One model at a time: several do not fit a small machine.
-    for checkpoint in dict.fromkeys(job.checkpoint for job in jobs):
-        engine = engine_of(arguments, checkpoint)
-        for job in (job for job in jobs if job.checkpoint == checkpoint):
+    for checkpoint, scheduler, width in dict.fromkeys(job.machinery for job in jobs):
+        asked: dict[str, Any] = {"scheduler": arguments.scheduler or scheduler}
+        if arguments.frames == FRAMES:
+            asked["frames"] = width
+        engine = engine_of(Namespace(**{**vars(arguments), **asked}), checkpoint)
+        for job in (job for job in jobs if job.machinery == (checkpoint, scheduler, width)):
             sound, image = make(engine, job.inputs)
             audio_path, image_path = f"audio_{job.name}.mp3", f"image_{job.name}.jpg"
             write_audio(sound, folder / audio_path)
@@ -110,6 +136,17 @@ def _described(job: Job) -> dict[str, Any]:
     del described["inputs"]
     return {**described, "prompt": end.prompt, "negative_prompt": end.negative_prompt,
             "seed": end.seed}  # fmt: skip
+
+
+def _scheduler(name: str | None) -> Scheduler | None:
+    """Our name of a scheduler of the original's playground. Raises InvalidInput for others."""
+    if name is None or name in SCHEDULERS:
+        return name
+    ours = THE_ORIGINALS.get(name.removesuffix("Scheduler"))
+    if ours is None:
+        legal = f"use {', '.join(SCHEDULERS)}, or the original's {', '.join(THE_ORIGINALS)}"
+        raise InvalidInput("scheduler", name, legal)
+    return ours
 
 
 def _inputs(params: ParamSet, entry: Entry, seed: int) -> InferenceInput:

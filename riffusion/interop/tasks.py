@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from riffusion.anchors import find_anchor, is_file_name, read_anchor, source_sound, suited
-from riffusion.clip import ClipRequest
+from riffusion.clip import ClipRequest, Mix
 from riffusion.engine_arguments import engine_of
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
@@ -65,10 +66,14 @@ def text_to_audio(arguments: Namespace) -> None:
 def audio_to_audio(arguments: Namespace) -> None:
     """A recording of any length, played anew; with a second prompt, walking to it."""
     check_output("--output", arguments.output, AUDIO)
+    mix = None
+    if arguments.magic_mix:
+        mix = Mix(until=arguments.kmin, share=arguments.mix_factor)
+        arguments.denoising, arguments.denoising_b = arguments.kmax, None
     to_clip_request(_inputs_at(arguments, 0.0))
     sound = _part(read_audio(arguments.audio), arguments.start_time_s, arguments.duration_s)
     engine = engine_of(arguments)
-    _write_through(engine, suited(sound, engine), arguments)
+    _write_through(engine, suited(sound, engine), arguments, mix)
 
 
 def interpolation(arguments: Namespace) -> None:
@@ -120,11 +125,13 @@ def _batch(arguments: Namespace) -> None:
     print(f"Wrote {index}")
 
 
-def _write_through(engine: Engine, source: Waveform, arguments: Namespace) -> None:
+def _write_through(
+    engine: Engine, source: Waveform, arguments: Namespace, mix: Mix | None = None
+) -> None:
     """Play ``source`` anew into the file that was asked for."""
 
     def ask(share: float, anchor: Spectrogram) -> ClipRequest:
-        return to_clip_request(_inputs_at(arguments, share), anchor)
+        return replace(to_clip_request(_inputs_at(arguments, share), anchor), mix=mix)
 
     rate, length = source.sample_rate, source.samples.shape[1]
     recording = Recording(arguments.output, rate, engine.channels, length)

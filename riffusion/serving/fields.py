@@ -12,7 +12,8 @@ from typing import Any
 
 from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.settings import JamSettings
+from riffusion.serving.shelf import Shelf
+from riffusion.settings import USUAL_STRENGTH, JamSettings
 
 Value = str | int | float | bool
 LONGEST_TEXT = 10_000
@@ -94,6 +95,9 @@ FIELDS = (
     Field("drums", 0.5, read_number),
     Field("guidance", DEFAULT_GUIDANCE, read_number),
     Field("steps", DEFAULT_STEPS, read_steps),
+    Field("anchor", "", read_text),
+    Field("strength", USUAL_STRENGTH, read_number),
+    Field("mask", "", read_text),
 )
 NAMES = tuple(field.name for field in FIELDS)
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in FIELDS}
@@ -114,10 +118,10 @@ def label(name: str) -> str:
     return LABELS.get(name, name)
 
 
-def read_settings(values: object) -> JamSettings:
+def read_settings(values: object, shelf: Shelf | None = None) -> JamSettings:
     """Settings from a JSON object of the page; what is left out has its first value.
 
-    Raises InvalidInput, naming the field.
+    ``shelf`` has what listeners brought themselves. Raises InvalidInput, naming the field.
     """
     if not isinstance(values, dict):
         raise InvalidInput("settings", values, "send an object of settings by name")
@@ -128,6 +132,7 @@ def read_settings(values: object) -> JamSettings:
         field.name: field.read(label(field.name), values.get(field.name, field.default))
         for field in FIELDS
     }
+    shelf = shelf or Shelf()
     controls = {name: read[name] for name in ("density", "brightness", "drums")}
     return JamSettings(
         prompt_a=_prompt("A", read["a"], read["seed_a"]),
@@ -142,6 +147,9 @@ def read_settings(values: object) -> JamSettings:
         controls=Controls(**controls) if read["shape"] else Controls(),
         guidance=read["guidance"],
         steps=read["steps"],
+        anchor=shelf.anchor(read["anchor"]),
+        strength=read["strength"],
+        mask=shelf.mask(read["mask"]),
     )
 
 

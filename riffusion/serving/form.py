@@ -9,6 +9,7 @@ import gradio as gr
 from riffusion.harmony import FLAT_NAMES, note_name, parse_key
 from riffusion.rhythm import FASTEST_BPM, FEWEST_BEATS, MOST_BEATS, SLOWEST_BPM
 from riffusion.serving.fields import DEFAULTS, MOST_STEPS
+from riffusion.serving.pickers import build_pickers
 from riffusion.serving.routes import PLAYER_FILES
 
 Form = dict[str, Any]
@@ -55,6 +56,7 @@ def build_form() -> Form:
             max_lines=1,
             min_width=WIDTH,
         )
+    form |= build_pickers()
     with gr.Accordion("More controls", open=False, elem_id="more"):
         form |= _more_controls()
     return form

@@ -21,6 +21,8 @@ WORDS = (
 # Jams speak WebSocket and raw frames, for which no schema exists: their routes are told by hand.
 JAM_ROUTES = (
     ("post", "/jam", "Start a jam: settings of the page as JSON; answers its id and format"),
+    ("post", "/jam/own", "Bring an anchor or a mask: kind and data, a data URL; answers its name"),
+    ("get", "/jam/own/{name}", "What was brought, as FLAC or PNG"),
     ("get", "/jam/{id}/stream", "Sound and events from absolute sample ?from= on, in records"),
     ("post", "/jam/{id}/tell", "A message: position, change, stop or keep"),
     ("get", "/jam/{id}/track.json", "The session: replays the same track"),

@@ -14,6 +14,7 @@ from riffusion.engines.base import Engine
 from riffusion.serving.fields import NAMES, read_link
 from riffusion.serving.form import Form, build_form, listed_key
 from riffusion.serving.pace import Pace
+from riffusion.serving.pickers import bring_tempo_and_key
 from riffusion.serving.routes import PLAYER_FILES
 
 TITLE = "Riffusion"
@@ -60,6 +61,7 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
         form = build_form()
         share = gr.Button("Copy a link to this jam", elem_id="share", size="sm")
         _connect(player, form, share)
+        bring_tempo_and_key(form)
         for button, example in zip(examples, EXAMPLES, strict=True):
             values = [example.a, example.b, example.bpm, example.key]
             targets = [form["a"], form["b"], form["bpm"], form["key"]]
@@ -94,7 +96,7 @@ def launch_options() -> dict[str, Any]:
         "ssr_mode": False,
         # What the API offers is offered to agents too.
         "mcp_server": True,
-        # The page takes no files.
+        # What musicians bring goes to the route of their own: nothing is uploaded here.
         "max_file_size": "1kb",
     }
 

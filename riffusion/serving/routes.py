@@ -6,6 +6,8 @@
     POST /jam/{id}/tell                a message: position, change, stop, keep
     GET  /jam/{id}/track.wav           what was heard; also .flac .mp3 .ogg .png .json
     GET  /jam/{id}/clip/{sample}.png   spectrogram image of the 5.11 s from a sample on
+    POST /jam/own                      bring a sound or a mask to start from; answers its name
+    GET  /jam/own/{name}               it, as it was kept: FLAC or PNG
     GET  /jam/player/...               the player's own files
 
 Errors are JSON: {"error": what is wrong and what to do}.
@@ -26,9 +28,10 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from riffusion.errors import InvalidInput, RiffusionError
-from riffusion.serving.answers import error_answer, status_of
+from riffusion.serving.answers import MOST_BODY_BYTES, error_answer, status_of
 from riffusion.serving.exports import MEDIA_TYPES, chunks, clip_image, export_track
 from riffusion.serving.fields import read_settings, read_whole
+from riffusion.serving.shelf import brought
 from riffusion.serving.stage import Stage
 from riffusion.serving.stream import Audio, Event, JamStream
 from riffusion.serving.wire import (
@@ -42,6 +45,7 @@ from riffusion.serving.wire import (
 PLAYER_FILES = Path(__file__).resolve().parents[2] / "assets" / "player"
 NEVER_STORED = {"Cache-Control": "no-store"}
 BYTES = "application/octet-stream"
+PNG = b"\x89PNG"
 UNKNOWN_JAM = 4404
 Handler = Callable[[Stage, Request], Awaitable[Response]]
 
@@ -55,6 +59,8 @@ def player_routes(stage: Stage) -> list[BaseRoute]:
     return [
         Mount("/jam/player", StaticFiles(directory=PLAYER_FILES)),
         route("/jam", start_jam, "POST"),
+        route("/jam/own", bring, "POST"),
+        route("/jam/own/{name}", own_file),
         WebSocketRoute("/jam/{id}/socket", partial(socket, stage)),
         route("/jam/{id}/stream", stream_records),
         route("/jam/{id}/tell", tell, "POST"),
@@ -65,10 +71,24 @@ def player_routes(stage: Stage) -> list[BaseRoute]:
 
 
 async def start_jam(stage: Stage, request: Request) -> Response:
-    stream = stage.open(read_settings(await _message(request)))
+    stream = stage.open(read_settings(await _message(request), stage.shelf))
     session = stream.session
     format_ = {"sample_rate": session.sample_rate, "channels": session.channels}
     return JSONResponse({"id": stream.id, **format_}, status_code=201)
+
+
+async def bring(stage: Stage, request: Request) -> Response:
+    message = await _message(request, MOST_BODY_BYTES)
+    async with stage.exports:
+        material = await asyncio.to_thread(brought, message)
+    stage.shelf.put(material)
+    return JSONResponse({"name": material.name}, status_code=201)
+
+
+async def own_file(stage: Stage, request: Request) -> Response:
+    data = stage.shelf.own("own sound", request.path_params["name"]).data
+    kind = "image/png" if data.startswith(PNG) else MEDIA_TYPES["flac"]
+    return Response(data, media_type=kind)
 
 
 async def tell(stage: Stage, request: Request) -> Response:
@@ -157,18 +177,18 @@ async def _answer(handler: Handler, stage: Stage, request: Request) -> Response:
         return error_answer(str(error), status_of(error))
 
 
-async def _message(request: Request) -> object:
+async def _message(request: Request, most_bytes: int = MOST_MESSAGE_BYTES) -> object:
     """The JSON body of a request, read no further than it may be long."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         # A page of another site could send other types without asking the browser first.
         kind = request.headers.get("content-type", "")
         raise InvalidInput("content type", kind, "send application/json")
-    body = b""
+    body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_MESSAGE_BYTES:
+        if len(body) > most_bytes:
             break
-    return parse_message(body)
+    return parse_message(bytes(body), most_bytes)
 
 
 def _find(stage: Stage, request: Request) -> JamStream:

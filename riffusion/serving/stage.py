@@ -14,6 +14,7 @@ from typing import TypeVar
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam import JamSession
+from riffusion.serving.shelf import Shelf
 from riffusion.serving.stream import LEAD_S, JamStream
 from riffusion.serving.turns import Turns
 from riffusion.settings import JamSettings
@@ -62,6 +63,7 @@ class Stage:
         self._folder = folder
         # Exports take a core each: one at a time, so that the music goes on.
         self.exports = asyncio.Semaphore(1)
+        self.shelf = Shelf()
         self._turns = Turns()
         self._guests = 0
         self._guest = asyncio.Semaphore(1)
@@ -79,7 +81,7 @@ class Stage:
                 "or run Riffusion on your own machine."
             )
         track = TrackFile(session.sample_rate, session.channels, self._folder)
-        stream = JamStream(session, track, self._turns, lead_s=self._lead_s)
+        stream = JamStream(session, track, self._turns, lead_s=self._lead_s, shelf=self.shelf)
         self._streams[stream.id] = stream
         if self._janitor is None or self._janitor.done():
             self._janitor = asyncio.create_task(self._sweep(), name="janitor")

@@ -20,6 +20,7 @@ from riffusion.engines.base import Interrupted
 from riffusion.errors import InvalidInput, RiffusionError, StorageError
 from riffusion.jam import ClipMark, JamBlock, JamSession
 from riffusion.serving.fields import read_settings
+from riffusion.serving.shelf import Shelf
 from riffusion.serving.turns import Turns
 from riffusion.settings import JamSettings
 from riffusion.track import TrackFile
@@ -63,7 +64,7 @@ class Ear:
 class JamStream:
     """Drives ``session`` for one listener and keeps the track.
 
-    ``turns`` is shared by all streams of an engine.
+    ``turns`` is shared by all streams of an engine, ``shelf`` by those of a server.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class JamStream:
         turns: Turns,
         *,
         lead_s: float = LEAD_S,
+        shelf: Shelf | None = None,
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.session = session
         self.track = track
         self.marks: deque[ClipMark] = deque(maxlen=MOST_MARKS)
         self._turns = turns
+        self._shelf = shelf
         self._lead = round(lead_s * session.sample_rate)
         self._ear: Ear | None = None
         self._wake = asyncio.Event()
@@ -103,7 +106,7 @@ class JamStream:
                 self._report(message.get("sample"))
                 self._allow_for_travel(message.get("late", 0))
             case "change":
-                self.change(read_settings(message.get("settings")))
+                self.change(read_settings(message.get("settings"), self._shelf))
             case "stop":
                 self.stop()
             case "keep":

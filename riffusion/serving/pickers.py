@@ -1,0 +1,97 @@
+"""The page's pickers: the clips that a jam can start from, and which part of them goes."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from riffusion.anchors import Anchor, library
+from riffusion.masks import SHAPES
+from riffusion.serving.fields import DEFAULTS
+from riffusion.serving.routes import PLAYER_FILES
+
+Form = dict[str, Any]
+
+ANCHOR_HINT = (
+    "Clips start from it and it goes round in time. One of ours brings its tempo and key along; "
+    "your own, audio or a spectrogram image of at most 20 s, is fitted to whole bars."
+)
+MASK_HINT = "White is played anew, black stays as it is. Your own: a picture of 512 x 512."
+
+
+def build_pickers() -> Form:
+    """Lay out the controls of anchor and mask where the page is being built."""
+    with gr.Accordion("Start from a clip", open=False, elem_id="anchors"):
+        cards = [_anchor_card(anchor) for anchor in library()]
+        anchor = _picker("anchor", "Start from", ANCHOR_HINT, cards, "audio/*,image/*", AUDIO)
+        strength = gr.Slider(
+            0,
+            1,
+            DEFAULTS["strength"],
+            step=0.01,
+            label="Strength",
+            info="0 keeps the clip, 1 ignores it",
+            elem_id="strength",
+        )
+        masks = [_mask_card(name) for name in SHAPES if name != "all"]
+        mask = _picker("mask", "Play anew", MASK_HINT, masks, "image/*", PICTURE)
+    return {"anchor": anchor, "strength": strength, "mask": mask}
+
+
+def bring_tempo_and_key(form: Form) -> None:
+    """Let an anchor that is chosen by hand set tempo and key."""
+    music = {anchor.id: [anchor.bpm, anchor.key] for anchor in library()}
+    form["anchor"].input(
+        None,
+        [form["anchor"], form["bpm"], form["key"]],
+        [form["bpm"], form["key"]],
+        js=f"(name, bpm, key) => ({json.dumps(music)})[name] ?? [bpm, key]",
+    )
+
+
+AUDIO = '<audio controls preload="none"></audio>'
+PICTURE = '<img alt="" width="96" height="96">'
+
+
+def _anchor_card(anchor: Anchor) -> str:
+    name, path = escape(anchor.id.replace("_", " ")), f"/api/anchors/{anchor.id}"
+    return (
+        f'<div class="riff-card"><label><input type="radio" name="riff-anchor" value="{anchor.id}">'
+        f'<img alt="" width="96" height="96" loading="lazy" data-src="{path}.jpg">'
+        f"<span>{name}</span><small>{anchor.bpm:g} bpm, {escape(anchor.key)}</small></label>"
+        f'<audio controls preload="none" data-src="{path}.mp3" '
+        f'aria-label="Preview of {name}"></audio></div>'
+    )
+
+
+def _mask_card(name: str) -> str:
+    return (
+        f'<div class="riff-card"><label><input type="radio" name="riff-mask" value="{name}">'
+        f'<img alt="" width="96" height="96" loading="lazy" data-src="/api/masks/{name}.png">'
+        f"<span>{escape(name.replace('_', ' '))}</span></label></div>"
+    )
+
+
+def _picker(
+    kind: str, label: str, hint: str, cards: list[str], accepts: str, preview: str
+) -> gr.HTML:
+    nothing = "Nothing" if kind == "anchor" else "All of it"
+    radio = f'<input type="radio" name="riff-{kind}"'
+    return gr.HTML(
+        DEFAULTS[kind],
+        html_template=(
+            f'<div class="riff-picker" data-kind="{kind}" role="radiogroup" aria-label="{label}">'
+            f"<h3>{label}</h3><p>{hint}</p><div class='riff-cards'>"
+            f'<div class="riff-card"><label>{radio} value="" checked><span>{nothing}</span></label>'
+            f'</div>{"".join(cards)}<div class="riff-card riff-own" hidden><label>{radio} '
+            f'value="own"><span>Your own</span></label>{preview}</div></div>'
+            f'<label class="riff-bring">Bring your own <input type="file" accept="{accepts}" '
+            f'aria-label="Your own {kind}"></label><p role="status"></p></div>'
+        ),
+        js_on_load=(PLAYER_FILES / "load-picker.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=kind,
+    )

@@ -1,0 +1,89 @@
+"""Starting from a clip on the real page: choosing, hearing and bringing anchors and masks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from riffusion.anchors import library
+from riffusion.serving.server import Serving
+from tests.browser.heard import FAST, assert_played_the_master, wait_until
+from tests.browsing import open_page, press_play, wait_for_playhead
+
+
+def pickers(page: Page) -> None:
+    page.get_by_role("button", name="Start from a clip").click()
+    expect(page.get_by_role("radiogroup", name="Start from")).to_be_visible()
+
+
+def test_anchors_are_shown_with_tempo_key_picture_and_sound(page: Page) -> None:
+    pickers(page)
+    group = page.get_by_role("radiogroup", name="Start from")
+    for anchor in library():
+        card = group.locator(".riff-card", has=page.locator(f"input[value={anchor.id}]"))
+        expect(card).to_contain_text(f"{anchor.bpm:g} bpm, {anchor.key}")
+        sound = re.compile(rf"/api/anchors/{anchor.id}\.mp3$")
+        expect(card.locator("audio")).to_have_attribute("src", sound)
+    picture = group.locator("img").first
+    picture.scroll_into_view_if_needed()
+    wait_until(lambda: bool(picture.evaluate("image => image.naturalWidth === 512")))
+
+
+def test_an_anchor_is_taken_up_live_with_its_tempo_and_key(page: Page, serving: Serving) -> None:
+    press_play(page)
+    pickers(page)
+    page.get_by_role("radio", name="rock drums").check()
+    page.get_by_role("radiogroup", name="Play anew").get_by_role("radio", name="lower half").check()
+    page.wait_for_function("() => riffusionPlayer.lastChange")
+    (stream,) = serving.stage.playing
+    wait_until(lambda: stream.session.settings.mask is not None)
+    settings = stream.session.settings
+    assert settings.anchor is not None
+    assert (settings.anchor.name, settings.bpm, settings.key) == ("rock_drums", 140, "E")
+    wait_for_playhead(page, stream.session.changes[-1].sample / 44100 + 1)
+    assert_played_the_master(page)
+
+
+def test_own_sound_and_picture_are_brought_and_played(
+    page: Page, serving: Serving, tmp_path: Path
+) -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 330 * np.arange(4 * 44100) / 44100)
+    soundfile.write(tmp_path / "mine.wav", tone, 44100)
+    Image.new("L", (512, 512), "white").save(tmp_path / "mask.png")
+    Image.new("L", (100, 512), "white").save(tmp_path / "narrow.png")
+    pickers(page)
+    page.get_by_label("Your own anchor").set_input_files(tmp_path / "mine.wav")
+    expect(page.get_by_role("radio", name="mine.wav")).to_be_checked()
+    masks = page.get_by_role("radiogroup", name="Play anew")
+    page.get_by_label("Your own mask").set_input_files(tmp_path / "narrow.png")
+    expect(masks.get_by_role("status")).to_contain_text("512 x 512")
+    page.get_by_label("Your own mask").set_input_files(tmp_path / "mask.png")
+    expect(page.get_by_role("radio", name="mask.png")).to_be_checked()
+    press_play(page)
+    (stream,) = serving.stage.playing
+    settings = stream.session.settings
+    assert settings.anchor is not None
+    assert settings.mask is not None
+    assert settings.anchor.is_own
+    assert settings.mask.is_own
+    assert settings.bpm == FAST["bpm"]
+
+
+def test_a_link_opens_with_its_anchor(
+    browser: Browser, serving: Serving, pages: list[Page]
+) -> None:
+    query = {**FAST, "anchor": "marimba", "strength": 0.4, "mask": "middle"}
+    pages.append(open_page(browser, serving.url, query))
+    pickers(pages[0])
+    expect(pages[0].get_by_role("radio", name="marimba")).to_be_checked()
+    expect(pages[0].get_by_role("radio", name="middle")).to_be_checked()
+    press_play(pages[0])
+    (stream,) = serving.stage.playing
+    settings = stream.session.settings
+    assert settings.anchor is not None
+    assert (settings.anchor.name, settings.strength, settings.bpm) == ("marimba", 0.4, FAST["bpm"])

@@ -1,0 +1,56 @@
+"""Jams for tests, and what a listener has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from riffusion.clip import ClipRequest, Prompt
+from riffusion.engines.base import Engine, never
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.jam import JamSession, render
+from riffusion.mastering import Samples
+from riffusion.phase import griffin_lim
+from riffusion.settings import JamSettings
+from riffusion.spectrogram import Spectrogram, SpectrogramParams
+
+RATE, HOP = 44100, 441
+A, B = Prompt("church bells", 1), Prompt("electronic beats", 2)
+QUICK = partial(griffin_lim, iterations=1)
+
+
+tempi = st.floats(60, 180)
+
+
+def settings_with(**changes: Any) -> JamSettings:
+    return JamSettings(A, B, steps=1).changed(changes)
+
+
+def jam(engine: Engine, **changes: Any) -> JamSession:
+    return JamSession(engine, settings_with(**changes), vocoder=QUICK)
+
+
+def play(session: JamSession, samples: int, heard: Samples | None = None) -> Samples:
+    """What a listener has after the session played up to ``samples``, splices overwritten."""
+    pieces = [np.zeros((session.channels, 0), np.float32) if heard is None else heard]
+    pieces += [block.samples for block in render(session, samples)]
+    return np.concatenate(pieces, axis=1)
+
+
+class Grid:
+    """Only the sizes of the shipped engine, for arithmetic without sound."""
+
+    name = "grid"
+    params: SpectrogramParams = COMPACT_PARAMS
+    channels = 1
+    frames = 512
+    context_step = 8
+
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        raise NotImplementedError
