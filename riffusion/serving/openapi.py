@@ -15,14 +15,16 @@ from riffusion.serving.answers import ErrorAnswer
 
 TITLE = "Riffusion"
 WORDS = (
-    "Clips, jams and the original Riffusion's endpoint. The same clips are to be had through "
+    "Clips, songs, jams and the original Riffusion's endpoint. The same clips are to be had through "
     "gradio_client and MCP. See docs/http.md."
 )
 # Jams speak WebSocket and raw frames, for which no schema exists: their routes are told by hand.
 JAM_ROUTES = (
     ("post", "/jam", "Start a jam: settings of the page as JSON; answers its id and format"),
+    ("post", "/song", "Start a song: its plan as JSON; all below is the same as with a jam"),
     ("get", "/jam/{id}/stream", "Sound and events from absolute sample ?from= on, in records"),
     ("post", "/jam/{id}/tell", "A message: position, change, stop or keep"),
+    ("post", "/jam/{id}/section", "What plays as a section of a song: name, bars, plan"),
     ("get", "/jam/{id}/track.json", "The session: replays the same track"),
     ("get", "/jam/{id}/track.{suffix}", "What was heard: wav, flac, mp3, ogg, or png"),
     ("get", "/jam/{id}/clip/{sample}.png", "Spectrogram of the 5.11 s from a sample on"),

@@ -21,6 +21,7 @@ class ClipShelf:
     def __init__(self, engine: Engine) -> None:
         self._params = engine.params
         self._shape = (engine.channels, engine.params.mel_bands, engine.frames)
+        self.count = 0
         try:
             # Open for as long as this object is.
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
@@ -36,6 +37,7 @@ class ClipShelf:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise _storage_error(error) from error
+        self.count += 1
 
     def read(self, number: int) -> Spectrogram:
         """The clip that was added as the ``number``-th, from 0."""
