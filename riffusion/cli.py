@@ -22,6 +22,7 @@ TRAINING = {
     "corpus": "render captioned music to train on",
     "train": "train the engine on a corpus",
     "evaluate": "measure a trained engine",
+    "evaluate-songs": "measure whether the sections of songs come back",
 }
 
 
@@ -121,7 +122,7 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     for name, what in TRAINING.items():
         training = commands.add_parser(name, help=what)
         if name in chosen:
-            module = import_module(f"riffusion.training.{name}")
+            module = import_module(f"riffusion.training.{name.replace('-', '_')}")
             module.add_arguments(training)
             training.set_defaults(run=module.main)
     return parser

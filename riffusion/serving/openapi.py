@@ -15,8 +15,8 @@ from riffusion.serving.answers import ErrorAnswer
 
 TITLE = "Riffusion"
 WORDS = (
-    "Clips, songs, jams and the original Riffusion's endpoint. The same clips are to be had through "
-    "gradio_client and MCP. See docs/http.md."
+    "Clips, songs, jams and the original Riffusion's endpoint. The same clips and songs are to be "
+    "had through gradio_client and MCP. See docs/http.md."
 )
 # Jams speak WebSocket and raw frames, for which no schema exists: their routes are told by hand.
 JAM_ROUTES = (
@@ -136,7 +136,7 @@ def _parameters(operation: dict[str, Any]) -> list[tuple[str, str]]:
 def _example(model: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     """A value of each required field."""
     example: dict[str, Any] = {}
-    for name in model["required"]:
+    for name in model.get("required", ()):
         schema = _resolved(model["properties"][name], document)
         nested = "properties" in schema
         example[name] = _example(schema, document) if nested else schema["examples"][0]

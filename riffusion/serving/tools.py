@@ -1,4 +1,4 @@
-"""The API for gradio_client and MCP: the same clips and songs as functions with described parameters."""
+"""The API for gradio_client and MCP: the same clips and songs, as described functions."""
 
 from __future__ import annotations
 
