@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from riffusion.errors import InvalidInput
-from riffusion.serving.fields import MOST_STEPS, read_settings, read_whole
+from riffusion.serving.fields import LARGEST_JSON_NUMBER, MOST_STEPS, read_settings, read_whole
 from riffusion.settings import JamSettings
 from riffusion.song.model import Song, check_whole
 from riffusion.song.plan import read_plan
@@ -32,4 +32,8 @@ def read_live_plan(text: object) -> Song:
         raise InvalidInput("plan", text, "send its text, YAML or JSON")
     song = read_plan(text)
     check_whole("steps", song.steps, 1, MOST_STEPS)
+    for section in song.sections:
+        for prompt in filter(None, (section.prompt, section.prompt_b)):
+            # The page edits plans, and a browser would round larger numbers.
+            check_whole("seed", prompt.seed, 0, LARGEST_JSON_NUMBER)
     return song
