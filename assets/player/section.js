@@ -21,10 +21,14 @@ export class SectionForm {
   show(name, section, times) {
     this.form.hidden = !section;
     if (!section) return;
+    // What is being written just now stays; the rest is as the server has it.
+    const written = this.name === name ? document.activeElement : null;
     this.name = name;
     this.section = section;
     const values = { ...section, name };
-    for (const input of this.inputs) input.value = values[input.name] ?? "";
+    for (const input of this.inputs) {
+      if (input !== written) input.value = values[input.name] ?? "";
+    }
     this.note.textContent = times > 1 ? `It comes ${times} times: a change is heard in all.` : "";
   }
 
