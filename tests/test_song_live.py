@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -11,7 +12,7 @@ import pytest
 
 from riffusion.clip import Controls, Prompt
 from riffusion.engines.base import Engine, Interrupted
-from riffusion.errors import InvalidInput
+from riffusion.errors import InvalidInput, StorageError
 from riffusion.phase import griffin_lim
 from riffusion.settings import JamSettings
 from riffusion.song.keeping import kept_section, with_section
@@ -164,6 +165,30 @@ def test_who_is_interrupted_goes_on_as_if_nothing_was(tiny_engine: Engine) -> No
                 track = np.concatenate([track, block.samples], axis=1)
     assert times > 1
     np.testing.assert_array_equal(track, straight)
+
+
+@pytest.mark.parametrize("variation", [0.0, 0.5])
+def test_a_disk_that_was_full_loses_nothing(tiny_engine: Engine, variation: float) -> None:
+    song = replace(SONG, variation=variation)
+    with live(tiny_engine, song) as session:
+        straight = heard(session)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    blocks: list[Samples] = []
+
+    def play() -> None:
+        while not session.finished:
+            blocks.append(session.block().samples)
+
+    with live(tiny_engine, song) as session:
+        blocks.append(heard(session, BAR // 4))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (BAR * 4, limits[1]))
+        try:
+            with pytest.raises(StorageError):
+                play()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        play()
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), straight)
 
 
 def test_marks_say_which_section_sounds_and_lie_on_bar_lines(tiny_engine: Engine) -> None:

@@ -32,7 +32,7 @@ sections:
   verse: {bars: 4, prompt: jazz}
   chorus: {bars: 2, prompt: techno}
 """
-BAR_S = 4 * 60 / 180
+BAR = 58800  # samples, at 180 bpm
 
 
 @pytest.fixture(scope="module")
@@ -138,25 +138,24 @@ def test_a_song_plays_jumps_and_goes_on_through_bad_plans(page: Page) -> None:
 
     page.mouse.click(*block(page, 2))
     page.get_by_role("button", name="Jump here").click()
-    page.wait_for_function("() => riffusionPlayer.mark?.section === 'chorus'")
-    start = page.evaluate("riffusionPlayer.mark.place_start")
-    assert start % round(BAR_S * 44100) == 0
-    assert start < 5 * BAR_S * 44100  # earlier than the plan has it
+    # Earlier than the plan has it, on a bar line.
+    chorus = f"mark => mark.section === 'chorus' && mark.place_start < {5 * BAR}"
+    page.wait_for_function(f"() => riffusionPlayer.marks.some({chorus})")
+    assert page.evaluate(f"riffusionPlayer.marks.find({chorus}).place_start") % BAR == 0
     page.wait_for_function("() => riffusionPlayer.state === 'stopped'")
     expect(page.locator(".riff-status")).to_have_text("The song is over.")
-    assert counters(page)["late"] == 0
     assert_heard_the_track(page)
 
 
 def assert_heard_the_track(page: Page) -> None:
-    """Where nothing had to wait, what was heard is what the server has."""
+    """Where nothing had to wait or came late, what was heard is what the server has."""
     heard = take_recording(page)
     answer = httpx.get(page.evaluate("riffusionPlayer.url() + '/track.wav'"), timeout=60)
     track, _ = soundfile.read(io.BytesIO(answer.content), dtype="float32", always_2d=True)
-    if counters(page)["dropouts"] == 0:
+    if counters(page)["dropouts"] == counters(page)["late"] == 0:
         first, begins = (int(np.argmax(np.abs(x).max(0) > 0)) for x in (heard, track.T))
         length = min(heard.shape[1] - first, len(track) - begins) - 44100 // 2
-        assert length > 4 * BAR_S * 44100
+        assert length > 4 * BAR
         np.testing.assert_array_equal(
             heard[:, first : first + length], track.T[:, begins : begins + length]
         )

@@ -32,7 +32,7 @@ class ClipShelf:
         """Put a clip behind the others."""
         data = memoryview(clip.magnitudes.numpy().astype(np.float32).tobytes())
         try:
-            self._file.seek(0, 2)
+            self._file.seek(self.count * len(data))
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:

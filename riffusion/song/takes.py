@@ -16,7 +16,7 @@ import numpy.typing as npt
 from riffusion.clip import Controls, Prompt
 from riffusion.engines.base import Engine, never
 from riffusion.harmony import progression
-from riffusion.jam import Change, ClipMark, JamSession, bars_per_clip, clip_seed
+from riffusion.jam import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
 from riffusion.mastering import Mastering
 from riffusion.phase import griffin_lim
 from riffusion.rhythm import BarGrid
@@ -72,6 +72,7 @@ class Take:
     def __init__(self, session: JamSession, section: Section) -> None:
         self._session = session
         self._tape = TrackFile(session.sample_rate, session.channels)
+        self._unwritten: JamBlock | None = None
         self._clips: list[ClipMark] = []
         settings = session.settings
         grid = BarGrid(session.sample_rate, settings.bpm, settings.beats_per_bar)
@@ -96,12 +97,16 @@ class Take:
     def read(self, start: int, stop: int, interrupted: Callable[[], bool] = never) -> Samples:
         """Samples (channels, n), also before the first bar line; none within 0.11 s of its end.
 
-        Raises Interrupted where a clip must be generated and ``interrupted`` turns true.
+        Raises Interrupted where a clip must be generated and ``interrupted`` turns true, and
+        StorageError where the disk is full; it can then be read again.
         """
         until = self._until(stop)
         while self._tape.length < until:
-            block = self._session.block(until, interrupted=interrupted)
+            # A full disk takes nothing: the block waits until it has space.
+            block = self._unwritten or self._session.block(until, interrupted=interrupted)
+            self._unwritten = block
             self._tape.write(block.start, block.samples)
+            self._unwritten = None
             if block.clip not in self._clips[-1:]:
                 self._clips.append(block.clip)
         pcm = self._tape.read(self._pickup + start, self._pickup + stop)

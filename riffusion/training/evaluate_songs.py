@@ -214,12 +214,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Play, measure, print."""
+    if args.line is None and args.judge is None:
+        raise InvalidInput("--judge", "missing", "give the file that `riffusion evaluate` wrote")
     engine = load_engine(str(args.model)) if args.model else load_engine()
     if args.line is not None:
         print(time_song(engine, args.line))
         return
-    if args.judge is None:
-        raise InvalidInput("--judge", "missing", "give the file that `riffusion evaluate` wrote")
     judge = load_judge(args.judge)
     songs = planned_songs(args.songs, args.minutes, args.bars)
     if args.out:
