@@ -15,7 +15,7 @@ from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine, never
 from riffusion.jam import JamSession, JamSettings, render
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.text import embed_prompt
 from riffusion.track import TrackFile
@@ -63,6 +63,10 @@ class TimedEngine:
         return self._engine.frames
 
     @property
+    def vocoder(self) -> Vocoder:
+        return self._engine.vocoder
+
+    @property
     def context_step(self) -> int:
         return self._engine.context_step
 
@@ -73,10 +77,10 @@ class TimedEngine:
             return self._engine.generate(requests, interrupted=interrupted)
 
 
-def timed_vocoder(clock: Clock) -> Callable[..., Waveform]:
+def timed_vocoder(own: Vocoder, clock: Clock) -> Vocoder:
     def vocoder(spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
         with clock.stage("vocode"):
-            return griffin_lim(spectrogram, prefix=prefix)
+            return own(spectrogram, prefix=prefix)
 
     return vocoder
 
@@ -109,7 +113,9 @@ def run(engine: Engine, seconds: float) -> dict[str, float]:
     clock = Clock()
     settings = JamSettings(Prompt(PROMPT_A, 1), Prompt(PROMPT_B, 2))
     start = time.perf_counter()
-    session = JamSession(TimedEngine(engine, clock), settings, vocoder=timed_vocoder(clock))
+    session = JamSession(
+        TimedEngine(engine, clock), settings, vocoder=timed_vocoder(engine.vocoder, clock)
+    )
     total = round(seconds * session.sample_rate)
     with TrackFile(session.sample_rate, session.channels) as track:
         for block in render(session, total):

@@ -20,9 +20,11 @@ BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 TRAINING = {
     "corpus": "render captioned music to train on",
+    "corpus-sound": "render songs of the corpus to sound files",
     "train": "train the engine on a corpus",
     "evaluate": "measure a trained engine",
     "evaluate-songs": "measure whether the sections of songs come back",
+    "evaluate-sound": "measure the decoders from spectrogram to sound",
 }
 
 

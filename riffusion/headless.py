@@ -158,7 +158,7 @@ def clip(engine: Engine, wanted: ClipRequest) -> tuple[Waveform, Spectrogram]:
     """One clip: its sound, as loud as a jam, and its spectrogram."""
     with progress("clip", engine.params.samples(engine.frames) / engine.params.sample_rate) as show:
         spectrogram = engine.generate([wanted])[0]
-        sound = clip_sound(spectrogram)
+        sound = clip_sound(spectrogram, engine.vocoder)
         show(sound.duration_s)
     return sound, spectrogram
 

@@ -16,10 +16,10 @@ from riffusion.clip import LARGEST_SEED, ClipRequest
 from riffusion.engines.base import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.mastering import Mastering
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.settings import JamSettings as JamSettings
 from riffusion.settings import to_json
-from riffusion.stitcher import Stitcher, Vocoder
+from riffusion.stitcher import Stitcher
 from riffusion.timeline import Segment, Timeline, first_segment
 
 Samples = npt.NDArray[np.float32]
@@ -86,8 +86,8 @@ class JamSession:
 
     After ``change`` blocks may start again from an earlier sample: overwrite what you had from
     there. The same settings and changes give the same samples, however they are consumed.
-    ``changes`` are known beforehand, as ``changes`` of an earlier session. ``vocoder`` turns
-    magnitudes into sound; ``griffin_lim`` is the default. ``mastering`` says how loud to play.
+    ``changes`` are known beforehand, as ``changes`` of an earlier session. ``vocoder``
+    takes the place of the engine's own. ``mastering`` says how loud to play.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class JamSession:
         settings: JamSettings,
         *,
         changes: Iterable[Change] = (),
-        vocoder: Vocoder = griffin_lim,
+        vocoder: Vocoder | None = None,
         mastering: Mastering | None = None,
     ) -> None:
         self._engine = engine
@@ -104,7 +104,9 @@ class JamSession:
         self._initial = settings
         self._timeline = Timeline((first_segment(settings, self.sample_rate),))
         self._changes: tuple[Change, ...] = ()
-        self._stitcher = Stitcher(engine.params, engine.channels, engine.frames, vocoder, mastering)
+        self._stitcher = Stitcher(
+            engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
+        )
         self._marks: tuple[ClipMark, ...] = ()
         self._next_bar = 0
         self._position = 0
@@ -138,7 +140,7 @@ class JamSession:
 
     @property
     def loudness(self) -> float:
-        """The slow root mean square, before any gain, of what was played so far."""
+        """The slow loudness in LUFS, before any gain, of what was played so far."""
         return self._stitcher.loudness
 
     @property

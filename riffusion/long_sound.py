@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from riffusion.band_extension import extended_blocks
 from riffusion.long_image import LongImage, open_long_image, png_columns
 from riffusion.phase import griffin_lim_blocks
 from riffusion.recording import Recording
@@ -21,16 +22,18 @@ def decode_file(
     image: str | os.PathLike[str],
     audio: str | os.PathLike[str],
     *,
+    extended: bool = False,
     advance: Callable[[float], None] = lambda _seconds: None,
 ) -> float:
     """Write the sound of an image file; returns its seconds.
 
-    ``advance`` is told the seconds that are done. Raises InvalidImage for what is no spectrogram.
+    ``extended`` adds a guess of what lies above the image's highest band. ``advance`` is told the
+    seconds that are done. Raises InvalidImage for what is no spectrogram.
     """
     if png_columns(image) >= LONG_COLUMNS:
         with open_long_image(image) as long:
-            return long_image_to_audio(long, audio, advance=advance)
-    sound = image_to_audio(read_image(image), advance=advance)
+            return long_image_to_audio(long, audio, extended=extended, advance=advance)
+    sound = image_to_audio(read_image(image), extended=extended, advance=advance)
     write_audio(sound, audio)
     return sound.duration_s
 
@@ -39,6 +42,7 @@ def long_image_to_audio(
     image: LongImage,
     path: str | os.PathLike[str],
     *,
+    extended: bool = False,
     advance: Callable[[float], None] = lambda _seconds: None,
 ) -> float:
     """Write the sound of a long image, its loudest sample at full scale; returns its seconds.
@@ -50,7 +54,10 @@ def long_image_to_audio(
     peak = 0.0
     # The gain is known when the last sample is: until then they wait in a file.
     with tempfile.TemporaryFile() as waiting:
-        for block in griffin_lim_blocks(image.cut, image.frames):
+        blocks = griffin_lim_blocks(image.cut, image.frames)
+        if extended:
+            blocks = extended_blocks(blocks, params.sample_rate, params.max_hz)
+        for block in blocks:
             peak = max(peak, float(np.abs(block).max()))
             waiting.write(np.ascontiguousarray(block.T).tobytes())
             advance(block.shape[1] / params.sample_rate)

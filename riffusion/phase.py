@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from riffusion.errors import InvalidAudio, InvalidInput
-from riffusion.spectrogram import Spectrogram, SpectrogramParams, linear_magnitudes
+from riffusion.spectrogram import Spectrogram, linear_magnitudes
+from riffusion.stft import TINY, Stft
 from riffusion.waveform import Waveform
 
-SEAM_S = 0.005
 BLOCK_FRAMES = 512
-TINY = 1e-12
 MOST_ITERATIONS = 1000
+
+
+class Vocoder(Protocol):
+    """From magnitudes to sound: ``griffin_lim`` or anything like it."""
+
+    def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
+        """(channels, ``params.samples(frames)``) samples that begin with ``prefix``."""
+        ...
 
 
 def griffin_lim(
@@ -56,23 +65,23 @@ def griffin_lim(
     length = params.samples(spectrogram.frames)
     heard = torch.zeros(spectrogram.channels, 0)
     if prefix is not None:
-        _check_prefix(prefix, spectrogram)
+        check_prefix(prefix, spectrogram)
         heard = torch.from_numpy(prefix.samples)
     if heard.shape[1] == length:
         return Waveform(heard.numpy(), params.sample_rate)
 
-    stft = _Stft(params)
+    stft = Stft(params)
     # The last frame that lies within the prefix stays: its phases are the ones to go on from.
     first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
     origin = first * params.hop_length - stft.left
     unknown = spectrogram.cut(first, spectrogram.frames)
     heights = linear_magnitudes(unknown, stft.every)[:, : stft.bins]
     target = heights.transpose(1, 2).contiguous()
-    known, place = heard[:, max(0, origin) :], max(0, -origin)
     # Samples before the start and after the end of the sound, where they are its reflection.
     before = stft.left if mirrored[0] and first == 0 else 0
     after = stft.right if mirrored[1] else 0
-    sound = _continue(stft, target, known, place, iterations, momentum, seed, (before, after))
+    known = Known(heard[:, max(0, origin) :], max(0, -origin), (before, after))
+    sound = _continue(stft, target, known, iterations, momentum, seed)
     new = sound[:, heard.shape[1] - origin : length - origin]
     return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -134,42 +143,83 @@ def griffin_lim_blocks(
         yield before.samples[:, (start - first) * hop :]
 
 
-def _continue(
-    stft: _Stft,
-    target: torch.Tensor,
-    known: torch.Tensor,
-    place: int,
+@dataclass(frozen=True)
+class Known:
+    """What is known of a sound that spans all windows of its frames.
+
+    ``samples`` (channels, n) are its own from ``place`` on; its outer ``reflected`` samples, at the
+    start and the end, mirror those within.
+    """
+
+    samples: torch.Tensor
+    place: int
+    reflected: tuple[int, int] = (0, 0)
+
+    @property
+    def end(self) -> int:
+        return self.place + self.samples.shape[1]
+
+    def middle(self) -> Known:
+        """The same of the mean of all channels."""
+        return replace(self, samples=self.samples.mean(0, keepdim=True))
+
+    def first_frame(self, stft: Stft) -> torch.Tensor | None:
+        """The spectrum (channels, 1, bins) of the first frame, where all of it is known."""
+        length = len(stft.window)
+        if self.place or self.end < length:
+            return None
+        return stft.to_frames(self.samples[:, :length])
+
+
+def improve_phases(
+    stft: Stft,
+    magnitudes: torch.Tensor,
+    estimate: torch.Tensor,
+    known: Known,
     iterations: int,
     momentum: float,
-    seed: int,
-    reflected: tuple[int, int],
 ) -> torch.Tensor:
-    """Fast Griffin-Lim of ``target`` where the samples from ``place`` on are ``known``, and the
-    outer ``reflected`` ones the reflection of those within."""
-    end = place + known.shape[1]
-    middle, known_middle = target.mean(0, keepdim=True), known.mean(0, keepdim=True)
-    phases = _advancing_phases(middle, stft.hop / stft.n_fft, seed)
-    if place == 0 and end >= len(stft.window):
-        heard = stft.to_frames(known_middle[:, : len(stft.window)])
-        phases = phases + (heard.angle() - phases[:, :1])
-    aim = estimate = torch.polar(middle, phases)
+    """Iterations of fast Griffin-Lim from a complex ``estimate`` (channels, frames, bins).
+
+    Returns a spectrum with better phases, whose magnitudes are not yet ``magnitudes``.
+    """
     inertia = momentum / (1 + momentum)
-    envelope = stft.envelope(target.shape[1])
-    before = torch.zeros_like(estimate)
+    envelope = stft.envelope(estimate.shape[1])
+    aim, before = estimate, torch.zeros_like(estimate)
     for _ in range(iterations):
         sound = stft.to_sound(estimate, envelope)
-        sound[:, place:end] = known_middle
-        _reflect(sound, *reflected)
+        sound[:, known.place : known.end] = known.samples
+        _reflect(sound, *known.reflected)
         rebuilt = stft.to_frames(sound)
         aim = rebuilt - inertia * before
-        estimate = _with_magnitude(middle, aim)
+        estimate = with_magnitude(magnitudes, aim)
         before = rebuilt
-    sound = stft.to_sound(_with_magnitude(target, aim), envelope)
-    if known.shape[1]:
-        # The estimate misses the last known sample by a little: fade that step out.
+    return aim
+
+
+def join(sound: torch.Tensor, known: Known, stft: Stft) -> torch.Tensor:
+    """Let ``sound`` go on from the last known sample, in place: it misses it by a little, and that
+    step is faded out."""
+    if known.samples.shape[1]:
+        end = known.end
         fade = stft.seam[: sound.shape[1] - end]
-        sound[:, end : end + len(fade)] += (known[:, -1:] - sound[:, end - 1 : end]) * fade
+        sound[:, end : end + len(fade)] += (known.samples[:, -1:] - sound[:, end - 1 : end]) * fade
     return sound
+
+
+def _continue(
+    stft: Stft, target: torch.Tensor, known: Known, iterations: int, momentum: float, seed: int
+) -> torch.Tensor:
+    """Fast Griffin-Lim of ``target`` where some samples are known."""
+    middle, heard = target.mean(0, keepdim=True), known.middle()
+    phases = _advancing_phases(middle, stft.hop / stft.n_fft, seed)
+    first = heard.first_frame(stft)
+    if first is not None:
+        phases = phases + (first.angle() - phases[:, :1])
+    estimate = torch.polar(middle, phases)
+    aim = improve_phases(stft, middle, estimate, heard, iterations, momentum)
+    sound = stft.to_sound(with_magnitude(target, aim), stft.envelope(target.shape[1]))
+    return join(sound, known, stft)
 
 
 def _reflect(sound: torch.Tensor, before: int, after: int) -> None:
@@ -203,55 +253,8 @@ def _advancing_phases(target: torch.Tensor, turns_per_bin: float, seed: int) -> 
     return (turns.remainder(1.0) * (2 * torch.pi)).to(target.dtype)
 
 
-class _Stft:
-    """A short-time Fourier transform (channels, frames, bins) and its least-squares inverse.
-
-    It is the cheapest one that sees what ``params`` saw: zero padding to a multiple of the window
-    only interpolates, so every ``every``-th bin of the padded transform is enough. The sound spans
-    all windows, from ``left`` samples before the centre of the first frame to ``right`` samples
-    after that of the last; a window cut out of music goes on there, so nothing is mirrored.
-    """
-
-    def __init__(self, params: SpectrogramParams) -> None:
-        padded = params.n_fft % params.win_length == 0
-        self.n_fft = params.win_length if padded else params.n_fft
-        self.every = params.n_fft // self.n_fft
-        self.hop = params.hop_length
-        # Above the highest band there is nothing: those bins need no work.
-        highest = int(params.max_hz * self.n_fft / params.sample_rate) + 2
-        self.bins = min(highest, self.n_fft // 2 + 1)
-        self.window = torch.hann_window(params.win_length)
-        self.left = params.window_left
-        self.right = params.win_length - self.left
-        seam = max(1, round(SEAM_S * params.sample_rate))
-        self.seam = 0.5 + 0.5 * torch.cos(torch.pi * torch.arange(1, seam + 1) / (seam + 1))
-
-    def to_frames(self, sound: torch.Tensor) -> torch.Tensor:
-        framed = sound.unfold(-1, len(self.window), self.hop) * self.window
-        spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)[..., : self.bins]
-        return spectrum
-
-    def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
-        framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
-        return self._overlap_add(framed * self.window) / envelope
-
-    def envelope(self, frames: int) -> torch.Tensor:
-        """The sum of the squared windows that cover each sample."""
-        squared = self.window.square().expand(1, frames, -1)
-        return self._overlap_add(squared).clamp_min(TINY)
-
-    def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
-        channels, frames, length = framed.shape
-        pieces = math.ceil(length / self.hop)
-        padded = torch.nn.functional.pad(framed, (0, pieces * self.hop - length))
-        padded = padded.view(channels, frames, pieces, self.hop)
-        out = padded.new_zeros(channels, frames + pieces - 1, self.hop)
-        for piece in range(pieces):
-            out[:, piece : piece + frames] += padded[:, :, piece]
-        return out.view(channels, -1)[:, : (frames - 1) * self.hop + length]
-
-
-def _with_magnitude(magnitude: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
+def with_magnitude(magnitude: torch.Tensor, phases: torch.Tensor) -> torch.Tensor:
+    """A spectrum with the ``magnitude`` given and the phases of another one."""
     parts = torch.view_as_real(phases)
     scale = magnitude / parts.square().sum(-1).sqrt().clamp_min(TINY)
     return torch.view_as_complex(parts * scale.unsqueeze(-1))
@@ -270,7 +273,8 @@ def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int
         raise InvalidInput("seed", seed, f"use a whole number from 0 to {2**63 - 1}")
 
 
-def _check_prefix(prefix: Waveform, spectrogram: Spectrogram) -> None:
+def check_prefix(prefix: Waveform, spectrogram: Spectrogram) -> None:
+    """Raise InvalidAudio where ``prefix`` cannot be the beginning of the sound."""
     params = spectrogram.params
     if prefix.sample_rate != params.sample_rate:
         legal = f"the spectrogram is at {params.sample_rate} Hz; resample the prefix"

@@ -6,15 +6,15 @@ from PIL import Image
 
 from riffusion.image_tags import ImageInfo
 from riffusion.mastering import master_whole
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectrogram_image import audio_to_image, to_image
 from riffusion.waveform import Waveform
 
 
-def clip_sound(spectrogram: Spectrogram) -> Waveform:
+def clip_sound(spectrogram: Spectrogram, vocoder: Vocoder) -> Waveform:
     """The sound of one clip, as loud as a jam."""
-    sound = griffin_lim(spectrogram)
+    sound = vocoder(spectrogram, prefix=None)
     return Waveform(master_whole(sound.samples, sound.sample_rate), sound.sample_rate)
 
 

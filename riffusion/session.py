@@ -16,9 +16,8 @@ from typing import Any
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, InvalidSession
 from riffusion.jam import SESSION_VERSION, Change, JamSession
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.settings import JamSettings, from_json
-from riffusion.stitcher import Vocoder
 from riffusion.storage import write_whole
 from riffusion.timeline import Timeline, first_segment
 
@@ -83,7 +82,7 @@ def parse_session(data: bytes | str) -> SavedSession:
         raise InvalidSession(f"session's {error.what}", error.value, error.legal) from error
 
 
-def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder = griffin_lim) -> JamSession:
+def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder | None = None) -> JamSession:
     """A jam that gives the same samples as the one that was saved, and goes on after it.
 
     ``riffusion.jam.render(jam, session.samples)`` ends where it ended. Raises InvalidSession

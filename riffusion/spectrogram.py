@@ -138,7 +138,7 @@ def mel_blocks(
     """
     hop, win = params.hop_length, params.win_length
     window = torch.hann_window(win)
-    bank = _mel_bank(params)
+    bank = mel_bank(params)
     frames = params.frames(samples)
     for first in range(0, frames, BLOCK_FRAMES):
         last = min(first + BLOCK_FRAMES, frames) - 1
@@ -156,13 +156,13 @@ def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
 
     The least-squares solution by the pseudo-inverse of the filter bank, negatives set to zero.
     """
-    inverse = _inverse_mel_bank(spectrogram.params, every)
+    inverse = _inversemel_bank(spectrogram.params, every)
     return (inverse @ spectrogram.magnitudes.to(inverse)).relu_()
 
 
 def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
     """The frequency that each mel band weighs most around, rising: float64 (mel,)."""
-    bank = _mel_bank(params).double().numpy()
+    bank = mel_bank(params).double().numpy()
     bins_hz = np.arange(bank.shape[1]) * params.sample_rate / params.n_fft
     weight = bank.sum(axis=1)
     heard = weight > 0
@@ -173,7 +173,7 @@ def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
 
 
 @lru_cache(maxsize=8)
-def _mel_bank(params: SpectrogramParams) -> torch.Tensor:
+def mel_bank(params: SpectrogramParams) -> torch.Tensor:
     """Triangular filters (mel, bins), without the bins above the last filter."""
     bank: torch.Tensor = melscale_fbanks(
         params.n_fft // 2 + 1,
@@ -189,9 +189,9 @@ def _mel_bank(params: SpectrogramParams) -> torch.Tensor:
 
 
 @lru_cache(maxsize=8)
-def _inverse_mel_bank(params: SpectrogramParams, every: int) -> torch.Tensor:
+def _inversemel_bank(params: SpectrogramParams, every: int) -> torch.Tensor:
     """The pseudo-inverse (bins, mel) of the filter bank, rows 0, ``every``, 2 ``every``, ..."""
-    bank = _mel_bank(params)
+    bank = mel_bank(params)
     inverse = torch.zeros(params.n_fft // 2 + 1, params.mel_bands)
     filters = bank.double()
     # B+ = B' (B B')^-1. The ridge is for bands so narrow that no bin falls into them.

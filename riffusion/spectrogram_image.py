@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image, UnidentifiedImageError
 
+from riffusion.band_extension import extend_band
 from riffusion.errors import InvalidAudio, InvalidImage
 from riffusion.image_tags import POWER, ImageInfo, Layout, read_info, read_layout, write_tags
 from riffusion.phase import griffin_lim_in_blocks
@@ -154,14 +155,18 @@ def image_to_audio(
     *,
     iterations: int = 32,
     seed: int = 0,
+    extended: bool = False,
     advance: Callable[[float], None] | None = None,
 ) -> Waveform:
     """The sound of a spectrogram image, its loudest sample at full scale.
 
-    ``advance`` is told the seconds that are done, now and then.
+    ``extended`` adds a guess of what lies above the image's highest band, up to 20 kHz (see
+    riffusion/band_extension.py). ``advance`` is told the seconds that are done, now and then.
     """
     spectrogram = from_image(image)
     sound = griffin_lim_in_blocks(spectrogram, iterations=iterations, seed=seed, advance=advance)
+    if extended:
+        sound = extend_band(sound, spectrogram.params.max_hz)
     peak = float(np.abs(sound.samples).max())
     if peak == 0:
         return sound

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ import torch
 
 from riffusion.errors import InvalidInput
 from riffusion.mastering import Mastering, MasterState, master, start_master
+from riffusion.phase import Vocoder
 from riffusion.recent import Recent
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.waveform import Waveform
@@ -36,14 +36,6 @@ RUN_UP_S = 0.25
 PIECE_S = 1.5
 # How far back a jam can be rewound.
 REWIND_S = 30.0
-
-
-class Vocoder(Protocol):
-    """From magnitudes to sound: ``riffusion.phase.griffin_lim`` or anything like it."""
-
-    def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
-        """(channels, ``params.samples(frames)``) samples that begin with ``prefix``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -92,8 +84,8 @@ class Stitcher:
 
     @property
     def loudness(self) -> float:
-        """The slow root mean square, before any gain, of what was mastered so far."""
-        return math.sqrt(self._master.power)
+        """The slow loudness in LUFS, before any gain, of what was mastered so far."""
+        return self._master.loudness
 
     @property
     def kept_samples(self) -> int:
@@ -208,7 +200,7 @@ class Stitcher:
     @property
     def _margin(self) -> int:
         """Frames that a vocoder sees beyond the end of a piece, to join the next one."""
-        return 2 * math.ceil(self.params.win_length / self.params.hop_length)
+        return 4 * math.ceil(self.params.win_length / self.params.hop_length)
 
     def _vocode(self, first_frame: int, clip: Spectrogram, start: int, stop_frame: int) -> Samples:
         """Sound of a clip from sample ``start`` to a frame, continuing what sounds before it."""

@@ -10,8 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from riffusion.decoders import Decoder
 from riffusion.errors import InvalidAudio, InvalidInput
-from riffusion.phase import _advancing_phases, griffin_lim, griffin_lim_in_blocks
+from riffusion.phase import (
+    BLOCK_FRAMES,
+    _advancing_phases,
+    griffin_lim,
+    griffin_lim_blocks,
+    griffin_lim_in_blocks,
+)
 from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_spectrogram
 from riffusion.waveform import Waveform
 
@@ -309,3 +316,35 @@ def test_a_silent_side_stays_silent() -> None:
     left, right = griffin_lim(Spectrogram(one_sided, SHIPPED)).samples
     assert left.any()
     assert not right.any()
+
+
+def test_a_million_frames_are_read_as_they_are_needed() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def cut(start: int, stop: int) -> Spectrogram:
+        asked.append((start, stop))
+        return Spectrogram(torch.ones(1, SMALL.mel_bands, stop - start), SMALL)
+
+    blocks = griffin_lim_blocks(cut, 1_000_000, iterations=1)
+    made = np.concatenate([next(blocks), next(blocks)], axis=1)
+    assert made.shape[1] == 2 * BLOCK_FRAMES * SMALL.hop_length
+    assert np.isfinite(made).all()
+    assert max(stop for _, stop in asked) < 3 * BLOCK_FRAMES
+
+
+@pytest.mark.parametrize("decode", [griffin_lim, griffin_lim_in_blocks])
+def test_one_frame_is_refused(decode: Decoder) -> None:
+    with pytest.raises(InvalidInput, match="at least two"):
+        decode(Spectrogram(torch.ones(1, SMALL.mel_bands, 1), SMALL))
+
+
+def test_nan_late_in_a_long_spectrogram_is_refused() -> None:
+    magnitudes = torch.ones(1, SMALL.mel_bands, 2 * BLOCK_FRAMES)
+    magnitudes[0, 3, -1] = torch.nan
+    with pytest.raises(InvalidInput, match="finite"):
+        griffin_lim_in_blocks(Spectrogram(magnitudes, SMALL), iterations=1)
+
+
+def test_mels_of_other_parameters_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="64 mel bands"):
+        Spectrogram(torch.ones(1, 128, 20), SMALL)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from riffusion.clip import ClipRequest
+from riffusion.phase import Vocoder
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
 
 
@@ -23,7 +24,7 @@ class Engine(Protocol):
 
     ``name`` identifies engine and weights (it goes into sessions and images), ``params`` is the
     grid of what it makes, ``frames`` the length of a window, and a context must be a multiple of
-    ``context_step`` frames long.
+    ``context_step`` frames long. ``vocoder`` turns what it makes into sound.
     """
 
     @property
@@ -40,6 +41,9 @@ class Engine(Protocol):
 
     @property
     def context_step(self) -> int: ...
+
+    @property
+    def vocoder(self) -> Vocoder: ...
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never

@@ -22,8 +22,10 @@ from riffusion.engines.transformer import (
     SpectrogramTransformer,
 )
 from riffusion.errors import InvalidInput, ModelError
+from riffusion.phase import Vocoder, griffin_lim
 from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.text import embed_prompt
+from riffusion.vocoder import LearnedVocoder
 from riffusion.walk import lerp, slerp
 
 COMPACT_PARAMS = SpectrogramParams(
@@ -37,6 +39,7 @@ COMPACT_PARAMS = SpectrogramParams(
     mel_norm="slaney",
 )
 
+VOCODER = "vocoder"
 TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
 LAST_GUIDED = 0.95  # later guidance burns the image and adds nothing
 WEAK_GUIDANCE = 1.5
@@ -67,7 +70,13 @@ def control_features(controls: Controls) -> torch.Tensor:
 class CompactEngine:
     """Samples a ``SpectrogramTransformer``. Implements ``Engine``."""
 
-    def __init__(self, network: SpectrogramTransformer, name: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        network: SpectrogramTransformer,
+        name: str,
+        device: str = "cpu",
+        vocoder: Vocoder = griffin_lim,
+    ) -> None:
         # diffusers types these methods and its configuration too loosely to be checked.
         module: Any = network
         self._network: SpectrogramTransformer = module.float().to(device).eval()
@@ -75,6 +84,7 @@ class CompactEngine:
         config: Any = network.config
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
+        self.vocoder = vocoder
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
         self.frames: int = config.frames
@@ -82,7 +92,8 @@ class CompactEngine:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CompactEngine:
-        """Load a folder with config.json and safetensors weights. Raises ModelError."""
+        """Load a folder with config.json and safetensors weights, and the vocoder in its folder
+        "vocoder" where there is one. Raises ModelError."""
         # The bar of a load that takes a moment would only disturb our own.
         logging.disable_progress_bar()
         try:
@@ -94,7 +105,9 @@ class CompactEngine:
                 f"the model in {folder} cannot be loaded: {_first_line(error)} "
                 "Fetch the folder again, or name another one with --model."
             ) from error
-        return cls(network, folder.resolve().name, device)
+        has_vocoder = (folder / VOCODER).is_dir()
+        vocoder = LearnedVocoder.load(folder / VOCODER, device) if has_vocoder else griffin_lim
+        return cls(network, folder.resolve().name, device, vocoder)
 
     @torch.inference_mode()
     def generate(

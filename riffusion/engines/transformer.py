@@ -217,10 +217,10 @@ def _two_layers(inputs: int, width: int) -> nn.Sequential:
 
 def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:
     """A linear map through ``rank`` numbers that begins as nothing. Hu et al., LoRA, 2021."""
-    layers = nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
-    nn.init.zeros_(layers[1].weight)
-    nn.init.zeros_(layers[1].bias)
-    return layers
+    up = nn.Linear(rank, outputs)
+    nn.init.zeros_(up.weight)
+    nn.init.zeros_(up.bias)
+    return nn.Sequential(nn.Linear(inputs, rank, bias=False), up)
 
 
 def _norm(x: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:

@@ -63,6 +63,9 @@ def _add_codec(add: Add, command: Lookup) -> None:
     )
     to_audio.add_argument("--image", required=True, help="a spectrogram image")
     to_audio.add_argument("--audio", required=True, help="the audio: .wav, .flac, .mp3 or .ogg")
+    to_audio.add_argument(
+        "--extend-band", action="store_true", help="guess what lies above the image's range"
+    )
     _add_codec_device(to_audio)
 
     print_exif = add("print-exif", "what an image says about itself", command(CONVERT, "exif"))

@@ -33,7 +33,7 @@ def audio_to_image(arguments: Namespace) -> None:
 def image_to_audio(arguments: Namespace) -> None:
     """Write the sound of a spectrogram image."""
     check_output("--audio", arguments.audio, AUDIO)
-    seconds = decode_file(arguments.image, arguments.audio)
+    seconds = decode_file(arguments.image, arguments.audio, extended=arguments.extend_band)
     print(f"Wrote {arguments.audio} ({seconds:.2f} seconds)")
 
 

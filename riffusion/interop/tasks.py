@@ -95,7 +95,7 @@ def make_clip(
     if seed_image and not is_file_name(seed_image):
         request = in_time_with(request, find_anchor(seed_image), engine)
     spectrogram = engine.generate([request])[0]
-    sound = clip_sound(spectrogram)
+    sound = clip_sound(spectrogram, engine.vocoder)
     return sound, clip_image(spectrogram, sound, inputs.info(engine.name))
 
 

@@ -13,7 +13,6 @@ from riffusion.clip import ClipRequest
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam import LEAST_CONTEXT_S, UNUSED_FRAMES
-from riffusion.phase import griffin_lim
 from riffusion.spectrogram import Spectrogram
 from riffusion.stitcher import Stitcher
 from riffusion.waveform import Waveform
@@ -81,7 +80,7 @@ def play_through(
     no seam to hear. Memory does not grow with the length.
     """
     params = engine.params
-    stitcher = Stitcher(params, engine.channels, engine.frames, griffin_lim)
+    stitcher = Stitcher(params, engine.channels, engine.frames, engine.vocoder)
     length = source.samples.shape[1]
     made = 0
     for piece in pieces(engine, length):

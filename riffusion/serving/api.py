@@ -172,7 +172,7 @@ class Api:
             asked = await asyncio.to_thread(ask, engine)
         (spectrogram,) = await self._stage.perform(lambda: engine.generate([asked]))
         async with self._stage.exports:
-            sound = await asyncio.to_thread(clip_sound, spectrogram)
+            sound = await asyncio.to_thread(clip_sound, spectrogram, engine.vocoder)
             return sound, await asyncio.to_thread(clip_image, spectrogram, sound, info)
 
 

@@ -58,7 +58,7 @@ class KeepingEngine:
         self._engine, self._shelf = engine, shelf
         self.name, self.params = engine.name, engine.params
         self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
+        self.context_step, self.vocoder = engine.context_step, engine.vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never

@@ -15,7 +15,7 @@ from riffusion.engines.base import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam import ClipMark, JamBlock
 from riffusion.mastering import Mastering
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.song.model import Song
 from riffusion.song.places import Place, continued, cut_at, place_in, places_of
 from riffusion.song.plan import plan_fields
@@ -23,7 +23,6 @@ from riffusion.song.takes import UNPLAYED_S, Takes
 from riffusion.stitcher import (
     CROSSFADE_S,
     FADE_IN_S,
-    Vocoder,
     correlation,
     crossfade_gains,
     fade_in,
@@ -75,7 +74,7 @@ class SongSession:
     temporary files, so memory does not grow with the song.
     """
 
-    def __init__(self, engine: Engine, song: Song, *, vocoder: Vocoder = griffin_lim) -> None:
+    def __init__(self, engine: Engine, song: Song, *, vocoder: Vocoder | None = None) -> None:
         """Raises InvalidInput where the engine cannot play a section's tempo."""
         self.engine_name = engine.name
         self.sample_rate = engine.params.sample_rate

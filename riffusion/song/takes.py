@@ -18,13 +18,12 @@ from riffusion.engines.base import Engine, never
 from riffusion.harmony import progression
 from riffusion.jam import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
 from riffusion.mastering import Mastering
-from riffusion.phase import griffin_lim
+from riffusion.phase import Vocoder
 from riffusion.rhythm import BarGrid
 from riffusion.settings import JamSettings
 from riffusion.song.anchors import AnchoredEngine, ClipShelf, KeepingEngine
 from riffusion.song.model import Section, Song
 from riffusion.song.places import Place
-from riffusion.stitcher import Vocoder
 from riffusion.track import TrackFile
 from riffusion.waveform import INT16_SCALE
 
@@ -82,7 +81,7 @@ class Take:
 
     @property
     def loudness(self) -> float:
-        """How loud it is, before the gain, where it was rendered last."""
+        """Its loudness in LUFS, before the gain, where it was rendered last."""
         return self._session.loudness
 
     @property
@@ -134,7 +133,7 @@ class Takes:
     like one long jam.
     """
 
-    def __init__(self, engine: Engine, vocoder: Vocoder = griffin_lim) -> None:
+    def __init__(self, engine: Engine, vocoder: Vocoder | None = None) -> None:
         self._engine, self._vocoder = engine, vocoder
         self._takes: dict[TakeKey, Take] = {}
         self._clips: dict[JamSettings, ClipShelf] = {}
@@ -150,9 +149,10 @@ class Takes:
         """The take for a place."""
         key = take_key(place)
         if key not in self._takes:
-            rate = self._engine.params.sample_rate
-            loudness = self._last.loudness if self._last else Mastering().start_rms
-            mastering = Mastering(sample_rate=rate, start_rms=loudness)
+            mastering = Mastering(sample_rate=self._engine.params.sample_rate)
+            if self._last is not None:
+                loudness, known_s = self._last.loudness, mastering.gain_s
+                mastering = replace(mastering, start_lufs=loudness, start_s=known_s)
             self._mastering.setdefault(place.name, mastering)
             self._takes[key] = self._last = self._new(key)
         return self._takes[key]

@@ -37,6 +37,7 @@ from riffusion.training.score import Score
 from riffusion.training.styles import STYLES, Style
 from riffusion.waveform import Waveform
 
+SPLITS = ("train", "validation", "test")
 SONGS_PER_SHARD = 24
 SONG_S = 28.0
 CAPTIONS_PER_SONG = 12
@@ -136,10 +137,26 @@ def _arrange(
     return band.plus(notation.part(free, lead, rng.randint(95, 115), notes, pan)), lead
 
 
-def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
-    """Compose and render song ``number``: what is known, and its log-mel image, (frames, 2,
-    bands), left and right."""
-    rng = random.Random(f"song {seed} {number}")
+@dataclass(frozen=True)
+class Performance:
+    """A song as it was written and played: ``sound`` in stereo, before the ``equalizer``, a gain
+    a mel band."""
+
+    style: Style
+    score: Score
+    key: str
+    lead: int | None
+    arrangement: str
+    soundfont: Path
+    sound: Waveform
+    equalizer: tuple[float, ...]
+
+
+def perform(number: int, rng: random.Random) -> Performance:
+    """Compose and play song ``number``. ``rng`` is that of the song, ``song_rng``.
+
+    Raises RiffusionError for a song that is silent.
+    """
     style = STYLES[number % len(STYLES)]
     score, key, _, lead, arrangement = compose(rng, style)
     soundfont = rng.choice(installed_soundfonts())
@@ -147,11 +164,25 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
     if np.abs(stereo).max() < SILENT_PEAK:
         raise RiffusionError(f"song {number} ({style.name}, {arrangement}) is silent")
     level = TARGET_RMS / float(np.sqrt(np.mean(stereo**2)))
-    wave = Waveform(stereo * level, COMPACT_PARAMS.sample_rate)
-    curve = torch.tensor(equalizer(rng, COMPACT_PARAMS.mel_bands), dtype=torch.float32)
-    frames = log_mel(mel_spectrogram(wave, COMPACT_PARAMS).magnitudes * curve[:, None]).permute(
-        2, 0, 1
-    )
+    sound = Waveform(stereo * level, COMPACT_PARAMS.sample_rate)
+    curve = tuple(equalizer(rng, COMPACT_PARAMS.mel_bands))
+    return Performance(style, score, key, lead, arrangement, soundfont, sound, curve)
+
+
+def song_rng(number: int, seed: int) -> random.Random:
+    """Where all chance in song ``number`` comes from."""
+    return random.Random(f"song {seed} {number}")
+
+
+def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
+    """Compose and render song ``number``: what is known, and its log-mel image, (frames, 2,
+    bands), left and right."""
+    rng = song_rng(number, seed)
+    played = perform(number, rng)
+    curve = torch.tensor(played.equalizer, dtype=torch.float32)
+    magnitudes = mel_spectrogram(played.sound, COMPACT_PARAMS).magnitudes * curve[:, None]
+    frames = log_mel(magnitudes).permute(2, 0, 1)
+    score, lead, style = played.score, played.lead, played.style
     onsets = len({round(e.beat * 8) for e in score.events if e.message.type == "note_on"})
     onsets_per_s = onsets / score.seconds
     hits_per_s = len(score.notes(drums=True)) / score.seconds
@@ -161,12 +192,12 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
     about = Description(
         style.words,
         style.moods,
-        "drums" if not programs else arrangement,
+        "drums" if not programs else played.arrangement,
         lead,
         programs,
         hits_per_s > 0,
         round(score.bpm),
-        key,
+        played.key,
         min(1.0, onsets_per_s / BUSY_ONSETS_PER_S),
     )
     song = Song(
@@ -175,14 +206,14 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
         split_of(number),
         round(score.bpm),
         score.beats_per_bar,
-        key,
+        played.key,
         score.chords,
         lead,
         programs,
         onsets_per_s,
         hits_per_s,
         tuple(write_captions(rng, about, CAPTIONS_PER_SONG)),
-        soundfont.name,
+        played.soundfont.name,
         0,
         len(frames),
     )

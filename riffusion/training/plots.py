@@ -12,7 +12,12 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from riffusion.waveform import Waveform
+
 DPI = 110
+SHOWN_S = 5.0
+SHOWN_FFT = 2048
+QUIETEST_DB = -100.0
 
 
 class Bar(Protocol):
@@ -82,6 +87,41 @@ def draw_form(
     axes.set_xticks([start for start, _ in marks], [name for _, name in marks], rotation=60)
     axes.set_ylabel("seconds")
     _write(figure, path)
+
+
+def draw_spectrograms(
+    recordings: Sequence[tuple[str, Sequence[tuple[str, Waveform]]]], path: Path
+) -> None:
+    """A row a recording, a column a version of it: (title, [(name, sound), ...]) each.
+
+    The first seconds, all channels mixed, 0 to half the sample rate, 100 dB from white to black.
+    """
+    columns = max(len(sounds) for _, sounds in recordings)
+    size = (3.6 * columns, 2.2 * len(recordings) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(recordings), columns, squeeze=False)
+    for axes, (title, sounds) in zip(grid, recordings, strict=True):
+        for place, (name, sound) in zip(axes, sounds, strict=False):
+            extent = (0.0, min(SHOWN_S, sound.duration_s), 0.0, sound.sample_rate / 2000)
+            levels = _levels_db(sound)
+            place.imshow(
+                levels, "gray_r", aspect="auto", origin="lower", extent=extent, vmin=QUIETEST_DB,
+                vmax=0.0, interpolation="nearest",
+            )  # fmt: skip
+            place.set_title(f"{title}: {name}", fontsize=7)
+            place.tick_params(labelsize=6)
+        axes[0].set_ylabel("kHz", fontsize=7)
+    _write(figure, path)
+
+
+def _levels_db(sound: Waveform) -> npt.NDArray[np.float32]:
+    """(bins, frames), 0 where a sine is at full scale."""
+    mono = sound.mono().samples[0, : round(SHOWN_S * sound.sample_rate)]
+    window = np.hanning(SHOWN_FFT).astype(np.float32)
+    padded = np.pad(mono, (0, max(0, SHOWN_FFT - len(mono))))
+    framed = np.lib.stride_tricks.sliding_window_view(padded, SHOWN_FFT)[:: SHOWN_FFT // 4]
+    heights = np.abs(np.fft.rfft(framed * window)).T * (2 / window.sum())
+    return np.asarray(20 * np.log10(np.maximum(heights, 10 ** (QUIETEST_DB / 20))), np.float32)
 
 
 def _write(figure: Figure, path: Path) -> None:

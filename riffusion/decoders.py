@@ -1,0 +1,26 @@
+"""The decoders, from magnitudes to sound, by name: what ``evaluate-sound`` compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from riffusion.band_extension import extend_band
+from riffusion.phase import griffin_lim_in_blocks
+from riffusion.spectrogram import Spectrogram
+from riffusion.waveform import Waveform
+
+Decoder = Callable[[Spectrogram], Waveform]
+
+
+def griffin_lim_extended(spectrogram: Spectrogram) -> Waveform:
+    """Griffin-Lim, and above the highest band a copy of what lies below."""
+    return extend_band(griffin_lim_in_blocks(spectrogram), spectrogram.params.max_hz)
+
+
+# 32 fast iterations from the pseudo-inverse of the mel scale.
+BASELINE = "griffin-lim"
+
+DECODERS: Mapping[str, Decoder] = {
+    BASELINE: griffin_lim_in_blocks,
+    "griffin-lim-extended": griffin_lim_extended,
+}

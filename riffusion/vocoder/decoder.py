@@ -1,0 +1,231 @@
+"""Magnitudes to sound by the learned vocoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from riffusion.engines.mel_image import log_mel
+from riffusion.errors import InvalidInput, ModelError
+from riffusion.phase import Known, check_prefix, improve_phases, join, with_magnitude
+from riffusion.spectrogram import Spectrogram, SpectrogramParams, mel_bank
+from riffusion.stft import Stft
+from riffusion.vocoder.network import VocoderNetwork
+from riffusion.vocoder.recurrence import Spectrum, unroll_phases
+from riffusion.vocoder.stereo import fit, side_over_middle
+from riffusion.waveform import Waveform
+
+ITERATIONS = 4
+MOMENTUM = 0.99
+BLOCK_FRAMES, TILE_FRAMES = 512, 128
+TINY = 1e-9
+# Of the advance above the fine bins, which the network does not tell.
+COARSE_CERTAINTY = 0.3
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is to be played of some frames: the middle's magnitudes (frames, bins), the factors
+    ``placing`` (channels, frames, bins) that make the channels of it, and the phasors of the steps
+    of its phases, ``advance`` and ``slope`` (frames, bins)."""
+
+    middle: torch.Tensor
+    placing: torch.Tensor
+    advance: Spectrum
+    slope: Spectrum
+
+    def cut(self, start: int, stop: int) -> Score:
+        """Frames ``start`` to ``stop`` (not included)."""
+        frames = slice(start, stop)
+        return Score(
+            self.middle[frames], self.placing[:, frames], self.advance[frames], self.slope[frames]
+        )
+
+    def phased(self, before: Spectrum) -> Phased:
+        """With phases that go on from ``before``, the spectrum of the frame before the first."""
+        spectra = unroll_phases(self.middle.numpy(), self.advance, self.slope, before)
+        return Phased(self.middle, self.placing, spectra)
+
+
+@dataclass(frozen=True)
+class Phased:
+    """Frames with phases: as in ``Score``, and the spectra (frames, bins) of the middle."""
+
+    middle: torch.Tensor
+    placing: torch.Tensor
+    spectra: Spectrum
+
+    def cut(self, start: int, stop: int) -> Phased:
+        """Frames ``start`` to ``stop`` (not included)."""
+        frames = slice(start, stop)
+        return Phased(self.middle[frames], self.placing[:, frames], self.spectra[frames])
+
+    def joined(self, other: Phased) -> Phased:
+        """These frames and those of ``other`` after them."""
+        return Phased(
+            torch.cat([self.middle, other.middle]),
+            torch.cat([self.placing, other.placing], 1),
+            np.concatenate([self.spectra, other.spectra]),
+        )
+
+
+class LearnedVocoder:
+    """Implements ``riffusion.stitcher.Vocoder``. The same call gives the same bits."""
+
+    def __init__(self, network: VocoderNetwork, device: str = "cpu") -> None:
+        module: Any = network  # diffusers types its methods too loosely to be checked
+        self._network: VocoderNetwork = module.float().to(device).eval()
+        self._device = torch.device(device)
+        self.params: SpectrogramParams = network.params
+        self._stft = Stft(self.params)
+        self._bank, self._spread = mel_bank(self.params), network.spread.cpu()
+        bins = torch.arange(network.bins)
+        turns = bins * self.params.hop_length / self.params.n_fft % 1.0
+        self._own_advance = torch.polar(torch.ones(network.bins), 2 * math.pi * turns)
+        # Between phases at the centre of the window and those at its start.
+        self._centre = (1 - 2 * (bins % 2)).float()
+        # Frames that what is heard depends on: those the iterations reach, and the network's.
+        self._margin = (ITERATIONS + 1) * -(-self.params.win_length // self.params.hop_length)
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> LearnedVocoder:
+        """Load a folder with config.json and safetensors weights. Raises ModelError."""
+        try:
+            network: Any = VocoderNetwork.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+            )
+        except Exception as error:
+            line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ModelError(
+                f"the vocoder in {folder} cannot be loaded: {line[:200]} Fetch the folder again."
+            ) from error
+        return cls(network, device)
+
+    def __call__(
+        self, spectrogram: Spectrogram, *, prefix: Waveform | None = None, seed: int = 0
+    ) -> Waveform:
+        """(channels, ``params.samples(frames)``) samples that begin with ``prefix``, sound already
+        heard, and continue its phases.
+
+        Raises InvalidInput for a spectrogram of another grid, with NaN or infinity, of fewer than
+        two frames or more than two channels; InvalidAudio for a prefix that cannot be continued.
+        """
+        self._check(spectrogram)
+        stft, params = self._stft, self.params
+        length = params.samples(spectrogram.frames)
+        heard = torch.zeros(spectrogram.channels, 0)
+        if prefix is not None:
+            check_prefix(prefix, spectrogram)
+            heard = torch.from_numpy(prefix.samples)
+        first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
+        origin = first * params.hop_length - stft.left
+        known = Known(heard[:, max(0, origin) :], max(0, -origin))
+        score = self._read(spectrogram).cut(first, spectrogram.frames)
+        heard_before = self._heard_before(score, known)
+        before = self._random(score, seed) if heard_before is None else heard_before
+        sound = join(self._play(score.phased(before), known), known, stft)
+        new = sound[:, heard.shape[1] - origin : length - origin]
+        return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
+
+    def blocks(
+        self,
+        cut: Callable[[int, int], Spectrogram],
+        frames: int,
+        *,
+        block_frames: int = BLOCK_FRAMES,
+        seed: int = 0,
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """The sound of ``frames`` frames, (channels, n) a block, in memory that does not grow.
+
+        ``cut(start, stop)`` gives those frames. How long the blocks are changes nothing one could
+        hear: less than 1e-4 of full scale.
+        """
+        hop = self.params.hop_length
+        tiles = self._tiles(cut, frames, seed)
+        played = next(tiles)
+        base = 0  # the frame that ``played`` begins with
+        for start in range(0, max(1, frames - 1), block_frames):
+            stop = min(start + block_frames, frames - 1)
+            first, last = max(0, start - self._margin), min(stop + 1 + self._margin, frames)
+            while base + len(played.spectra) < last:
+                played = played.joined(next(tiles))
+            played, base = played.cut(first - base, len(played.spectra)), first
+            sound = self._play(played.cut(0, last - first))
+            offset = self._stft.left + (start - first) * hop
+            yield sound[:, offset : offset + (stop - start) * hop].numpy()
+
+    def _tiles(
+        self, cut: Callable[[int, int], Spectrogram], frames: int, seed: int
+    ) -> Iterator[Phased]:
+        """All frames in tiles on a fixed grid: phases go on from bit to bit, so that what the
+        network says of a frame must not depend on what else it was asked."""
+        before: Spectrum | None = None
+        for start in range(0, frames, TILE_FRAMES):
+            stop, reach = min(start + TILE_FRAMES, frames), self._network.reach
+            seen = max(0, start - reach)
+            window = cut(seen, min(stop + reach, frames))
+            self._check(window)
+            score = self._read(window).cut(start - seen, stop - seen)
+            before = self._random(score, seed) if before is None else before
+            tile = score.phased(before)
+            before = tile.spectra[-1]
+            yield tile
+
+    def _check(self, spectrogram: Spectrogram) -> None:
+        if spectrogram.params != self.params:
+            legal = f"this vocoder was trained for {self.params}; use griffin_lim"
+            raise InvalidInput("spectrogram", spectrogram.params, legal)
+        if spectrogram.frames < 2:
+            raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
+        if spectrogram.channels > 2:
+            legal = "one or two can be played"
+            raise InvalidInput("spectrogram", f"{spectrogram.channels} channels", legal)
+        spectrogram.peak()
+
+    @torch.inference_mode()
+    def _read(self, spectrogram: Spectrogram) -> Score:
+        """What the network makes of a spectrogram."""
+        mel = spectrogram.magnitudes.float()
+        levels = log_mel(mel).expand(2, -1, -1)
+        drawing = self._network(levels[None].to(self._device))
+        middle = (10 ** drawing.middle[0].cpu()).T
+        placing = torch.ones(1, *middle.shape, dtype=torch.complex64)
+        if spectrogram.channels == 2:
+            side = side_over_middle(mel, drawing.sides[0].cpu(), self._spread)
+            placing = torch.stack([1 + side, 1 - side])
+        middle, placing = fit(middle, placing, mel, self._bank, self._spread)
+        fine = torch.complex(*drawing.advance[0].cpu().unbind(0)).T
+        advance = torch.full(middle.shape, COARSE_CERTAINTY, dtype=torch.complex64)
+        advance[:, : fine.shape[1]] = fine
+        slope = torch.complex(*drawing.slope[0].cpu().unbind(0)).T
+        return Score(middle, placing, (advance * self._own_advance).numpy(), slope.numpy())
+
+    def _heard_before(self, score: Score, known: Known) -> Spectrum | None:
+        """The spectrum before the first frame, if all of that frame was heard."""
+        first = known.middle().first_frame(self._stft)
+        if first is None:
+            return None
+        own = score.advance[0] / (np.abs(score.advance[0]) + TINY)
+        return np.asarray((first[0, 0] * self._centre).numpy() * own.conj(), np.complex64)
+
+    def _random(self, score: Score, seed: int) -> Spectrum:
+        """A spectrum of random phases, as loud as the first frame."""
+        generator = torch.Generator().manual_seed(seed)
+        turns = torch.rand(score.middle.shape[1], generator=generator)
+        return np.asarray(torch.polar(score.middle[0], 2 * math.pi * turns).numpy())
+
+    def _play(self, frames: Phased, known: Known | None = None) -> torch.Tensor:
+        """The sound of ``frames`` in all channels, over all windows."""
+        known = known or Known(torch.zeros(len(frames.placing), 0), 0)
+        estimate = (torch.from_numpy(frames.spectra) * self._centre)[None]
+        middle = frames.middle[None]
+        aim = improve_phases(self._stft, middle, estimate, known.middle(), ITERATIONS, MOMENTUM)
+        channels = with_magnitude(middle, aim) * frames.placing
+        return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))

@@ -1,0 +1,52 @@
+"""Left and right from the middle: how the mel levels of both place each bin.
+
+A spectrogram keeps no phase between left and right. Known are the levels L and R of both, and
+the network tells how loud the middle M = (L + R) / 2 and the side S = (L - R) / 2 are; then
+|L|^2 - |R|^2 = 4 |M| |S| cos(angle) leaves only the sign of the angle between M and S open. It
+changes from one group of bands to the next, as decorrelators have it, so that neither ear is ahead.
+"""
+
+from __future__ import annotations
+
+import torch
+
+GROUP_BANDS = 4
+WIDEST = 3.0
+MOST_LEAN = 0.999
+LARGEST_GAIN = 4.0
+TINY = 1e-9
+
+
+def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    """S / M, complex (frames, bins), from mel magnitudes (2, mel, frames), the levels ``sides``
+    (mel, frames) of the side under the middle, and ``spread`` (bins, mel)."""
+    left, right = mel.square()
+    lean = ((left - right) / (left + right + TINY)).clamp(-MOST_LEAN, MOST_LEAN)
+    lean = (spread @ lean).T
+    # Less than this and no angle could make one channel so much louder.
+    least = (1 - (1 - lean.square()).sqrt()) / lean.abs().clamp(min=TINY)
+    ratio = torch.maximum(10 ** (spread @ sides).T, least).clamp(max=WIDEST)
+    cosine = (lean * (1 + ratio.square()) / (2 * ratio)).clamp(-1, 1)
+    groups = spread.argmax(1) // GROUP_BANDS % 2 * 2 - 1
+    return torch.complex(ratio * cosine, ratio * (1 - cosine.square()).sqrt() * groups)
+
+
+def fit(
+    middle: torch.Tensor,
+    placing: torch.Tensor,
+    mel: torch.Tensor,
+    bank: torch.Tensor,
+    spread: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Bring the middle's magnitudes (frames, bins) and its ``placing`` (channels, frames, bins) in
+    the channels to the mel magnitudes (channels, mel, frames) they were drawn from."""
+    wanted, size = mel.transpose(1, 2), placing.abs()
+    drawn = (middle * size) @ bank.T
+    gain = wanted.square().sum(0) / (drawn.square().sum(0) + TINY)
+    middle = middle * _over_bins(gain.sqrt(), spread)
+    drawn = (middle * size) @ bank.T
+    return middle, placing * _over_bins(wanted / (drawn + TINY), spread)
+
+
+def _over_bins(gain: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
+    return gain.clamp(max=LARGEST_GAIN) @ spread.T

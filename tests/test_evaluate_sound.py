@@ -1,0 +1,143 @@
+"""Measures of decoders on sounds whose answers are known, and the command on real files."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from riffusion.cli import main
+from riffusion.decoders import BASELINE, DECODERS
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.spectrogram import mel_spectrogram
+from riffusion.training import sound_measures as measures
+from riffusion.training.corpus import make_song, split_of
+from riffusion.training.corpus_sound import make_sound_file, song_numbers, sound_file
+from riffusion.training.styles import STYLES
+from riffusion.waveform import Waveform, read_audio, write_audio
+
+RATE = 44100
+Samples = measures.Samples
+
+
+def hits(attack_s: float, seconds: float = 2.0) -> Samples:
+    """Stereo: a burst of noise every 0.4 s that rises evenly in ``attack_s`` and dies away."""
+    rng = np.random.default_rng(0)
+    t = np.arange(round(seconds * RATE)) / RATE % 0.4 - 0.2
+    shape = np.clip(t / attack_s, 0, 1) * np.exp(-np.maximum(t, 0) * 25)
+    return np.asarray(0.3 * shape * rng.standard_normal((2, len(t))), np.float32)
+
+
+def test_a_sound_is_no_distance_from_itself() -> None:
+    sound = hits(0.002)
+    wave = Waveform(sound, RATE)
+    assert measures.multi_resolution_stft(sound, sound) == 0
+    assert measures.log_spectral_distance(sound, sound, RATE) == 0
+    assert measures.mel_distance(wave, wave, COMPACT_PARAMS) == 0
+    assert measures.width_ratio(sound, sound) == pytest.approx(1)
+    assert measures.mono_sum_db(sound, sound) == pytest.approx(0)
+    assert measures.high_band_db(sound, sound, RATE) == pytest.approx(0)
+
+
+def test_half_as_loud_is_six_decibels_away() -> None:
+    noise = np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32) * 0.3
+    half = noise * np.float32(0.5)
+    assert measures.log_spectral_distance(noise, half, RATE) == pytest.approx(6.02, abs=0.05)
+    mel = measures.mel_distance(Waveform(noise, RATE), Waveform(half, RATE), COMPACT_PARAMS)
+    assert mel == pytest.approx(6.02, abs=0.05)
+    # Half is missing, and the natural logarithm of two.
+    assert measures.multi_resolution_stft(noise, half) == pytest.approx(0.5 + 0.693, abs=0.02)
+    assert measures.high_band_db(noise, half, RATE) == pytest.approx(-6.02, abs=0.01)
+
+
+def test_width_and_mono_are_told_apart() -> None:
+    middle, side = np.random.default_rng(0).standard_normal((2, RATE)).astype(np.float32) * 0.1
+    wide = np.stack([middle + side, middle - side])
+    narrow = np.stack([middle + side * 0.5, middle - side * 0.5])
+    assert measures.width_ratio(wide, narrow) == pytest.approx(0.25, rel=0.01)
+    assert measures.mono_sum_db(wide, narrow) == pytest.approx(0, abs=0.01)
+    cancelling = np.stack([side, -side])
+    cancelled = measures.mono_sum_db(wide, cancelling)
+    assert cancelled is not None
+    assert cancelled < -40
+    assert measures.width_ratio(np.stack([middle, middle]), wide) is None
+    assert measures.width_ratio(middle[None], middle[None]) is None
+
+
+@pytest.mark.parametrize("attack_s", [0.003, 0.008])
+def test_attack_times_are_those_of_the_hits(attack_s: float) -> None:
+    pairs = measures.attack_times(hits(0.002), hits(attack_s), RATE)
+    assert len(pairs) >= 4
+    known, made = np.median(pairs, axis=0)
+    assert known < 0.003
+    # From a tenth to nine tenths of an even rise.
+    assert made == pytest.approx(0.8 * attack_s, abs=0.0015)
+
+
+def test_silence_has_nothing_to_measure() -> None:
+    silence = np.zeros((2, RATE), np.float32)
+    assert measures.attack_times(silence, silence, RATE) == []
+    assert measures.width_ratio(silence, silence) is None
+    assert measures.mono_sum_db(silence, silence) is None
+    assert measures.high_band_db(silence, silence, RATE) is None
+    assert measures.multi_resolution_stft(silence, silence) == 0
+
+
+def test_the_command_compares_decoders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    write_audio(Waveform(hits(0.002), RATE), folder / "stereo.flac")
+    write_audio(Waveform(hits(0.002)[:1], RATE).resample(22050), folder / "mono.wav")
+    write_audio(Waveform(np.zeros((2, 2 * RATE), np.float32), RATE), folder / "silence.wav")
+    write_audio(Waveform(hits(0.002, 0.1), RATE), folder / "short.wav")
+    (folder / "broken.wav").write_bytes(b"no sound")
+    report, image, listen = tmp_path / "report.json", tmp_path / "page.png", tmp_path / "listen"
+    arguments = ["evaluate-sound", str(folder), "--seconds", "1.2", "--out", str(report)]
+    assert main([*arguments, "--image", str(image), "--listen", str(listen)]) == 0
+    said = capsys.readouterr().out
+    assert "Left out short.wav" in said
+    assert "Left out broken.wav" in said
+    assert "multi_resolution_stft" in said
+    numbers = json.loads(report.read_text())
+    assert list(numbers["medians"]) == [BASELINE, *sorted(set(DECODERS) - {BASELINE})]
+    trips = {trip["file"]: trip for trip in numbers["recordings"][BASELINE]}
+    assert set(trips) == {"stereo.flac", "mono.wav", "silence.wav"}
+    assert trips["mono.wav"]["width"] is None
+    assert 0 < trips["stereo.flac"]["multi_resolution_stft"] < 2
+    assert trips["stereo.flac"]["speed"] > 0
+    assert trips["silence.wav"]["log_spectral_db"] == 0
+    with Image.open(image) as page:
+        assert page.width > 500
+    made = read_audio(listen / f"stereo-{BASELINE}.wav")
+    assert made.samples.shape == (2, COMPACT_PARAMS.samples(121))
+
+
+def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
+    assert main(["evaluate-sound", str(tmp_path)]) == 2
+    assert main(["evaluate-sound", str(tmp_path / "missing")]) == 2
+    assert main(["evaluate-sound", str(tmp_path), "--decoders", "magic"]) == 2
+
+
+def test_songs_of_a_split_come_style_by_style() -> None:
+    numbers = list(islice(song_numbers("test"), 2 * len(STYLES)))
+    assert len(set(numbers)) == len(numbers)
+    assert {split_of(number) for number in numbers} == {"test"}
+    first = {number % len(STYLES) for number in numbers[: len(STYLES)]}
+    assert len(first) == len(STYLES)
+
+
+def test_the_sound_of_a_song_is_the_corpus_own(tmp_path: Path) -> None:
+    number = next(song_numbers("train"))
+    seconds, problem = make_sound_file(tmp_path, number, 0)
+    assert problem is None
+    sound = read_audio(sound_file(tmp_path, number))
+    assert sound.channels == 2
+    assert sound.duration_s == pytest.approx(seconds)
+    _, frames = make_song(number, 0)
+    made = np.log10(np.maximum(mel_spectrogram(sound, COMPACT_PARAMS).magnitudes, 1e-4))
+    # The synthesizer keeps the phase of its chorus from song to song, so not bit for bit.
+    assert np.median(np.abs(made.permute(2, 0, 1).numpy() - frames)) < 0.1

@@ -1,0 +1,190 @@
+"""The learned vocoder: its laws hold for any weights; how good the shipped ones are, at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riffusion.engines import SHIPPED, load_engine
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.errors import InvalidAudio, InvalidInput, ModelError
+from riffusion.phase import griffin_lim
+from riffusion.spectrogram import RIFFUSION, Spectrogram, mel_bank, mel_spectrogram
+from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.network import VocoderNetwork, band_to_bin
+from riffusion.vocoder.recurrence import unroll_phases
+from riffusion.vocoder.stereo import side_over_middle
+from riffusion.waveform import Waveform
+from tests.conftest import save_tiny_model
+
+HOP = COMPACT_PARAMS.hop_length
+
+
+@pytest.fixture(scope="module")
+def vocoder() -> LearnedVocoder:
+    """A tiny network with random weights, its answers as far from nothing as trained ones are."""
+    torch.manual_seed(0)
+    network = VocoderNetwork(width=16, hidden=16, depth=2)
+    torch.nn.init.normal_(network.draw.weight, std=0.1)
+    return LearnedVocoder(network)
+
+
+@pytest.fixture(scope="module")
+def shipped() -> LearnedVocoder:
+    return LearnedVocoder.load(SHIPPED / "vocoder")
+
+
+def music(seconds: float, channels: int = 2, seed: int = 0) -> Waveform:
+    """Plucked chords, a steady bass on the left, noise bursts on the right."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(round(seconds * 44100)) / 44100
+    phase = time % 0.5
+    chord = sum(np.sin(2 * np.pi * f * time) for f in (220.0, 277.2, 329.6, 880.0))
+    plucked = chord * np.exp(-6 * phase)
+    bass = np.sin(2 * np.pi * 110 * time)
+    hits = rng.standard_normal(len(time)) * np.exp(-40 * ((time + 0.25) % 0.5))
+    left, right = 0.1 * plucked + 0.1 * bass, 0.1 * plucked + 0.05 * hits
+    return Waveform(np.stack([left, right])[:channels].astype(np.float32), 44100)
+
+
+def spectrogram(seconds: float, channels: int = 2) -> Spectrogram:
+    return mel_spectrogram(music(seconds, channels), COMPACT_PARAMS)
+
+
+def steady(bins: int, frames: int, turns: float) -> np.ndarray:
+    return np.full((frames, bins), np.exp(2j * np.pi * turns), np.complex64)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_sound_has_the_length_of_its_frames_and_the_same_bits_again(
+    vocoder: LearnedVocoder, channels: int
+) -> None:
+    image = spectrogram(0.6, channels)
+    sound = vocoder(image)
+    assert sound.samples.shape == (channels, COMPACT_PARAMS.samples(image.frames))
+    assert np.array_equal(sound.samples, vocoder(image).samples)
+    assert not np.array_equal(sound.samples, vocoder(image, seed=1).samples)
+
+
+@settings(max_examples=8, deadline=None)
+@given(heard=st.integers(1, 20000))
+def test_sound_begins_with_what_was_heard(vocoder: LearnedVocoder, heard: int) -> None:
+    image, before = spectrogram(0.6), music(0.6, seed=3)
+    prefix = Waveform(before.samples[:, :heard], 44100)
+    sound = vocoder(image, prefix=prefix)
+    assert np.array_equal(sound.samples[:, :heard], prefix.samples)
+    assert sound.samples.shape[1] == COMPACT_PARAMS.samples(image.frames)
+
+
+@settings(max_examples=6, deadline=None)
+@given(block_frames=st.integers(20, 130))
+def test_windows_of_any_length_decode_as_the_whole_does(
+    vocoder: LearnedVocoder, block_frames: int
+) -> None:
+    image = spectrogram(1.8)
+    whole = np.concatenate(
+        list(vocoder.blocks(image.cut, image.frames, block_frames=10_000)), axis=1
+    )
+    blocks = list(vocoder.blocks(image.cut, image.frames, block_frames=block_frames))
+    joined = np.concatenate(blocks, axis=1)
+    assert joined.shape == whole.shape == (2, COMPACT_PARAMS.samples(image.frames))
+    assert np.abs(joined - whole).max() < 1e-4
+
+
+def test_a_phase_that_advances_evenly_is_a_steady_tone() -> None:
+    bins, frames = 6, 40
+    sizes = np.zeros((frames, bins), np.float32)
+    sizes[:, 3] = 2.0
+    before = np.zeros(bins, np.complex64)
+    before[3] = 2.0
+    spectra = unroll_phases(sizes, steady(bins, frames, 0.3), steady(bins, frames, 0.0), before)
+    expected = 2 * np.exp(2j * np.pi * 0.3 * np.arange(1, frames + 1))
+    assert np.abs(spectra[:, 3] - expected).max() < 1e-3
+
+
+def test_a_bin_follows_its_neighbour_where_its_own_past_says_nothing() -> None:
+    bins, frames = 2, 5
+    sizes = np.array([[3.0, 1.0]] * frames, np.float32)
+    advance = steady(bins, frames, 0.1)
+    advance[:, 1] = 0.0
+    spectra = unroll_phases(sizes, advance, steady(bins, frames, 0.25), np.ones(bins, np.complex64))
+    assert np.allclose(spectra[:, 1], spectra[:, 0] * 1j / 3, atol=1e-5)
+
+
+def test_left_and_right_are_as_loud_as_the_levels_say() -> None:
+    spread = band_to_bin(COMPACT_PARAMS)[0]
+    mel = torch.ones(2, 128, 3)
+    mel[0, 64:] = 2.0  # the upper half is twice as loud on the left
+    side = side_over_middle(mel, torch.full((128, 3), -0.5), spread)
+    left, right = (1 + side).abs(), (1 - side).abs()
+    ratio = (left / right).mean(0)
+    low, high = slice(10, 100), slice(600, 900)
+    assert torch.allclose(ratio[low], torch.ones(90), atol=1e-3)
+    assert torch.allclose(ratio[high], torch.full((300,), 2.0), atol=1e-2)
+
+
+def test_silence_is_silent(vocoder: LearnedVocoder) -> None:
+    silence = Spectrogram(torch.zeros(2, 128, 60), COMPACT_PARAMS)
+    assert np.abs(vocoder(silence).samples).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (Spectrogram(torch.ones(1, 512, 60), RIFFUSION), "griffin_lim"),
+        (Spectrogram(torch.ones(2, 128, 1), COMPACT_PARAMS), "at least two"),
+        (Spectrogram(torch.ones(3, 128, 60), COMPACT_PARAMS), "one or two"),
+        (Spectrogram(torch.full((2, 128, 60), torch.nan), COMPACT_PARAMS), "finite"),
+        (Spectrogram(torch.full((2, 128, 60), torch.inf), COMPACT_PARAMS), "finite"),
+    ],
+    ids=["other grid", "one frame", "three channels", "nan", "infinity"],
+)
+def test_what_cannot_be_played_is_refused(
+    vocoder: LearnedVocoder, image: Spectrogram, message: str
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        vocoder(image)
+
+
+@pytest.mark.parametrize("prefix", [(2, 10, 48000), (1, 10, 44100), (2, 44100, 44100)])
+def test_a_prefix_that_does_not_fit_is_refused(
+    vocoder: LearnedVocoder, prefix: tuple[int, int, int]
+) -> None:
+    channels, samples, rate = prefix
+    heard = Waveform(np.zeros((channels, samples), np.float32), rate)
+    with pytest.raises(InvalidAudio, match="prefix"):
+        vocoder(spectrogram(0.5), prefix=heard)
+
+
+def test_an_engine_brings_its_vocoder(tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "model", channels=2)
+    assert load_engine(str(folder), "cpu").vocoder is griffin_lim
+    VocoderNetwork(width=8, hidden=8, depth=1).save_pretrained(folder / "vocoder")
+    assert isinstance(load_engine(str(folder), "cpu").vocoder, LearnedVocoder)
+    (folder / "vocoder" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut off")
+    with pytest.raises(ModelError, match="vocoder"):
+        load_engine(str(folder), "cpu")
+
+
+def test_a_tone_keeps_its_pitch_and_its_level(shipped: LearnedVocoder) -> None:
+    time = np.arange(300 * HOP) / 44100
+    tone = (0.2 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
+    sound = shipped(mel_spectrogram(Waveform(np.stack([tone, tone]), 44100), COMPACT_PARAMS))
+    middle = sound.samples.mean(0)[44100:-44100]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    peak_hz = np.argmax(spectrum) * 44100 / len(middle)
+    assert abs(peak_hz - 440) < 3.0
+    assert abs(20 * np.log10(np.std(middle) / np.std(tone))) < 1.5
+
+
+def test_the_bank_and_the_curves_over_it_agree() -> None:
+    spread, weight = band_to_bin(COMPACT_PARAMS)
+    bank = mel_bank(COMPACT_PARAMS)
+    flat = bank @ (10 ** (spread @ -weight))
+    assert torch.allclose(spread.sum(1), torch.ones(len(spread)))
+    assert (20 * flat.log10()).abs().mean() < 1.0
