@@ -145,7 +145,7 @@ class Listening:
         self.heard: list[tuple[ClipRequest, Spectrogram]] = []
         self.name, self.params = engine.name, engine.params
         self.channels, self.frames = engine.channels, engine.frames
-        self.context_step = engine.context_step
+        self.context_step, self.vocoder = engine.context_step, engine.vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never

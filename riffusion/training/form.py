@@ -27,7 +27,7 @@ def features(wave: Waveform) -> FloatArray:
     mono = wave.resample(RATE).samples.mean(0)
     timbre = librosa.feature.mfcc(y=mono, sr=RATE, n_mfcc=COEFFICIENTS, hop_length=HOP)[1:]
     harmony = librosa.feature.chroma_stft(y=mono, sr=RATE, hop_length=HOP)
-    steps = np.arange(0, timbre.shape[1], STEP_S * RATE / HOP).astype(int)
+    steps = np.arange(0, timbre.shape[1], STEP_S * RATE / HOP).astype(int).tolist()
     rows = [_standardised(librosa.util.sync(part, steps)) for part in (timbre, harmony)]
     return np.concatenate(rows).astype(np.float32)
 
@@ -50,7 +50,7 @@ def novelty(similarity: FloatArray) -> FloatArray:
     padded = np.pad(similarity, half, mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)
     curve = np.einsum("iijk,jk->i", windows, kernel)[: len(similarity)] / kernel.size
-    return np.maximum(0.0, curve).astype(np.float32)
+    return np.asarray(np.maximum(0.0, curve), np.float32)
 
 
 def boundaries_s(similarity: FloatArray) -> list[float]:
