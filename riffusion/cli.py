@@ -22,6 +22,7 @@ TRAINING = {
     "corpus": "render captioned music to train on",
     "corpus-sound": "render songs of the corpus to sound files",
     "train": "train the engine on a corpus",
+    "train-vocoder": "train the vocoder on sound files",
     "evaluate": "measure a trained engine",
     "evaluate-songs": "measure whether the sections of songs come back",
     "evaluate-sound": "measure the decoders from spectrogram to sound",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+
+import numpy as np
 
 from riffusion.band_extension import extend_band
+from riffusion.engines import SHIPPED
 from riffusion.phase import griffin_lim_in_blocks
 from riffusion.spectrogram import Spectrogram
+from riffusion.vocoder import LearnedVocoder
 from riffusion.waveform import Waveform
 
 Decoder = Callable[[Spectrogram], Waveform]
@@ -17,10 +22,22 @@ def griffin_lim_extended(spectrogram: Spectrogram) -> Waveform:
     return extend_band(griffin_lim_in_blocks(spectrogram), spectrogram.params.max_hz)
 
 
+def learned(spectrogram: Spectrogram) -> Waveform:
+    """The shipped learned vocoder."""
+    blocks = list(_shipped_vocoder().blocks(spectrogram.cut, spectrogram.frames))
+    return Waveform(np.concatenate(blocks, axis=1), spectrogram.params.sample_rate)
+
+
+@lru_cache(maxsize=1)
+def _shipped_vocoder() -> LearnedVocoder:
+    return LearnedVocoder.load(SHIPPED / "vocoder")
+
+
 # 32 fast iterations from the pseudo-inverse of the mel scale.
 BASELINE = "griffin-lim"
 
 DECODERS: Mapping[str, Decoder] = {
     BASELINE: griffin_lim_in_blocks,
+    "learned": learned,
     "griffin-lim-extended": griffin_lim_extended,
 }

@@ -72,9 +72,10 @@ class Key:
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord symbol and its pitch classes, bass included."""
+    """A chord symbol, its root (0 is C) and its pitch classes, bass included."""
 
     name: str
+    root: int
     pitch_classes: frozenset[int]
 
     def chroma(self) -> npt.NDArray[np.float32]:
@@ -148,7 +149,9 @@ def _parse_chord(token: str, place: int) -> Chord:
         known = "m, 7, maj7, m7, dim, aug, sus2, sus4, 6, 9, add9"
         raise _bad_chord(token, place, f"{quality!r} is no kind of chord; use for example {known}")
     classes = {(_pitch_class(root) + step) % 12 for step in steps}
-    return Chord(token, frozenset(classes | ({_pitch_class(bass)} if bass else set())))
+    return Chord(
+        token, _pitch_class(root), frozenset(classes | ({_pitch_class(bass)} if bass else set()))
+    )
 
 
 def _bad_chord(token: str, place: int, why: str) -> InvalidInput:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from riffusion.clip import DEFAULT_GUIDANCE, ClipRequest, Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, ClipRequest, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import Chord, progression
 from riffusion.rhythm import check_metre, check_tempo
@@ -36,7 +36,7 @@ class JamSettings:
     beats_per_bar: int = 4
     controls: Controls = field(default_factory=Controls)
     guidance: float = DEFAULT_GUIDANCE
-    steps: int = 12
+    steps: int = DEFAULT_STEPS
 
     def __post_init__(self) -> None:
         _check_type("prompt A", self.prompt_a, Prompt)

@@ -79,6 +79,13 @@ def test_every_part_of_a_request_is_heard(tiny_engine: Engine, changes: dict[str
     assert not same(plain, changed)
 
 
+def test_guidance_leads_to_the_prompt_and_the_controls(tiny_engine: Engine) -> None:
+    dense = replace(request().controls, density=0.9)
+    by_neither = tiny_engine.generate([request(guidance=0.0)])[0]
+    assert same(tiny_engine.generate([request(guidance=0.0, controls=dense)])[0], by_neither)
+    assert not same(tiny_engine.generate([request(controls=dense)])[0], by_neither)
+
+
 def test_the_ends_of_a_walk_are_the_prompts_themselves(tiny_engine: Engine) -> None:
     at_a = tiny_engine.generate([request(alpha=0.0)])[0]
     only_a = tiny_engine.generate([request(end=BELLS, alpha=0.0)])[0]

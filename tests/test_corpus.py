@@ -23,13 +23,13 @@ from riffusion.training.corpus import (
     compose,
     make_shard,
     make_song,
-    read_songs,
     render_corpus,
     split_of,
 )
 from riffusion.training.dataset import FRAMES, PATCH, Corpus, brightness
 from riffusion.training.instruments import NAMES, everyday_names
 from riffusion.training.renderer import installed_soundfonts, render
+from riffusion.training.shards import read_songs
 from riffusion.training.styles import STYLES
 from riffusion.waveform import Waveform
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from riffusion.cli import main
-from riffusion.decoders import BASELINE, DECODERS
+from riffusion.decoders import BASELINE
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import sound_measures as measures
@@ -103,7 +103,7 @@ def test_the_command_compares_decoders(tmp_path: Path, capsys: pytest.CaptureFix
     assert "Left out broken.wav" in said
     assert "multi_resolution_stft" in said
     numbers = json.loads(report.read_text())
-    assert list(numbers["medians"]) == [BASELINE, *sorted(set(DECODERS) - {BASELINE})]
+    assert list(numbers["medians"]) == [BASELINE, "learned"]
     trips = {trip["file"]: trip for trip in numbers["recordings"][BASELINE]}
     assert set(trips) == {"stereo.flac", "mono.wav", "silence.wav"}
     assert trips["mono.wav"]["width"] is None
@@ -138,6 +138,6 @@ def test_the_sound_of_a_song_is_the_corpus_own(tmp_path: Path) -> None:
     assert sound.channels == 2
     assert sound.duration_s == pytest.approx(seconds)
     _, frames = make_song(number, 0)
-    made = np.log10(np.maximum(mel_spectrogram(sound, COMPACT_PARAMS).magnitudes, 1e-4))
+    made = mel_spectrogram(sound, COMPACT_PARAMS).magnitudes.clamp(min=1e-4).log10()
     # The synthesizer keeps the phase of its chorus from song to song, so not bit for bit.
     assert np.median(np.abs(made.permute(2, 0, 1).numpy() - frames)) < 0.1

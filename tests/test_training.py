@@ -16,16 +16,9 @@ from riffusion.errors import InvalidInput, ModelError
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.corpus import make_shard, split_of
 from riffusion.training.dataset import Corpus
-from riffusion.training.evaluate import rank_of_right
 from riffusion.training.instruments import lead_family
 from riffusion.training.judge import impression, load_judge, save_judge, train_judge
-from riffusion.training.listening import (
-    beat_contrast,
-    chroma,
-    measured_tempo,
-    tempo_matches,
-    transposition,
-)
+from riffusion.training.measures.styles import rank_of_right
 from riffusion.training.styles import STYLES
 from riffusion.training.train import (
     Trainer,
@@ -34,7 +27,7 @@ from riffusion.training.train import (
     learning_rate,
     make_optimizers,
 )
-from riffusion.waveform import Waveform, read_audio
+from riffusion.waveform import read_audio
 
 CONFIG = {"width": 16}
 STYLE_NAMES = [style.name for style in STYLES]
@@ -210,31 +203,3 @@ def test_the_judge_tells_two_sounds_apart_and_survives_its_file(tmp_path: Path) 
     path.write_bytes(b"no judge")
     with pytest.raises(ModelError, match="train it anew"):
         load_judge(path)
-
-
-def clicks(bpm: float) -> np.ndarray:
-    frames = np.full((512, 128), -3.0, np.float32)
-    for beat in range(int(512 * 0.01 * bpm / 60) + 1):
-        at = round(beat * 60 / bpm / 0.01)
-        frames[at : at + 3] = 0.5
-    return frames
-
-
-@pytest.mark.parametrize("bpm", [70.0, 96.0, 120.0, 150.0])
-def test_the_tempo_of_clicks_is_measured(bpm: float) -> None:
-    assert tempo_matches(bpm, measured_tempo(clicks(bpm)))[1]
-    assert beat_contrast(clicks(bpm), bpm) > 5
-    assert beat_contrast(clicks(bpm), bpm) > 2 * beat_contrast(clicks(bpm), bpm * 1.27)
-    assert tempo_matches(100, 103) == (True, True)
-    assert tempo_matches(100, 50) == (False, True)
-    assert tempo_matches(100, 71) == (False, False)
-
-
-def test_the_chroma_of_a_chord_names_its_transposition() -> None:
-    seconds = np.arange(44100 * 2) / 44100
-    tones = sum(np.sin(2 * np.pi * 440 * 2 ** ((n - 9) / 12) * seconds) for n in (0, 4, 7))
-    sounding = chroma(Waveform(np.asarray(tones, np.float32)[None] * 0.2, 44100))
-    asked = np.zeros((12, sounding.shape[1]), np.float32)
-    asked[[0, 4, 7]] = 1
-    assert transposition(sounding, asked) == 0
-    assert transposition(sounding, np.roll(asked, -5, axis=0)) == 5

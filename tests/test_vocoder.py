@@ -15,6 +15,8 @@ from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.errors import InvalidAudio, InvalidInput, ModelError
 from riffusion.phase import griffin_lim
 from riffusion.spectrogram import RIFFUSION, Spectrogram, mel_bank, mel_spectrogram
+from riffusion.training.corpus_sound import song_numbers, song_sound
+from riffusion.training.sound_measures import log_spectral_distance
 from riffusion.vocoder import LearnedVocoder
 from riffusion.vocoder.network import VocoderNetwork, band_to_bin
 from riffusion.vocoder.recurrence import unroll_phases
@@ -169,6 +171,26 @@ def test_an_engine_brings_its_vocoder(tmp_path: Path) -> None:
     (folder / "vocoder" / "diffusion_pytorch_model.safetensors").write_bytes(b"cut off")
     with pytest.raises(ModelError, match="vocoder"):
         load_engine(str(folder), "cpu")
+
+
+def side_share(sound: Waveform) -> float:
+    left, right = sound.samples
+    return float(((left - right) ** 2).sum() / ((left + right) ** 2).sum())
+
+
+def test_the_shipped_vocoder_is_nearer_to_the_source_than_griffin_lim(
+    shipped: LearnedVocoder,
+) -> None:
+    song = song_sound(next(song_numbers("test")), seed=0).samples[:, 8 * 44100 :]
+    source = Waveform(song[:, : 399 * HOP], 44100)
+    image = mel_spectrogram(source, COMPACT_PARAMS)
+    ours, theirs = shipped(image), griffin_lim(image)
+    far = [log_spectral_distance(source.samples, w.samples, 44100) for w in (ours, theirs)]
+    assert far[0] < 0.95 * far[1]
+    assert 0.5 < side_share(ours) / side_share(source) < 2.0
+    assert side_share(theirs) / side_share(source) < 0.5
+    mono = [10 * np.log10(np.mean(w.samples.mean(0) ** 2)) for w in (ours, source)]
+    assert abs(mono[0] - mono[1]) < 1.0
 
 
 def test_a_tone_keeps_its_pitch_and_its_level(shipped: LearnedVocoder) -> None:

@@ -15,6 +15,7 @@ from diffusers.utils import logging
 from riffusion.clip import ClipRequest, Controls, LeadSheet
 from riffusion.engines.base import Interrupted, never
 from riffusion.engines.mel_image import ImageScale, log_mel
+from riffusion.engines.sampler import Estimate, advance, schedule
 from riffusion.engines.transformer import (
     LEAD_SHEET_DIM,
     TEMPO_SCALE,
@@ -40,10 +41,8 @@ COMPACT_PARAMS = SpectrogramParams(
 )
 
 VOCODER = "vocoder"
-TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
 LAST_GUIDED = 0.95  # later guidance burns the image and adds nothing
 WEAK_GUIDANCE = 1.5
-NEAREST_CLEAN = 0.02  # keeps the velocity finite in the last step
 
 
 def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
@@ -118,16 +117,18 @@ class CompactEngine:
 
     def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
         job = self._prepare(request)
-        times = _schedule(request.steps, job.start)
+        times = schedule(request.steps, job.start)
         image = job.start * job.given + (1 - job.start) * job.noise if job.start else job.noise
+        before: Estimate | None = None
         for now, following in pairwise(times):
             if interrupted():
                 raise Interrupted
             noisy_given = now * job.given + (1 - now) * job.noise
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)
-            velocity = self._velocity(image, now, job, request.walked_guidance)
-            image = image + (following - now) * velocity
+            estimate = Estimate(now, self._clean(image, now, job, request.walked_guidance))
+            image = advance(image, estimate, following, before)
+            before = estimate
         image = torch.where(job.kept | job.context, job.given, image)
         magnitudes = 10 ** self._scale.levels(image)
         if request.context is not None:
@@ -136,17 +137,14 @@ class CompactEngine:
             magnitudes[..., :length] = request.context.magnitudes.to(self._device)
         return Spectrogram(magnitudes.cpu(), self.params)
 
-    def _velocity(
-        self, image: torch.Tensor, now: float, job: _Job, guidance: float
-    ) -> torch.Tensor:
-        """Flow-matching velocity with classifier-free guidance (Ho and Salimans, 2022)."""
+    def _clean(self, image: torch.Tensor, now: float, job: _Job, guidance: float) -> torch.Tensor:
+        """The clean image, with classifier-free guidance (Ho and Salimans, 2022)."""
         scale = guidance if now < LAST_GUIDED else min(guidance, WEAK_GUIDANCE)
         both = torch.stack([image, image])
         time = torch.full((2,), now, device=self._device)
         prompted, free = self._network(both, time, job.conditioning)
-        clean = free + scale * (prompted - free)
-        velocity: torch.Tensor = (clean - image) / max(1 - now, NEAREST_CLEAN)
-        return velocity
+        clean: torch.Tensor = free + scale * (prompted - free)
+        return clean
 
     def _prepare(self, request: ClipRequest) -> _Job:
         height = (self.channels, self.params.mel_bands)
@@ -224,13 +222,15 @@ class _Job:
 
 
 def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
-    """What guidance leads away from: the negative prompts, or no prompt at all."""
+    """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
     free = prompted.without_prompt()
     ends = [prompt.negative for prompt in (request.start, request.end)]
     texts = [embed_prompt(text)[None] if text else free.text for text in ends]
     known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
     return replace(
         free,
+        # Guided by the prompt alone, controls hardly move the music (docs/model.md).
+        controls=torch.zeros_like(free.controls),
         text=lerp(texts[0], texts[1], request.alpha),
         text_known=lerp(known[0], known[1], request.alpha),
     )
@@ -239,13 +239,6 @@ def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
 def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
     """Gaussian noise drawn on the CPU, so that a seed means the same on every device."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _schedule(steps: int, start: float) -> list[float]:
-    """Times from ``start`` to 1, closer together near the noise."""
-    even = np.linspace(0.0, 1.0, steps + 1)
-    shifted = even / (even + (1 - even) * TIME_SHIFT)
-    return [float(start + (1 - start) * time) for time in shifted]
 
 
 def _first_line(error: Exception) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pydantic import BaseModel, ConfigDict, Field
 
 from riffusion.anchors import anchor_sound, find_anchor, fit_image, fit_sound
-from riffusion.clip import DEFAULT_GUIDANCE, ClipRequest, Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, ClipRequest, Controls, Prompt
 from riffusion.engines.base import Engine
 from riffusion.image_tags import ImageInfo
 from riffusion.interop.uploads import (
@@ -45,7 +45,7 @@ class ClipOrder(BaseModel):
     brightness: float | None = Field(default=None, description="0 to 1")
     drums: float | None = Field(default=None, description="0 to 1")
     guidance: float = Field(default=DEFAULT_GUIDANCE, description="0 to 30: how closely to follow")
-    steps: int = Field(default=12, description="Steps of the denoiser: finer and slower")
+    steps: int = Field(default=DEFAULT_STEPS, description="Steps of the denoiser: finer and slower")
     anchor: str | None = Field(
         default=None,
         description="A clip to start from: an id of /api/anchors, or audio or a spectrogram "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from riffusion.clip import DEFAULT_GUIDANCE, Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.settings import JamSettings
 
@@ -93,7 +93,7 @@ FIELDS = (
     Field("brightness", 0.5, read_number),
     Field("drums", 0.5, read_number),
     Field("guidance", DEFAULT_GUIDANCE, read_number),
-    Field("steps", 12, read_steps),
+    Field("steps", DEFAULT_STEPS, read_steps),
 )
 NAMES = tuple(field.name for field in FIELDS)
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in FIELDS}

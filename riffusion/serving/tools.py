@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.events import api as offer
 from pydantic import BaseModel, ValidationError
 
+from riffusion.clip import DEFAULT_STEPS
 from riffusion.errors import RiffusionError
 from riffusion.interop.inference import InferenceInput
 from riffusion.interop.order import ClipOrder
@@ -71,7 +72,7 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         key: str | None = None,
         anchor: str | None = None,
         strength: float = 0.75,
-        steps: int = 12,
+        steps: int = DEFAULT_STEPS,
     ) -> dict[str, Any]:
         """
         Make a clip of music of a prompt.

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from riffusion.clip import DEFAULT_GUIDANCE, Controls, Prompt
+from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import progression
 from riffusion.rhythm import check_metre, check_tempo
@@ -105,7 +105,7 @@ class Song:
     beats_per_bar: int = 4
     variation: float = 0.0
     guidance: float = DEFAULT_GUIDANCE
-    steps: int = 12
+    steps: int = DEFAULT_STEPS
 
     def __post_init__(self) -> None:
         check_title(self.title)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -40,15 +42,25 @@ def save_checkpoint(
             for name, value in state.items():
                 tensors[f"optimizer/{number}/{index}/{name}"] = torch.as_tensor(value)
     partial = folder / "checkpoint.part"
+    with room_in(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            metadata = {"progress": json.dumps(asdict(progress))}
+            save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, metadata)
+            partial.replace(folder / "checkpoint.safetensors")
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def room_in(folder: Path) -> Iterator[None]:
+    """Raises StorageError where something could not be written there."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        metadata = {"progress": json.dumps(asdict(progress))}
-        save_file({k: v.contiguous().clone() for k, v in tensors.items()}, partial, metadata)
-        partial.replace(folder / "checkpoint.safetensors")
+        yield
     except (OSError, SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         raise StorageError(
-            f"the checkpoint in {folder} could not be written: {error}; the last one is kept"
+            f"the run in {folder} could not be saved: {error}; free some space and start it again: "
+            "it goes on from its last checkpoint"
         ) from error
 
 
@@ -67,15 +79,19 @@ def load_checkpoint(
     try:
         tensors = load_file(path)
         progress = _read_progress(path)
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         legal = f"it is damaged ({error}); delete it to start over"
         raise InvalidInput("checkpoint", str(path), legal) from error
     if progress.config != config:
         changed = sorted(k for k in config if progress.config.get(k) != config[k])
         legal = f"was made with another {', '.join(changed)}; use another folder or delete it"
         raise InvalidInput("checkpoint", str(path), legal)
-    network.load_state_dict(_under("network/", tensors))
-    average.load_state_dict(_under("average/", tensors))
+    try:
+        network.load_state_dict(_under("network/", tensors))
+        average.load_state_dict(_under("average/", tensors))
+    except RuntimeError as error:
+        legal = "is of another version of the network; use another folder or delete it"
+        raise InvalidInput("checkpoint", str(path), legal) from error
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in _under(f"optimizer/{number}/", tensors).items():
@@ -91,7 +107,5 @@ def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 
 
 def _read_progress(path: Path) -> Progress:
-    from safetensors import safe_open
-
     with safe_open(path, "pt") as file:
         return Progress(**json.loads(file.metadata()["progress"]))

@@ -9,7 +9,6 @@ split before any window is cut from it.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import random
@@ -19,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +26,14 @@ import torch
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
-from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.errors import RiffusionError
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import score as notation
 from riffusion.training.captions import Description, write_captions
 from riffusion.training.instruments import BASS_PROGRAMS, DRUM_CHANNEL
 from riffusion.training.renderer import installed_soundfonts, render
 from riffusion.training.score import Score
+from riffusion.training.shards import Song, listing_of, mode_of, write_shard
 from riffusion.training.styles import STYLES, Style
 from riffusion.waveform import Waveform
 
@@ -56,27 +56,6 @@ ARRANGEMENTS: tuple[tuple[Arrangement, float], ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Song:
-    """What is known about one rendered song. ``offset`` and ``frames`` locate it in its shard."""
-
-    style: str
-    arrangement: str
-    split: str
-    bpm: int
-    beats_per_bar: int
-    key: str
-    chords: tuple[str, ...]
-    lead: int | None
-    programs: tuple[int, ...]
-    onsets_per_s: float
-    drum_hits_per_s: float
-    captions: tuple[str, ...]
-    soundfont: str
-    offset: int
-    frames: int
-
-
 def split_of(number: int) -> str:
     """Which split song ``number`` belongs to: one in twenty each for validation and test."""
     draw = random.Random(f"split {number}").random()
@@ -90,7 +69,7 @@ def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | No
     # Bars for 28 s, in whole passes of four so that a song ends where a phrase ends.
     bars = max(8, 4 * round(SONG_S * bpm / 60 / 4 / 4))
     chords = tuple(notation.transpose(form[bar % len(form)], tonic) for bar in range(bars))
-    key = f"{notation.NOTE_NAMES[tonic]} {'minor' if form[0][1:].startswith('m') else 'major'}"
+    key = f"{notation.NOTE_NAMES[tonic]} {mode_of(tonic, chords)}"
     if not style.grooves:
         score = notation.empty_score(bpm, 4, chords)
         bells = notation.bell_ringing(rng, score, tonic)
@@ -250,13 +229,7 @@ def make_shard(
         offset = sum(len(array) for array in arrays)
         songs.append(Song(**{**asdict(song), "offset": offset}))
         arrays.append(frames)
-    partial = folder / f"mels-{shard:05}.part.npy"
-    np.save(partial, np.concatenate(arrays))
-    partial.replace(folder / f"mels-{shard:05}.npy")
-    # The JSON comes last: a shard exists when it does.
-    listing = folder / f"songs-{shard:05}.part"
-    listing.write_text(json.dumps([asdict(song) for song in songs]))
-    listing.replace(folder / f"songs-{shard:05}.json")
+    write_shard(folder, shard, songs, np.concatenate(arrays))
     return sum(s.frames for s in songs) * COMPACT_PARAMS.frame_s, problems
 
 
@@ -266,29 +239,11 @@ def render_corpus(
     """Render what is missing of ``hours`` of music; yields (seconds of audio, problems) a shard."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = max(1, round(hours * 3600 / SONG_S / SONGS_PER_SHARD))
-    todo = [n for n in range(shards) if not (folder / f"songs-{n:05}.json").exists()]
+    todo = [n for n in range(shards) if not listing_of(folder, n).exists()]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(make_shard, folder, shard, seed) for shard in todo]
         for job in as_completed(jobs):
             yield job.result()
-
-
-def read_songs(folder: Path) -> list[tuple[Path, Song]]:
-    """Every song of a corpus with the array file it lies in; InvalidInput if there is none."""
-    found: list[tuple[Path, Song]] = []
-    for listing in sorted(folder.glob("songs-*.json")):
-        array = listing.with_name(listing.name.replace("songs", "mels")).with_suffix(".npy")
-        found += [(array, _song_from_json(entry)) for entry in json.loads(listing.read_text())]
-    if not found:
-        raise InvalidInput(
-            "corpus folder", str(folder), "render one first: python -m riffusion corpus"
-        )
-    return found
-
-
-def _song_from_json(entry: dict[str, Any]) -> Song:
-    lists = {name: tuple(entry[name]) for name in ("chords", "programs", "captions")}
-    return Song(**{**entry, **lists})
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

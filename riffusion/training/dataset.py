@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -22,20 +24,24 @@ from riffusion.engines.compact import (
 )
 from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.transformer import TEMPO_SCALE, Conditioning
+from riffusion.errors import InvalidInput
 from riffusion.harmony import parse_chords
+from riffusion.storage import writing_whole
 from riffusion.text import prompt_encoder
-from riffusion.training.corpus import Song, read_songs
+from riffusion.training.shards import Song, open_frames, read_songs
 
 FloatArray = npt.NDArray[np.float32]
 
 FRAMES = 512
-CHANNELS = 2
 PATCH = 8
 LONGEST_CONTEXT = 44  # patches: what a jam shows at its slowest hop
 STATISTICS_WINDOWS = 500
 # Deviation of the balance in the image: half the loudness's, because much of it is the noise of
 # reverberation, which no network can or need predict.
 BALANCE_DEVIATION = 0.5
+NOT_FINITE = "has frames that are no numbers: render the shard again"
+# Of what counts as an onset: in eighths of the bands, in tens of dB, in frames.
+ONSET_PARTS, LEAST_RISE, ONSET_SLOT = 8, 0.2, 5
 
 # How often each part is left out, so that guidance and partial control work.
 DROP_PROMPT = 0.1
@@ -80,7 +86,8 @@ class Corpus:
 
     def __init__(self, folder: Path, split: str) -> None:
         entries = [(path, song) for path, song in read_songs(folder) if song.split == split]
-        arrays = {path: np.load(path, mmap_mode="r") for path, _ in entries}
+        shards = groupby(entries, key=itemgetter(0))
+        arrays = {path: open_frames(path, [song for _, song in group]) for path, group in shards}
         self.songs: list[Song] = [song for _, song in entries]
         self._arrays = [arrays[path] for path, _ in entries]
         self._captions, self.embeddings = embedded_captions(folder)
@@ -108,6 +115,8 @@ class Corpus:
         prompt_known = bool(rng.random() >= DROP_PROMPT)
         if context and prompt_known and rng.random() < CHANGE_SONG:
             frames, sheet = self._with_other_past(rng, song, context)
+        if not np.isfinite(frames).all():
+            raise InvalidInput("song", f"{about.style} at {about.offset}", NOT_FINITE)
         features = lead_sheet_features(sheet, FRAMES)
         if rng.random() < DROP_BEAT:
             features[:, :5] = 0
@@ -163,25 +172,29 @@ class Corpus:
         return LeadSheet(beats, song.beats_per_bar, chroma[np.clip(bars, 0, len(chroma) - 1)])
 
     def _controls(self, song: Song, frames: FloatArray, rng: np.random.Generator) -> torch.Tensor:
+        """Controls of what sounds in the window itself: of a whole song they hardly differ within
+        a style, and a network that knows the style learns nothing from them."""
         known = rng.random(3) >= DROP_CONTROL
         statistics = self.statistics
         ranks = (
-            _rank(song.onsets_per_s, statistics.density),
+            _rank(density(frames), statistics.density),
             _rank(brightness(frames), statistics.brightness),
-            0.2 + 0.8 * _rank(song.drum_hits_per_s, statistics.drums)
-            if song.drum_hits_per_s
-            else 0.0,
+            0.2 + 0.8 * _rank(drumming(frames), statistics.drums) if song.drum_hits_per_s else 0.0,
         )
         values = [rank if use else None for rank, use in zip(ranks, known, strict=True)]
         return control_features(Controls(*values))
 
     def _measure(self, rng: np.random.Generator) -> Statistics:
-        bright, sums = [], []  # of the loudness, its square and the balance's square
+        dense, bright, drums = [], [], []
+        sums = []  # of the loudness, its square and the balance's square
         for _ in range(STATISTICS_WINDOWS):
             song = int(rng.integers(len(self.songs)))
             start = int(rng.integers(max(1, self.songs[song].frames - FRAMES)))
             frames = self.frames(song, start, FRAMES)
+            dense.append(density(frames))
             bright.append(brightness(frames))
+            if self.songs[song].drum_hits_per_s:
+                drums.append(drumming(frames))
             loudness, balance = frames.mean(1), (frames[:, 0] - frames[:, 1]) / 2
             sums.append((loudness.mean(), (loudness**2).mean(), (balance**2).mean()))
         mean, square, balance_square = (float(value) for value in np.mean(sums, 0))
@@ -190,12 +203,7 @@ class Corpus:
             round(math.sqrt(square - mean**2), 4),
             round(math.sqrt(balance_square) / BALANCE_DEVIATION, 4),
         )
-        return Statistics(
-            scale,
-            _sorted([song.onsets_per_s for song in self.songs]),
-            _sorted(bright),
-            _sorted([s.drum_hits_per_s for s in self.songs if s.drum_hits_per_s]),
-        )
+        return Statistics(scale, _sorted(dense), _sorted(bright), _sorted(drums))
 
     def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, Conditioning]:
         """(size, 2, bands, 512) standardised images and their conditioning."""
@@ -229,6 +237,23 @@ def brightness(frames: FloatArray) -> float:
     return float((magnitudes @ bands).sum() / magnitudes.sum())
 
 
+def density(frames: FloatArray) -> float:
+    """Onsets a second of (frames, channels, bands): peaks of the rise of any eighth of the bands
+    that stand out, at most one in each 50 ms."""
+    rise = np.maximum(0.0, np.diff(frames.mean(1), axis=0))
+    parts = rise.reshape(len(rise), ONSET_PARTS, -1).mean(2)
+    peaks = (parts[1:-1] > parts[:-2]) & (parts[1:-1] >= parts[2:]) & (parts[1:-1] > LEAST_RISE)
+    slots = np.unique(np.flatnonzero(peaks.any(1)) // ONSET_SLOT)
+    return len(slots) / (len(frames) * COMPACT_PARAMS.frame_s)
+
+
+def drumming(frames: FloatArray) -> float:
+    """Mean rise in the highest third of the bands of (frames, channels, bands): cymbals, snares
+    and sticks."""
+    treble = frames.mean(1)[:, -(frames.shape[-1] // 3) :]
+    return float(np.maximum(0.0, np.diff(treble, axis=0)).mean())
+
+
 def embedded_captions(folder: Path) -> tuple[dict[str, int], torch.Tensor]:
     """Every caption's row, and the rows, float16 (captions, 384); made once a corpus."""
     songs = [song for _, song in read_songs(folder)]
@@ -236,9 +261,9 @@ def embedded_captions(folder: Path) -> tuple[dict[str, int], torch.Tensor]:
     key = hashlib.sha256(json.dumps(captions).encode()).hexdigest()[:16]
     cache = folder / f"captions-{key}.npy"
     if not cache.exists():
-        partial = cache.with_suffix(".part.npy")
-        np.save(partial, prompt_encoder()(captions).to(torch.float16).numpy())
-        partial.replace(cache)
+        embedded = prompt_encoder()(captions).to(torch.float16).numpy()
+        with writing_whole(cache) as file:
+            np.save(file, embedded)
     return {caption: row for row, caption in enumerate(captions)}, torch.from_numpy(np.load(cache))
 
 

@@ -26,6 +26,7 @@ from riffusion.training.plots import draw_spectrograms
 from riffusion.waveform import Waveform, read_audio, write_audio
 
 GEOMETRIES = {"shipped": COMPACT_PARAMS, "riffusion": RIFFUSION}
+USUAL = {"shipped": (BASELINE, "learned"), "riffusion": (BASELINE, "griffin-lim-extended")}
 SHORTEST_S = 1.0
 PAIRS = 6  # recordings on the page of spectrograms
 MS = 1000.0
@@ -125,8 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoders",
         nargs="+",
         choices=DECODERS,
-        default=list(DECODERS),
-        help=f"which to compare (default: all); {BASELINE} comes first",
+        help=f"which to compare (default: those of the geometry); {BASELINE} comes first",
     )
     parser.add_argument(
         "--geometry", choices=GEOMETRIES, default="shipped", help="of the spectrograms"
@@ -146,7 +146,9 @@ def main(args: argparse.Namespace) -> None:
     files = audio_files(args.folder, limit=args.limit)
     listen = Path(output_folder(args.listen)) if args.listen else None
     # The baseline first, whatever the order of the options: every table reads against it.
-    names = sorted(set(args.decoders), key=lambda name: (name != BASELINE, name))
+    names = sorted(
+        set(args.decoders or USUAL[args.geometry]), key=lambda name: (name != BASELINE, name)
+    )
     results: dict[str, list[RoundTrip]] = {name: [] for name in names}
     pages: list[tuple[str, list[tuple[str, Waveform]]]] = []
     for file in files:

@@ -18,6 +18,7 @@ DPI = 110
 SHOWN_S = 5.0
 SHOWN_FFT = 2048
 QUIETEST_DB = -100.0
+LONGEST_BAR = 4.0  # rows in milliseconds run off the edge
 
 
 class Bar(Protocol):
@@ -49,6 +50,26 @@ def draw_curve(listing: Path, path: Path) -> None:
     _write(figure, path)
 
 
+def draw_gain(listing: Path, path: Path) -> None:
+    """Validation loss and style match of whole runs against the windows they were trained on.
+
+    ``listing``: JSON objects with ``run``, ``windows`` and ``validation_loss`` or ``style_first``.
+    """
+    points = json.loads(listing.read_text())
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, name in zip(panels, ("validation_loss", "style_first"), strict=True):
+        for run in dict.fromkeys(point["run"] for point in points):
+            of_run = [point for point in points if point["run"] == run and name in point]
+            windows = [point["windows"] / 1000 for point in of_run]
+            axes.plot(windows, [point[name] for point in of_run], marker=".", label=run)
+        axes.set_xlabel("thousand windows")
+        axes.set_title(name.replace("_", " "), fontsize=10)
+        axes.grid(visible=True, alpha=0.3)
+    panels[0].legend(fontsize=7)
+    _write(figure, path)
+
+
 def draw_measures(rows: Sequence[Bar], path: Path) -> None:
     """A bar a measure, with a tick at its ceiling and a dotted one at chance."""
     figure = Figure(figsize=(9, 0.26 * len(rows) + 1), layout="constrained")
@@ -63,6 +84,7 @@ def draw_measures(rows: Sequence[Bar], path: Path) -> None:
     axes.set_yticks(places, names, fontsize=8)
     axes.invert_yaxis()
     axes.margins(y=0.01)
+    axes.set_xlim(0, LONGEST_BAR)
     axes.set_title("bar: measured; line: ceiling; dots: chance", fontsize=9)
     _write(figure, path)
 

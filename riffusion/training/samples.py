@@ -1,22 +1,40 @@
-"""What an evaluation asks a model for, and the clips it answers with."""
+"""What an evaluation asks a model for, and the clips and jams it answers with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet, Prompt
+from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
+from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
 from riffusion.harmony import parse_key, progression
+from riffusion.jam import JamSession, render
 from riffusion.progress import progress
-from riffusion.spectrogram import Spectrogram
-from riffusion.training.dataset import FloatArray
+from riffusion.settings import JamSettings
+from riffusion.spectrogram import mel_spectrogram
+from riffusion.training.dataset import FRAMES, FloatArray
+from riffusion.waveform import Waveform
 
 TEMPI = (84, 92, 100, 108, 116, 124, 132, 140)
 KEYS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
+JAM_S = 20.0
+CLIP_S = FRAMES * COMPACT_PARAMS.frame_s
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -33,34 +51,43 @@ class Asked:
     def request(self, engine: Engine) -> ClipRequest:
         """As the engine is asked: four chords of the key, one a bar."""
         prompt = Prompt(self.prompt, self.seed)
-        return ClipRequest(
-            prompt, prompt, bpm=self.bpm, lead_sheet=self.lead_sheet(engine), controls=self.controls
-        )
+        sheet = self.lead_sheet(engine.frames, engine.params.frame_s)
+        return ClipRequest(prompt, prompt, bpm=self.bpm, lead_sheet=sheet, controls=self.controls)
 
-    def lead_sheet(self, engine: Engine) -> LeadSheet:
+    def jam(self) -> JamSettings:
+        """The same for a jam that stays where it is."""
+        prompt = Prompt(self.prompt, self.seed)
+        return JamSettings(prompt, prompt, path="hold", bpm=self.bpm, key=self.key)
+
+    def lead_sheet(self, frames: int, frame_s: float) -> LeadSheet:
         chords = np.stack([chord.chroma() for chord in progression(self.key)])
-        beats = np.arange(engine.frames) * engine.params.frame_s * self.bpm / 60
+        beats = np.arange(frames) * frame_s * self.bpm / 60
         return LeadSheet(beats, 4, chords[(beats / 4).astype(int) % len(chords)])
 
     @property
     def tonic(self) -> tuple[int, str]:
-        """What ``sounding_key`` should find."""
+        """Tonic (0 is C) and mode."""
         key = parse_key(self.key)
         return key.tonic, key.mode
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A clip and what was asked for."""
+    """A clip, log-mel (frames, channels, bands), and what was asked for."""
 
     asked: Asked
-    clip: Spectrogram
-    chroma: FloatArray
+    levels: FloatArray
+    lead_sheet: LeadSheet
 
-    @property
-    def levels(self) -> FloatArray:
-        """Log-mel, (frames, channels, bands)."""
-        return log_mel(self.clip.magnitudes).permute(2, 0, 1).numpy()
+
+@dataclass(frozen=True)
+class Jam:
+    """The sound of a jam as log-mel, and the frames where a clip was continued by the next."""
+
+    asked: Asked
+    levels: FloatArray
+    lead_sheet: LeadSheet
+    seams: tuple[int, ...]
 
 
 def ask(prompts: Sequence[tuple[str, tuple[str, ...]]], seeds: int) -> list[Asked]:
@@ -83,15 +110,74 @@ def with_controls(asked: Asked, name: str, values: Sequence[float]) -> list[Aske
     return [replace(asked, controls=Controls(**{name: value})) for value in values]
 
 
-def answers(engine: Engine, asked: Sequence[Asked], what: str) -> list[Sample]:
-    """Generate a clip for each request, with a progress bar."""
-    clip_s = engine.frames * engine.params.frame_s
-    samples = []
-    with progress(what, len(asked) * clip_s) as advance:
-        for one in asked:
-            request = one.request(engine)
-            sheet = request.lead_sheet
-            chroma = np.zeros((0, 12), np.float32) if sheet is None else sheet.chroma
-            samples.append(Sample(one, engine.generate([request])[0], chroma))
-            advance(clip_s)
-    return samples
+class Studio:
+    """Has a model make clips and jams, in several processes where there are several cores."""
+
+    def __init__(self, model: Path, pool: ProcessPoolExecutor | None) -> None:
+        self._model, self._pool = model, pool
+
+    def clips(self, asked: Sequence[Asked], what: str) -> list[Sample]:
+        """A clip for each request, with a progress bar."""
+        return self._made(make_clip, asked, what, CLIP_S)
+
+    def jams(self, asked: Sequence[Asked], what: str) -> list[Jam]:
+        """Twenty seconds of a jam for each request."""
+        return self._made(make_jam, asked, what, JAM_S)
+
+    def clip_takes_s(self, asked: Asked) -> float:
+        """How long one process takes for a clip, once the model is loaded."""
+        make_clip(self._model, asked)
+        begin = time.perf_counter()
+        make_clip(self._model, asked)
+        return time.perf_counter() - begin
+
+    def _made(
+        self,
+        make: Callable[[Path, Asked], Answer],
+        asked: Sequence[Asked],
+        what: str,
+        each_s: float,
+    ) -> list[Answer]:
+        job = partial(make, self._model)
+        with progress(what, len(asked) * each_s) as advance:
+            answers = []
+            for answer in self._pool.map(job, asked) if self._pool else map(job, asked):
+                answers.append(answer)
+                advance(each_s)
+        return answers
+
+
+@contextmanager
+def studio(model: Path, workers: int) -> Iterator[Studio]:
+    """A studio of ``workers`` processes; one works in this process."""
+    if workers == 1:
+        yield Studio(model, None)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        yield Studio(model, pool)
+
+
+def make_clip(model: Path, asked: Asked) -> Sample:
+    """Generate one clip."""
+    engine = _engine(model)
+    request = asked.request(engine)
+    clip = engine.generate([request])[0]
+    levels = log_mel(clip.magnitudes).permute(2, 0, 1).numpy()
+    return Sample(asked, levels, asked.lead_sheet(len(levels), engine.params.frame_s))
+
+
+def make_jam(model: Path, asked: Asked) -> Jam:
+    """Play a jam, as a listener hears it."""
+    engine = _engine(model)
+    session = JamSession(engine, asked.jam())
+    blocks = list(render(session, round(JAM_S * session.sample_rate)))
+    wave = Waveform(np.concatenate([block.samples for block in blocks], 1), session.sample_rate)
+    levels = log_mel(mel_spectrogram(wave, engine.params).magnitudes).permute(2, 0, 1).numpy()
+    starts: npt.NDArray[np.int64] = np.unique([block.clip.start_sample for block in blocks])[1:]
+    seams = tuple(round(int(start) / engine.params.hop_length) for start in starts)
+    return Jam(asked, levels, asked.lead_sheet(len(levels), engine.params.frame_s), seams)
+
+
+@lru_cache(maxsize=1)
+def _engine(model: Path) -> Engine:
+    return load_engine(str(model))

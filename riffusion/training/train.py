@@ -23,9 +23,10 @@ from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
-from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from riffusion.training.dataset import CHANNELS, Corpus
+from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
+from riffusion.training.dataset import Corpus
 from riffusion.training.plots import draw_curve
+from riffusion.training.shards import CHANNELS
 from riffusion.training.sheet import draw_sheet
 from riffusion.training.start import start_from
 
@@ -201,6 +202,11 @@ class Trainer:
     def _save(self, step: int, windows: int, elapsed_s: float, training: float) -> None:
         progress = Progress(step, windows, elapsed_s, self.config)
         save_checkpoint(self.out / "run", self.network, self.average, self.optimizers, progress)
+        with room_in(self.out):
+            self._show(step, windows, training)
+
+    def _show(self, step: int, windows: int, training: float) -> None:
+        """Write the model as it is now, the curve, and now and then a sheet of samples."""
         export(self.average, self.out)
         loss = self._validate()
         point = {"step": step, "windows": windows, "training": training, "validation": loss}

@@ -1,0 +1,123 @@
+"""Rows about prompts: is the music what its prompt says?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from riffusion.training.families import family_scores, style_families
+from riffusion.training.instruments import LEAD_FAMILIES
+from riffusion.training.judge import Judge, Verdict, impression
+from riffusion.training.measures.row import Measure, share
+from riffusion.training.renders import Renders
+from riffusion.training.samples import Sample, Studio, ask
+
+# The original's examples: what should come first or second.
+NAMED_PROMPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("funky piano", ("piano", "electric piano", "funk")),
+    ("jazzy saxophone", ("saxophone",)),
+    ("church bells", ("bells", "church bells")),
+    ("electronic beats", ("house", "techno", "trance", "eurodance", "drum and bass")),
+    ("blues guitar", ("electric guitar", "distorted guitar", "acoustic guitar", "blues")),
+    ("jazz piano", ("piano",)),
+    ("afrobeat", ("afrobeat",)),
+)
+UNSEEN_PROMPTS = Path(__file__).parents[1] / "unseen_prompts.json"
+
+
+def heard(judge: Judge, samples: Sequence[Sample]) -> Verdict:
+    """The judge's verdict on generated clips."""
+    return judge.listen(np.stack([impression(sample.levels) for sample in samples]))
+
+
+def rank_of_right(judge: Judge, verdict: Verdict, right: list[tuple[str, ...]]) -> list[int]:
+    """At which place (0 is first) the first right answer comes, styles and leads each ranked.
+
+    Behind the last place where the judge knows none of them.
+    """
+    places = []
+    for styles, leads, names in zip(verdict.styles, verdict.leads, right, strict=True):
+        ranked = [_ranking(styles, judge.styles), _ranking(leads, list(LEAD_FAMILIES))]
+        found = [order.index(n) for n in names for order in ranked if n in order]
+        places.append(min(found, default=len(judge.styles)))
+    return places
+
+
+def _ranking(scores: torch.Tensor, names: list[str]) -> list[str]:
+    return [names[int(index)] for index in scores.argsort(descending=True)]
+
+
+def style_rows(judge: Judge, test: Renders, samples: Sequence[Sample]) -> list[Measure]:
+    """Prompt match of clips that were asked for by a style's name."""
+    verdict, best_verdict = heard(judge, samples), judge.listen(test.impressions)
+    asked = [sample.asked.prompt for sample in samples]
+    places, best = (
+        np.array(rank_of_right(judge, said, [(style,) for style in truth]))
+        for said, truth in ((verdict, asked), (best_verdict, test.styles))
+    )
+    families = style_families(judge.styles)
+    family, best_family = (
+        share(_names_family(judge, said, truth, families))
+        for said, truth in ((verdict, asked), (best_verdict, test.styles))
+    )
+    count, chance = len(samples), 1 / len(judge.styles)
+    number = len(set(families.values()))
+    return [
+        Measure("style named first", share(places < 1), share(best < 1), chance, count),
+        Measure("style among first three", share(places < 3), share(best < 3), 3 * chance, count),
+        Measure(f"family named first, of {number}", family, best_family, 1 / number, count),
+    ]
+
+
+def _names_family(
+    judge: Judge, verdict: Verdict, truth: Sequence[str], families: dict[str, int]
+) -> npt.NDArray[np.bool_]:
+    named = family_scores(verdict.styles, judge.styles, families).argmax(1).numpy()
+    return np.asarray(named == np.array([families[style] for style in truth]))
+
+
+def prompt_rows(judge: Judge, studio: Studio, seeds: int) -> list[Measure]:
+    """The original's seven prompts, and forty in wording the corpus never used."""
+    rows = []
+    for name, prompts, within in (
+        ("seven known prompts, first or second", NAMED_PROMPTS, 2),
+        ("unseen wording, named first", unseen_prompts(), 1),
+    ):
+        samples = studio.clips(ask(prompts, seeds), name)
+        right = [sample.asked.right for sample in samples]
+        hits = np.array(rank_of_right(judge, heard(judge, samples), right)) < within
+        chance = float(np.mean([_chance(judge, names, within) for names in right]))
+        rows.append(Measure(name, share(hits), None, chance, len(samples)))
+        if within == 2:
+            rows += by_prompt(samples, hits)
+    return rows
+
+
+def unseen_prompts() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Prompts in wording the corpus never used, and the styles that would do."""
+    listing = json.loads(UNSEEN_PROMPTS.read_text())
+    return tuple((entry["prompt"], tuple(entry["styles"])) for entry in listing)
+
+
+def _chance(judge: Judge, names: Sequence[str], within: int) -> float:
+    """That one of ``names`` is among the first of a random order of styles, and of leads."""
+    missed = 1.0
+    for classes in (judge.styles, LEAD_FAMILIES):
+        known = len(set(names) & set(classes))
+        for place in range(min(within, len(classes))):
+            missed *= max(0.0, 1 - known / (len(classes) - place))
+    return 1 - missed
+
+
+def by_prompt(samples: Sequence[Sample], hits: npt.NDArray[np.bool_]) -> list[Measure]:
+    """A row a prompt."""
+    prompts = np.array([sample.asked.prompt for sample in samples])
+    return [
+        Measure(f"  {prompt}", share(hits[prompts == prompt]), clips=int((prompts == prompt).sum()))
+        for prompt in dict.fromkeys(prompts.tolist())
+    ]
