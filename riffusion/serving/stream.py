@@ -41,6 +41,8 @@ MOST_TRAVEL_S = 1.0
 COMFORT_S = 3.0
 # The playhead moves on between two reports, but not for ever: the listener may have paused.
 LONGEST_SILENCE_S = 1.0
+# A section that comes back is ready at once, for minutes: no more of it beyond the lead.
+MOST_READY_S = 6.0
 DISK_RETRY_S = 2.0
 MOST_MARKS = 20_000
 
@@ -225,10 +227,16 @@ class JamStream:
     def _has_work(self) -> bool:
         if self._pending is not None or self.session.position == 0:
             return True
-        return self.heard_by and not self.session.finished and self._lacks_lead()
+        lacks_lead = self.session.position - self.heard < self._lead
+        return self.heard_by and lacks_lead and self._has_more()
 
-    def _lacks_lead(self) -> bool:
-        return self.session.position - self.heard < self._lead
+    def _has_more(self) -> bool:
+        return self._unwritten is not None or not self.session.finished
+
+    def _may_write_more(self) -> bool:
+        """Whether more is ready, and not yet too far ahead."""
+        most = self._lead + round(MOST_READY_S * self.session.sample_rate)
+        return self.session.ready and self.session.position - self.heard < most
 
     async def _take_turn(self) -> None:
         """Wait for the engine, then generate one clip, or take up the change that waits."""
@@ -240,7 +248,9 @@ class JamStream:
             try:
                 if change is not None:
                     await self._take_up(change)
-                await self._generate_clip(began, self._gone if change else self._should_step_back)
+                if self._has_more():
+                    step_back = self._gone if change else self._should_step_back
+                    await self._generate_clip(began, step_back)
             except Interrupted:
                 return
             except StorageError as error:
@@ -300,9 +310,7 @@ class JamStream:
 
     def _generate(self, written: list[JamBlock], interrupted: Callable[[], bool]) -> None:
         """Write the blocks that are ready next to the track. Runs in a thread."""
-        while not self.session.finished and (
-            not written or (self.session.ready and self._lacks_lead())
-        ):
+        while not written or self._may_write_more():
             if self._unwritten is None:
                 self._unwritten = self.session.block(interrupted=interrupted)
             self.track.write(self._unwritten.start, self._unwritten.samples)
