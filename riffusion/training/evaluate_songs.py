@@ -177,7 +177,7 @@ def summary(measures: list[SongMeasures], variation: float) -> str:
         [
             f"songs                                             {count}",
             f"variation 0: same bytes                           {exact} of {count}",
-            f"variation {variation:g}: nearer to itself than to another  {nearer} of {count}",
+            f"variation {variation:g}: nearer to itself than to another   {nearer} of {count}",
             f"distance within over across, median               {ratio:.2f}",
             "boundaries within half a bar, F-measure, mean     "
             f"{np.mean([one.f_measure for one in measures]):.2f}",
