@@ -24,6 +24,7 @@ TRAINING = {
     "train": "train the engine on a corpus",
     "train-vocoder": "train the vocoder on sound files",
     "evaluate": "measure a trained engine",
+    "evaluate-songs": "measure whether the sections of songs come back",
     "evaluate-sound": "measure the decoders from spectrogram to sound",
 }
 

@@ -125,12 +125,21 @@ class JamSession:
             self._schedule(change.bar, self.settings.changed(change.changes))
 
     @property
+    def engine_name(self) -> str:
+        return self._engine.name
+
+    @property
     def sample_rate(self) -> int:
         return self._engine.params.sample_rate
 
     @property
     def channels(self) -> int:
         return self._engine.channels
+
+    @property
+    def finished(self) -> bool:
+        """A jam has no end."""
+        return False
 
     @property
     def position(self) -> int:
@@ -192,7 +201,7 @@ class JamSession:
 
     def change(
         self, changes: JamSettings | Mapping[str, object], not_before: int | None = None
-    ) -> int:
+    ) -> int | None:
         """Change settings at the next bar line from which on all is heard anew.
 
         ``changes`` is a whole ``JamSettings``, or new values by name. Nothing before sample
@@ -201,17 +210,26 @@ class JamSession:
         up to 100 ms before the bar line, because the new clip fades in before it. A change
         replaces those that were to come later and includes what they said.
 
-        Returns the bar line, as a sample. Raises InvalidInput for values that cannot be played;
-        the jam then goes on as it was.
+        Returns the bar line, as a sample, or None where nothing changes. Raises InvalidInput for
+        values that cannot be played; the jam then goes on as it was.
         """
         settings = changes if isinstance(changes, JamSettings) else self.settings.changed(changes)
+        if settings == self.settings:
+            return None
         bar = self._bar_for_change(self._position if not_before is None else not_before)
         bar_line = self._timeline.bar_sample(bar)
-        if settings != self.settings:
-            self._schedule(bar, settings)
-            if bar < self._next_bar:
-                self._rewind(bar, bar_line)
+        self._schedule(bar, settings)
+        if bar < self._next_bar:
+            self._rewind(bar, bar_line)
         return bar_line
+
+    def playing_at(self, sample: int) -> tuple[JamSettings, float]:
+        """The settings that rule at a sample of the last 30 s, and where the walk is: 0 A, 1 B."""
+        segment = self._timeline.at(sample)
+        return segment.settings, segment.alpha(segment.grid.bar_at(sample))
+
+    def close(self) -> None:
+        """A jam keeps nothing on disk."""
 
     def export(self) -> dict[str, object]:
         """All that ``riffusion.session.replay`` needs for the same track, ready for JSON."""

@@ -339,13 +339,16 @@ def test_health_counts_the_jams(client: httpx.Client) -> None:
     client.post(f"/jam/{jam}/tell", json={"type": "stop"})
 
 
+OURS = ("/api/", "/run_inference/", "/jam", "/song")
+
+
 def test_every_endpoint_is_described_and_every_description_has_an_endpoint(
     serving: Serving, client: httpx.Client
 ) -> None:
     document = client.get("/api/openapi.json").json()
     routes = {path.replace(":int", "") for r in serving.page.app.routes if (path := _path(r))}
     assert document["paths"].keys() <= routes
-    ours = {path for path in routes if path.startswith(("/api/", "/run_inference/", "/jam"))}
+    ours = {path for path in routes if path.startswith(OURS)}
     untold = {"/api/openapi.json", "/jam/player", "/jam/{id}/socket"}
     assert ours - untold <= document["paths"].keys()
     schema = document["components"]["schemas"]["InferenceInput"]["properties"]
@@ -384,6 +387,9 @@ def test_gradio_client_gets_the_same_clip(serving: Serving, usual: Any) -> None:
     gradio.close()
 
 
+TOOLS = ("run_inference", "make_clip", "plan_song", "make_song", "list_anchors")
+
+
 def test_agents_find_described_tools_and_can_use_them(serving: Serving) -> None:
     async def use() -> tuple[list[Any], Any, Any]:
         url = f"{serving.url}gradio_api/mcp/"
@@ -399,7 +405,7 @@ def test_agents_find_described_tools_and_can_use_them(serving: Serving) -> None:
 
     tools, listed, clip = asyncio.run(use())
     names = [tool.name for tool in tools]
-    for name, end in zip(names, ("run_inference", "make_clip", "list_anchors"), strict=True):
+    for name, end in zip(names, TOOLS, strict=True):
         assert name.endswith(end)
     assert "What to play" in str(tools[1].inputSchema)
     assert "soul_beat" in listed.content[0].text

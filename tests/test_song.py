@@ -20,6 +20,7 @@ from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.phase import griffin_lim
 from riffusion.song.model import Section, Song, Transition, parse_transition
+from riffusion.song.places import places_of
 from riffusion.song.session import SongSession, join
 from riffusion.song.takes import filling, section_settings, transition_changes
 from riffusion.stitcher import Samples
@@ -78,7 +79,7 @@ def test_blocks_follow_each_other_to_the_end(tiny_stereo_engine: Engine) -> None
 def test_boundaries_are_on_the_grid_to_the_sample() -> None:
     bars = {"verse": 2, "chorus": 3, "bridge": 2}
     exact_s = 0.0
-    for place in song(bpm=101.3).places(RATE):
+    for place in places_of(song(bpm=101.3), RATE):
         bpm = 97.0 if place.section.name == "bridge" else 101.3
         assert abs(place.start - exact_s * RATE) <= 1.5  # at most two tempo changes, rounded
         exact_s += bars[place.section.name] * 4 * 60 / bpm
@@ -87,7 +88,7 @@ def test_boundaries_are_on_the_grid_to_the_sample() -> None:
 
 @given(st.floats(60, 180), st.lists(st.sampled_from(["verse", "chorus"]), min_size=1, max_size=50))
 def test_rounding_never_adds_up(bpm: float, order: list[str]) -> None:
-    places = song(tuple(order), bpm=bpm).places(RATE)
+    places = places_of(song(tuple(order), bpm=bpm), RATE)
     for place in places:
         assert place.start == round(place.bar * 4 * 60 / bpm * RATE)
     for before, after in pairwise(places):
@@ -196,14 +197,14 @@ def test_first_bar_of_a_section_has_its_first_chord() -> None:
 
 
 def test_fill_is_in_the_last_bars() -> None:
-    (change,) = transition_changes(CHORUS, VERSE, section_settings(song(), CHORUS), RATE)
+    (change,) = transition_changes(CHORUS, VERSE.prompt, section_settings(song(), CHORUS), RATE)
     assert change.bar == 1 + 3 - 1
     assert change.changes == {"controls": Controls(density=0.8, drums=1.0)}
     assert filling(Controls(density=0.9)).density == 1.0
 
 
 def test_walk_goes_to_the_next_prompt() -> None:
-    (change,) = transition_changes(BRIDGE, VERSE, section_settings(song(), BRIDGE), RATE)
+    (change,) = transition_changes(BRIDGE, VERSE.prompt, section_settings(song(), BRIDGE), RATE)
     assert change.changes["prompt_b"] == VERSE.prompt
     assert change.changes["position"] == 0.5
     assert transition_changes(BRIDGE, None, section_settings(song(), BRIDGE), RATE) == ()

@@ -15,6 +15,7 @@ const RETRY_MS = [250, 500, 1000, 2000, 4000];
 const GIVE_UP_MS = 60_000;
 const LOW_S = 1.0;
 const FADE_S = 0.02;
+const END_S = 0.1;          // a song ends in so much silence
 const DOUBLE_PRESS_MS = 400;
 
 export function mount(element, root, ask) {
@@ -23,8 +24,9 @@ export function mount(element, root, ask) {
 }
 
 class Player {
-  state = "idle";           // idle, starting, playing, stopped
-  jam = null;               // {id, sample_rate, channels}
+  state = "idle";           // or starting, playing, stopped
+  jam = null;               // {id, sample_rate, channels}, of a song, too
+  song = null;              // {plan} where a song plays
   marks = [];               // clips, in the order of the track
   report = { playhead: 0, buffered: 0, dropouts: 0, late: 0 };
   firstSoundMs = null;
@@ -60,15 +62,33 @@ class Player {
   }
 
   async play(values) {
-    if (this.state !== "starting" || this.asked === this.context) return;
+    if (this.state !== "starting" || this.song) return;
+    const settings = this.settings(values);
+    this.sent = this.wanted = JSON.stringify(settings);
+    await this.start("/jam", settings);
+  }
+
+  // Play a song, whose plan is `plan`, instead of the form's jam.
+  async playSong(plan) {
+    this.stop();
+    this.pressedAt = performance.now();
+    this.prepare();
+    this.song = { plan };
+    await this.start("/song", { plan });
+  }
+
+  // Go on with another plan, and to its `jump`-th section.
+  changeSong(plan, jump) {
+    this.song = { plan };
+    if (this.jam && this.state !== "stopped") this.tell({ type: "change", plan, jump });
+  }
+
+  async start(path, message) {
+    if (this.asked === this.context) return;
     const asked = (this.asked = this.context);
     try {
-      const settings = this.settings(values);
-      this.sent = this.wanted = JSON.stringify(settings);
-      const [jam, plugged] = await Promise.allSettled([
-        post(this.root + "/jam", settings),
-        this.plug(),
-      ]);
+      const asking = post(this.root + path, message);
+      const [jam, plugged] = await Promise.allSettled([asking, this.plug()]);
       const problem = jam.reason ?? plugged.reason;
       if (problem || this.context !== asked) {
         // The server need not play a jam that nobody hears.
@@ -79,6 +99,8 @@ class Player {
       this.jam = jam.value;
       this.view.track(this.url());
       this.connect();
+      // What was changed while the server answered.
+      if (this.song && this.song.plan !== message.plan) this.changeSong(this.song.plan);
       this.tellChange();
       this.animate(performance.now());
     } catch (error) {
@@ -97,7 +119,7 @@ class Player {
   }
 
   tellChange() {
-    if (!this.jam || this.state === "stopped" || this.wanted === this.sent) return;
+    if (!this.jam || this.song || this.state === "stopped" || this.wanted === this.sent) return;
     this.sent = this.wanted;
     this.tell({ type: "change", settings: JSON.parse(this.wanted) });
   }
@@ -149,9 +171,9 @@ class Player {
 
   prepare() {
     this.state = "starting";
-    this.jam = null;
+    this.jam = this.song = this.endAt = null;
     this.marks = [];
-    this.current = null;
+    this.current = this.mark = null;
     this.firstSoundMs = null;
     this.report = { playhead: 0, buffered: 0, dropouts: 0, late: 0 };
     this.view.warn("");
@@ -176,12 +198,8 @@ class Player {
   async plug() {
     const { context } = this;
     const { channels } = this.format;
-    const sink = await createSink(context, {
-      channels,
-      hold: this.hold,
-      base: this.base,
-      force: this.force.sink,
-    });
+    const { hold, base } = this;
+    const sink = await createSink(context, { channels, hold, base, force: this.force.sink });
     // Stop, or Stop and Play, may have been pressed meanwhile.
     if (context !== this.context) return sink.close();
     this.sink = sink;
@@ -265,7 +283,8 @@ class Player {
     this.view.status("Connected again.");
     this.lostAt = null;
     // Nobody knows whether what was said meanwhile has arrived: say it again.
-    this.tell({ type: "change", settings: JSON.parse(this.sent) });
+    if (this.song) this.changeSong(this.song.plan);
+    else this.tell({ type: "change", settings: JSON.parse(this.sent) });
   }
 
   // Networks can die without a word: what matters is that the sound runs out.
@@ -317,11 +336,12 @@ class Player {
       this.view.warn("");
       this.view.status(`Your change is heard at the next bar line, in ${wait.toFixed(1)} s.`);
       this.lastChange = event.at;
-    } else if (event.type === "notice") {
-      this.view.warn(event.message);
-    } else if (event.type === "over") {
-      this.over(event.message);
-    }
+      this.endAt = null;
+    } else if (event.type === "end") {
+      this.endAt = event.at;
+      this.sink?.finish();
+    } else if (event.type === "notice") this.view.warn(event.message);
+    else if (event.type === "over") this.over(event.message);
   }
 
   // What is heard
@@ -342,6 +362,10 @@ class Player {
       this.reportedAt = now;
       this.tell({ type: "position", sample: report.playhead, late: report.late });
     }
+    if (this.endAt !== null && report.playhead >= this.endAt - END_S * sampleRate) {
+      this.stop();
+      return this.view.status("The song is over.");
+    }
     this.checkSilence(report.buffered);
     this.showNow(report.playhead);
   }
@@ -349,6 +373,7 @@ class Player {
   showNow(playhead) {
     const mark = this.marks.findLast(({ start_sample }) => start_sample <= playhead);
     if (!mark) return;
+    this.mark = mark;
     const barSamples = (mark.beats_per_bar * 60 * this.format.sampleRate) / mark.bpm;
     const bars = (playhead - mark.start_sample) / barSamples;
     this.view.now(mark, bars);

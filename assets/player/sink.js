@@ -1,6 +1,7 @@
 // Where samples become sound. Two sinks with one face:
 //
 //   write(at, pcm)  int16 interleaved samples from absolute sample `at`; later writes win
+//   finish()        the end has arrived: wait for no more
 //   node            what to connect to the rest of the audio graph
 //   onreport        called with {playhead, buffered, dropouts, late, running}
 //   close()
@@ -33,6 +34,10 @@ class WorkletSink {
 
   write(at, pcm) {
     this.node.port.postMessage({ at, pcm }, [pcm]);
+  }
+
+  finish() {
+    this.node.port.postMessage({});
   }
 
   close() {
@@ -76,6 +81,10 @@ class BufferSink {
     this.waiting.push(block);
     const wanted = Math.max(this.dropouts ? RESUME_S : 0, this.hold) * this.context.sampleRate;
     if (this.end - this.playhead >= wanted) this.start();
+  }
+
+  finish() {
+    if (this.origin === null && this.waiting.length) this.start();
   }
 
   start() {

@@ -65,7 +65,8 @@ export class View {
     this.find("mix").style.setProperty("--level", mark.alpha);
     this.find("mix").setAttribute("aria-valuenow", percent);
     this.find("mix").title = `${100 - percent} % A, ${percent} % B`;
-    this.text("place", `bar ${mark.bar + bar + 1} · ${mark.chords[bar]} · ${mark.bpm} bpm`);
+    const section = mark.section ? `${mark.section} · ` : "";
+    this.text("place", `${section}bar ${mark.bar + bar + 1} · ${mark.chords[bar]} · ${mark.bpm} bpm`);
   }
 
   // The image of the clip that begins at `sample`, and links to the track of a jam.

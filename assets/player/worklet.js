@@ -2,6 +2,7 @@
 //
 // In:  {at, pcm}: int16 samples, interleaved, whose first frame is sample `at` of the track. What
 //      comes later overwrites what came before, so a live change rewrites the future.
+//      {}: the end has arrived.
 // Out: {playhead, buffered, dropouts, late, running}, some 20 times a second.
 
 const RING_S = 40;          // the server stays about 10 s ahead
@@ -25,7 +26,16 @@ class JamPlayer extends AudioWorkletProcessor {
     this.dropouts = 0;
     this.late = 0;          // samples that changed after they were played
     this.quanta = 0;
-    this.port.onmessage = ({ data }) => this.write(data.at, new Int16Array(data.pcm));
+    this.port.onmessage = ({ data }) => {
+      if (data.pcm) this.write(data.at, new Int16Array(data.pcm));
+      else this.finish();
+    };
+  }
+
+  // All has arrived: nothing more is worth waiting for.
+  finish() {
+    this.needed = 0;
+    this.running ||= this.end > this.playhead;
   }
 
   write(at, pcm) {

@@ -3,6 +3,9 @@
     POST /run_inference/         a clip as the original's web app asks for it
     POST /api/clips              a clip of a prompt: settings as JSON
     GET  /api/clip.mp3?prompt=   the same as a file; also .wav .flac .ogg .png .jpg
+    POST /api/songs/plan         a song from a line, as a plan to edit
+    POST /api/songs/check        whether a plan can be played
+    POST /api/songs/render.mp3   a plan as a file; also .wav .flac .ogg
     GET  /api/anchors            the library of clips to start from
     GET  /api/anchors/{id}.png   the spectrogram of one; also .mp3 .wav .flac .ogg .jpg
     GET  /api/masks              what can be repainted
@@ -44,6 +47,7 @@ from riffusion.serving.answers import (
 )
 from riffusion.serving.exports import MEDIA_TYPES
 from riffusion.serving.openapi import api_page, document
+from riffusion.serving.songs import SongApi
 from riffusion.serving.stage import Stage
 from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
 from riffusion.spectrogram_image import encode_image
@@ -66,6 +70,7 @@ class Api:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._engine = stage.engine
+        self.songs = SongApi(stage)
         self._document: dict[str, Any] = {}
 
     def routes(self) -> list[BaseRoute]:
@@ -75,6 +80,11 @@ class Api:
         router.post("/run_inference", include_in_schema=False)(self.run_inference)
         router.post("/api/clips", tags=["clips"])(self.make_clip)
         router.get("/api/clip.{suffix}", tags=["clips"], response_class=Response)(self.clip_file)
+        router.post("/api/songs/plan", tags=["songs"])(self.songs.plan)
+        router.post("/api/songs/check", tags=["songs"])(self.songs.check)
+        router.post("/api/songs/render.{suffix}", tags=["songs"], response_class=Response)(
+            self.songs.render
+        )
         router.get("/api/anchors", tags=["library"])(self.anchors)
         router.get("/api/anchors/{name}.{suffix}", tags=["library"], response_class=Response)(
             self.anchor_file

@@ -37,7 +37,7 @@ def export_track(stream: JamStream, suffix: str, samples: int) -> BinaryIO:
     with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
         path = Path(folder) / f"track.{suffix}"
         if suffix == "png":
-            info = image_info(stream.mark_at(0), stream.session.export()["engine"])
+            info = image_info(stream.mark_at(0), stream.session.engine_name)
             stream.track.export_image(path, info, stop=samples)
         else:
             stream.track.export(path, stop=samples)
@@ -64,24 +64,24 @@ def clip_image(stream: JamStream, sample: int) -> bytes:
     pcm = stream.track.read(start, start + IMAGE_SAMPLES)
     padded = np.pad(pcm, ((0, 0), (0, IMAGE_SAMPLES - pcm.shape[1])))
     samples: npt.NDArray[np.float32] = padded.astype(np.float32) / INT16_SCALE
-    info = image_info(stream.mark_at(sample), stream.session.export()["engine"])
+    info = image_info(stream.mark_at(sample), stream.session.engine_name)
     image = image_of_samples(
         lambda first, last: samples[:, first:last], IMAGE_SAMPLES, RIFFUSION, info
     )
     return encode_image(image)
 
 
-def image_info(mark: ClipMark | None, engine: object) -> ImageInfo:
+def image_info(mark: ClipMark | None, engine: str) -> ImageInfo:
     """What an image says about the clip it shows."""
     if mark is None:
-        return ImageInfo(engine=str(engine))
+        return ImageInfo(engine=engine)
     return ImageInfo(
         prompt_a=mark.prompt_a,
         prompt_b=mark.prompt_b,
         seed_a=mark.seed_a,
         seed_b=mark.seed_b,
         alpha=mark.alpha,
-        engine=str(engine),
+        engine=engine,
         bpm=mark.bpm,
         harmony=" ".join(mark.chords),
     )

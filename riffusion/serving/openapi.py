@@ -15,16 +15,18 @@ from riffusion.serving.answers import ErrorAnswer
 
 TITLE = "Riffusion"
 WORDS = (
-    "Clips, jams and the original Riffusion's endpoint. The same clips are to be had through "
-    "gradio_client and MCP. See docs/http.md."
+    "Clips, songs, jams and the original Riffusion's endpoint. The same clips and songs are to be "
+    "had through gradio_client and MCP. See docs/http.md."
 )
 # Jams speak WebSocket and raw frames, for which no schema exists: their routes are told by hand.
 JAM_ROUTES = (
     ("post", "/jam", "Start a jam: settings of the page as JSON; answers its id and format"),
     ("post", "/jam/own", "Bring an anchor or a mask: kind and data, a data URL; answers its name"),
     ("get", "/jam/own/{name}", "What was brought, as FLAC or PNG"),
+    ("post", "/song", "Start a song: its plan as JSON; all below is the same as with a jam"),
     ("get", "/jam/{id}/stream", "Sound and events from absolute sample ?from= on, in records"),
     ("post", "/jam/{id}/tell", "A message: position, change, stop or keep"),
+    ("post", "/jam/{id}/section", "What plays as a section of a song: name, bars, plan"),
     ("get", "/jam/{id}/track.json", "The session: replays the same track"),
     ("get", "/jam/{id}/track.{suffix}", "What was heard: wav, flac, mp3, ogg, or png"),
     ("get", "/jam/{id}/clip/{sample}.png", "Spectrogram of the 5.11 s from a sample on"),
@@ -136,7 +138,7 @@ def _parameters(operation: dict[str, Any]) -> list[tuple[str, str]]:
 def _example(model: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
     """A value of each required field."""
     example: dict[str, Any] = {}
-    for name in model["required"]:
+    for name in model.get("required", ()):
         schema = _resolved(model["properties"][name], document)
         nested = "properties" in schema
         example[name] = _example(schema, document) if nested else schema["examples"][0]

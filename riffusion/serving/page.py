@@ -53,6 +53,12 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
         if pace.note:
             gr.HTML(f"<p>{escape(pace.note)}</p>", elem_id="pace-note")
         player = _player(engine, pace)
+        gr.HTML(
+            html_template=_file("song.html"),
+            js_on_load=_file("song-load.js"),
+            apply_default_css=False,
+            elem_id="song",
+        )
         with gr.Row(elem_classes="riff-examples"):
             gr.HTML("Try", apply_default_css=False, scale=0, min_width=30)
             examples = [
@@ -89,7 +95,7 @@ def launch_options() -> dict[str, Any]:
     )
     return {
         "theme": theme,
-        "css_paths": [PLAYER_FILES / "player.css"],
+        "css_paths": [PLAYER_FILES / "player.css", PLAYER_FILES / "song.css"],
         "footer_links": [],
         "run_history": False,
         # The server for rendering on the server's side would swallow the player's routes.

@@ -1,9 +1,11 @@
 """The HTTP and WebSocket routes of the player.
 
     POST /jam                          start a jam: settings as JSON; answers its id and format
+    POST /song                         start a song: {"plan": text}; the rest is as with a jam
     WS   /jam/{id}/socket?from=N       sound and events from absolute sample N on
     GET  /jam/{id}/stream?from=N       the same as a chunked answer
     POST /jam/{id}/tell                a message: position, change, stop, keep
+    POST /jam/{id}/section             what plays, as a section of a song
     GET  /jam/{id}/track.wav           what was heard; also .flac .mp3 .ogg .png .json
     GET  /jam/{id}/clip/{sample}.png   spectrogram image of the 5.11 s from a sample on
     POST /jam/own                      bring a sound or a mask to start from; answers its name
@@ -28,10 +30,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.jam import JamSession
 from riffusion.serving.answers import MOST_BODY_BYTES, error_answer, status_of
+from riffusion.serving.changes import read_live_plan
 from riffusion.serving.exports import MEDIA_TYPES, chunks, clip_image, export_track
-from riffusion.serving.fields import read_settings, read_whole
+from riffusion.serving.fields import read_settings, read_text, read_whole
 from riffusion.serving.shelf import brought
+from riffusion.serving.songs import plan_answer
 from riffusion.serving.stage import Stage
 from riffusion.serving.stream import Audio, Event, JamStream
 from riffusion.serving.wire import (
@@ -41,6 +46,7 @@ from riffusion.serving.wire import (
     record,
     text_frame,
 )
+from riffusion.song.keeping import kept_section, with_section
 
 PLAYER_FILES = Path(__file__).resolve().parents[2] / "assets" / "player"
 NEVER_STORED = {"Cache-Control": "no-store"}
@@ -61,9 +67,11 @@ def player_routes(stage: Stage) -> list[BaseRoute]:
         route("/jam", start_jam, "POST"),
         route("/jam/own", bring, "POST"),
         route("/jam/own/{name}", own_file),
+        route("/song", start_song, "POST"),
         WebSocketRoute("/jam/{id}/socket", partial(socket, stage)),
         route("/jam/{id}/stream", stream_records),
         route("/jam/{id}/tell", tell, "POST"),
+        route("/jam/{id}/section", keep_section, "POST"),
         route("/jam/{id}/track.json", session_file),
         route("/jam/{id}/track.{suffix}", track_file),
         route("/jam/{id}/clip/{sample:int}.png", clip_file),
@@ -71,10 +79,26 @@ def player_routes(stage: Stage) -> list[BaseRoute]:
 
 
 async def start_jam(stage: Stage, request: Request) -> Response:
-    stream = stage.open(read_settings(await _message(request), stage.shelf))
-    session = stream.session
-    format_ = {"sample_rate": session.sample_rate, "channels": session.channels}
-    return JSONResponse({"id": stream.id, **format_}, status_code=201)
+    return _started(stage.open(read_settings(await _message(request), stage.shelf)))
+
+
+async def start_song(stage: Stage, request: Request) -> Response:
+    order = _fields(await _message(request), ("plan",))
+    return _started(stage.open_song(read_live_plan(order["plan"])))
+
+
+async def keep_section(stage: Stage, request: Request) -> Response:
+    """What is heard now as a section of a plan: {"name", "bars", "plan"}; answers the new plan."""
+    stream = _find(stage, request)
+    order = _fields(await _message(request), ("name", "bars", "plan"))
+    if not isinstance(stream.session, JamSession):
+        raise InvalidInput("what plays", "a song", "play a jam to keep a part of it")
+    settings, alpha = stream.session.playing_at(stream.heard)
+    name, bars = read_text("section name", order["name"]), read_whole("bars", order["bars"])
+    song = read_live_plan(order["plan"]) if order["plan"] else None
+    section = kept_section(settings, alpha, name, bars)
+    answer = plan_answer(with_section(song, section, settings))
+    return JSONResponse(answer.model_dump())
 
 
 async def bring(stage: Stage, request: Request) -> Response:
@@ -189,6 +213,19 @@ async def _message(request: Request, most_bytes: int = MOST_MESSAGE_BYTES) -> ob
         if len(body) > most_bytes:
             break
     return parse_message(bytes(body), most_bytes)
+
+
+def _started(stream: JamStream) -> Response:
+    session = stream.session
+    format_ = {"sample_rate": session.sample_rate, "channels": session.channels}
+    return JSONResponse({"id": stream.id, **format_}, status_code=201)
+
+
+def _fields(message: object, names: tuple[str, ...]) -> dict[str, object]:
+    """The fields of a message; None where one is left out."""
+    if not isinstance(message, dict) or set(message) - set(names):
+        raise InvalidInput("message", message, f"send an object with {', '.join(names)}")
+    return {name: message.get(name) for name in names}
 
 
 def _find(stage: Stage, request: Request) -> JamStream:

@@ -9,15 +9,20 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam import JamSession
+from riffusion.performance import Performance
+from riffusion.serving.changes import read_jam_change, read_song_change
 from riffusion.serving.shelf import Shelf
-from riffusion.serving.stream import LEAD_S, JamStream
+from riffusion.serving.stream import LEAD_S, ChangeReader, JamStream
 from riffusion.serving.turns import Turns
 from riffusion.settings import JamSettings
+from riffusion.song.model import Song
+from riffusion.song.session import SongSession
 from riffusion.track import TrackFile
 
 MOST_JAMS = 4
@@ -74,14 +79,22 @@ class Stage:
 
     def open(self, settings: JamSettings) -> JamStream:
         """Start a jam. ServerError when all places are taken, InvalidInput for bad settings."""
-        session = JamSession(self.engine, settings)
+        read = partial(read_jam_change, shelf=self.shelf)
+        return self._open(lambda: JamSession(self.engine, settings), read)
+
+    def open_song(self, song: Song) -> JamStream:
+        """Start a song. ServerError when all places are taken, InvalidInput for a bad tempo."""
+        return self._open(lambda: SongSession(self.engine, song), read_song_change)
+
+    def _open(self, start: Callable[[], Performance[Any]], read: ChangeReader) -> JamStream:
         if len(self.playing) >= self._most_jams:
             raise ServerError(
                 f"All {self._most_jams} places on this machine are taken. Try again in a minute, "
                 "or run Riffusion on your own machine."
             )
+        session = start()
         track = TrackFile(session.sample_rate, session.channels, self._folder)
-        stream = JamStream(session, track, self._turns, lead_s=self._lead_s, shelf=self.shelf)
+        stream = JamStream(session, track, self._turns, read, lead_s=self._lead_s)
         self._streams[stream.id] = stream
         if self._janitor is None or self._janitor.done():
             self._janitor = asyncio.create_task(self._sweep(), name="janitor")

@@ -1,4 +1,4 @@
-"""JamStream: one listener's jam, generated a little ahead of what is being heard.
+"""JamStream: one listener's jam or song, generated a little ahead of what is being heard.
 
 The track on disk is the one truth. Work in a thread writes to it; whoever listens is sent what it
 holds from a cursor on. A live change rewrites the track from a bar line and moves the cursor
@@ -15,17 +15,18 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from riffusion.engines.base import Interrupted
 from riffusion.errors import InvalidInput, RiffusionError, StorageError
-from riffusion.jam import ClipMark, JamBlock, JamSession
-from riffusion.serving.fields import read_settings
-from riffusion.serving.shelf import Shelf
+from riffusion.jam import ClipMark, JamBlock
+from riffusion.performance import Performance
 from riffusion.serving.turns import Turns
-from riffusion.settings import JamSettings
 from riffusion.track import TrackFile
 
 Event = dict[str, object]
+# A change from a message of the page, and from the one that still waits, which it replaces.
+ChangeReader = Callable[[Event, Any], Any]
 
 LEAD_S = 6.0
 FRAME_S = 0.25
@@ -40,6 +41,8 @@ MOST_TRAVEL_S = 1.0
 COMFORT_S = 3.0
 # The playhead moves on between two reports, but not for ever: the listener may have paused.
 LONGEST_SILENCE_S = 1.0
+# A section that comes back is ready at once, for minutes: no more of it beyond the lead.
+MOST_READY_S = 6.0
 DISK_RETRY_S = 2.0
 MOST_MARKS = 20_000
 
@@ -64,28 +67,28 @@ class Ear:
 class JamStream:
     """Drives ``session`` for one listener and keeps the track.
 
-    ``turns`` is shared by all streams of an engine, ``shelf`` by those of a server.
+    ``turns`` is shared by all streams of an engine. ``read`` reads the session's changes.
     """
 
     def __init__(
         self,
-        session: JamSession,
+        session: Performance[Any],
         track: TrackFile,
         turns: Turns,
+        read: ChangeReader,
         *,
         lead_s: float = LEAD_S,
-        shelf: Shelf | None = None,
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.session = session
         self.track = track
         self.marks: deque[ClipMark] = deque(maxlen=MOST_MARKS)
         self._turns = turns
-        self._shelf = shelf
+        self._read = read
         self._lead = round(lead_s * session.sample_rate)
         self._ear: Ear | None = None
         self._wake = asyncio.Event()
-        self._pending: JamSettings | None = None
+        self._pending: Any = None
         self._unwritten: JamBlock | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
         self.travel_s, self._late = LEAST_TRAVEL_S, 0
@@ -106,7 +109,7 @@ class JamStream:
                 self._report(message.get("sample"))
                 self._allow_for_travel(message.get("late", 0))
             case "change":
-                self.change(read_settings(message.get("settings"), self._shelf))
+                self.change(self._read(message, self._pending))
             case "stop":
                 self.stop()
             case "keep":
@@ -114,9 +117,9 @@ class JamStream:
             case other:
                 raise InvalidInput("message type", other, "use position, change, stop or keep")
 
-    def change(self, settings: JamSettings) -> None:
-        """Play ``settings`` from the next bar line that can still be reached."""
-        self._pending = settings
+    def change(self, change: Any) -> None:
+        """Change the session from the next bar line on that can still be reached."""
+        self._pending = change
         self._wake.set()
 
     async def listen(self, start: int = 0) -> AsyncGenerator[Audio | Event]:
@@ -124,7 +127,7 @@ class JamStream:
 
         A second listener takes the place of the first.
         """
-        ear = Ear(min(max(start, 0), self.track.length), deque(self._known_marks(start)))
+        ear = Ear(min(max(start, 0), self.track.length), deque(self._known(start)))
         self._replace_ear(ear)
         frame = round(FRAME_S * self.session.sample_rate)
         try:
@@ -159,6 +162,7 @@ class JamStream:
         self._replace_ear(None)
         await asyncio.wait([self._task])
         self.track.close()
+        self.session.close()
 
     def notify(self, message: str) -> None:
         """Show the listener a message; the music goes on."""
@@ -199,8 +203,11 @@ class JamStream:
         return next((m for m in reversed(self.marks) if m.start_sample <= sample), None)
 
     def export_session(self) -> Event:
-        """What ``riffusion.session.replay`` needs to play what was heard again."""
-        return {**self.session.export(), "samples": min(self.heard, self.track.length)}
+        """What is needed to play it again; of a jam, what was heard."""
+        content = self.session.export()
+        if "samples" in content:
+            content["samples"] = min(self.heard, self.track.length)
+        return content
 
     # The work
 
@@ -220,7 +227,16 @@ class JamStream:
     def _has_work(self) -> bool:
         if self._pending is not None or self.session.position == 0:
             return True
-        return self.heard_by and self.session.position - self.heard < self._lead
+        lacks_lead = self.session.position - self.heard < self._lead
+        return self.heard_by and lacks_lead and self._has_more()
+
+    def _has_more(self) -> bool:
+        return self._unwritten is not None or not self.session.finished
+
+    def _may_write_more(self) -> bool:
+        """Whether more is ready, and not yet too far ahead."""
+        most = self._lead + round(MOST_READY_S * self.session.sample_rate)
+        return self.session.ready and self.session.position - self.heard < most
 
     async def _take_turn(self) -> None:
         """Wait for the engine, then generate one clip, or take up the change that waits."""
@@ -232,7 +248,9 @@ class JamStream:
             try:
                 if change is not None:
                     await self._take_up(change)
-                await self._generate_clip(began, self._gone if change else self._should_step_back)
+                if self._has_more():
+                    step_back = self._gone if change else self._should_step_back
+                    await self._generate_clip(began, step_back)
             except Interrupted:
                 return
             except StorageError as error:
@@ -240,25 +258,24 @@ class JamStream:
         if self._unwritten is not None:
             await asyncio.sleep(DISK_RETRY_S)
 
-    async def _take_up(self, settings: JamSettings) -> None:
+    async def _take_up(self, change: Any) -> None:
         delay_s = expected_cost_s(self._costs_s) + self.travel_s
         not_before = self.heard + math.ceil(delay_s * self.session.sample_rate)
-        same = settings == self.session.settings
         try:
-            at = await asyncio.to_thread(self.session.change, settings, not_before)
+            at = await asyncio.to_thread(self.session.change, change, not_before)
         except InvalidInput as error:
             self.notify(str(error))
-        else:
-            self._trim_unwritten()
-            if not same:
-                self._announce({"type": "changed", "at": at})
+            return
+        self._trim_unwritten()
+        if at is not None:
+            self._announce({"type": "changed", "at": at})
 
     async def _generate_clip(self, began: float, interrupted: Callable[[], bool]) -> None:
         """Write the next clip to the track piece by piece, or what is left of the last one.
 
         Each piece is sent as soon as it is there; the first decides how long a change takes.
         """
-        is_new = not self.session.unfinished
+        is_new = not (self.session.unfinished or self.session.ready)
         await self._generate_piece(interrupted)
         if is_new:
             self._costs_s.append(self._clock() - began)
@@ -293,7 +310,7 @@ class JamStream:
 
     def _generate(self, written: list[JamBlock], interrupted: Callable[[], bool]) -> None:
         """Write the blocks that are ready next to the track. Runs in a thread."""
-        while not written or self.session.ready:
+        while not written or self._may_write_more():
             if self._unwritten is None:
                 self._unwritten = self.session.block(interrupted=interrupted)
             self.track.write(self._unwritten.start, self._unwritten.samples)
@@ -308,6 +325,8 @@ class JamStream:
         for block in blocks:
             if not self.marks or self.marks[-1] != block.clip:
                 self._add_mark(block.clip)
+        if blocks and self.session.finished:
+            self._announce(self._end())
         self._nudge()
 
     def _add_mark(self, mark: ClipMark) -> None:
@@ -316,10 +335,15 @@ class JamStream:
         self.marks.append(mark)
         self._announce(_clip_event(mark))
 
-    def _known_marks(self, start: int) -> list[Event]:
+    def _known(self, start: int) -> list[Event]:
+        """The clips from ``start`` on, and the end, where there is one."""
         current = self.mark_at(start)
         first = current.start_sample if current else 0
-        return [_clip_event(mark) for mark in self.marks if mark.start_sample >= first]
+        marks = [_clip_event(mark) for mark in self.marks if mark.start_sample >= first]
+        return [*marks, self._end()] if self.session.finished else marks
+
+    def _end(self) -> Event:
+        return {"type": "end", "at": self.session.position}
 
     def _report(self, sample: object) -> None:
         """The listener's playhead. It cannot run faster than time, whatever is claimed."""
@@ -329,6 +353,8 @@ class JamStream:
         sent = self._ear.cursor if self._ear else self._heard
         possible = round((now - self._born) * self.session.sample_rate)
         self._heard, self._heard_at = min(int(sample), sent, possible), now
+        if self.session.finished and self._heard >= self.session.position:
+            self.stop("The song is over.")
         self._wake.set()
 
     def _allow_for_travel(self, late: object) -> None:

@@ -1,4 +1,4 @@
-"""The API for gradio_client and MCP: the same clips as functions with described parameters."""
+"""The API for gradio_client and MCP: the same clips and songs, as described functions."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from typing import Any
 
 import gradio as gr
 from gradio.events import api as offer
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from riffusion.clip import DEFAULT_STEPS
 from riffusion.errors import RiffusionError
 from riffusion.interop.inference import InferenceInput
 from riffusion.interop.order import ClipOrder
+from riffusion.interop.uploads import data_url
 from riffusion.serving.api import Api
+from riffusion.serving.songs import PlanOrder, SongOrder
+
+
+class SongAnswer(BaseModel):
+    """A whole song."""
+
+    audio: str
 
 
 def add_tools(page: gr.Blocks, api: Api) -> None:
@@ -84,6 +92,38 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         asked = {"prompt": prompt, "seed": seed, "bpm": bpm, "key": key, "steps": steps}
         return await _in_words(api.make_clip, ClipOrder, **asked, anchor=anchor, strength=strength)
 
+    async def plan_song(
+        line: str = "", minutes: float | None = None, seed: int = 0
+    ) -> dict[str, Any]:
+        """
+        Plan a song of sections that come back, such as verse and chorus. Nothing is played yet.
+
+        Parameters:
+            line: What song, for example melancholy bossa nova, three minutes. Empty for any.
+            minutes: Its length, where the line says none.
+            seed: Another number is another song.
+
+        Returns:
+            plan (YAML to edit and give to make_song), fields, duration_s and sections.
+        """
+        return await _in_words(api.songs.plan, PlanOrder, line=line, minutes=minutes, seed=seed)
+
+    async def make_song(plan: str) -> dict[str, Any]:
+        """
+        Play a plan of a song. This takes about half as long as the song.
+
+        Parameters:
+            plan: The text of a plan, as plan_song gives it.
+
+        Returns:
+            audio (MP3) as a data URL.
+        """
+        return await _in_words(_song_answer, SongOrder, plan=plan)
+
+    async def _song_answer(order: SongOrder) -> SongAnswer:
+        with await api.songs.file(order.plan, "mp3") as file:
+            return SongAnswer(audio=data_url("audio/mpeg", file.read()))
+
     async def list_anchors() -> list[dict[str, Any]]:
         """
         List the clips to start from: id, prompt, bpm and key, and where to see and hear them.
@@ -91,7 +131,7 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         return [entry.model_dump() for entry in await api.anchors()]
 
     with page:
-        for tool in (run_inference, make_clip, list_anchors):
+        for tool in (run_inference, make_clip, plan_song, make_song, list_anchors):
             offer(tool, api_name=tool.__name__, concurrency_limit=None)
 
 

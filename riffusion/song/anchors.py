@@ -21,6 +21,7 @@ class ClipShelf:
     def __init__(self, engine: Engine) -> None:
         self._params = engine.params
         self._shape = (engine.channels, engine.params.mel_bands, engine.frames)
+        self.count = 0
         try:
             # Open for as long as this object is.
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
@@ -31,11 +32,12 @@ class ClipShelf:
         """Put a clip behind the others."""
         data = memoryview(clip.magnitudes.numpy().astype(np.float32).tobytes())
         try:
-            self._file.seek(0, 2)
+            self._file.seek(self.count * len(data))
             while data:
                 data = data[self._file.write(data) :]
         except OSError as error:
             raise _storage_error(error) from error
+        self.count += 1
 
     def read(self, number: int) -> Spectrogram:
         """The clip that was added as the ``number``-th, from 0."""

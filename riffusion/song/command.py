@@ -16,7 +16,8 @@ from riffusion.image_tags import ImageInfo
 from riffusion.progress import progress
 from riffusion.recording import Recording
 from riffusion.song.files import cue_sheet, image_marks
-from riffusion.song.model import Place, Song
+from riffusion.song.model import Song
+from riffusion.song.places import Place
 from riffusion.song.plan import WRITTEN_AS as PLANS
 from riffusion.song.plan import load_plan, save_plan
 from riffusion.song.planner import plan_song

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from riffusion.song.model import Place
+from riffusion.song.places import Place
 
 CUE_FRAMES = 75  # a second, by the format
 MOST_TRACKS = 99  # in a cue sheet, by the format

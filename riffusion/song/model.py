@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import progression
-from riffusion.rhythm import BarGrid, check_metre, check_tempo
+from riffusion.rhythm import check_metre, check_tempo
 
 TransitionKind = Literal["cut", "fill", "walk"]
 TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)
@@ -59,7 +58,8 @@ def parse_transition(text: str) -> Transition:
 class Section:
     """Music with a name. Where the name returns in a song, the same music returns.
 
-    With ``prompt_b`` the section walks from ``prompt`` to it. ``key`` and ``bpm`` are the song's
+    With ``prompt_b`` the section walks from ``prompt`` to it, or stays where ``blend`` says: 0 is
+    the first, 1 the second. ``key`` and ``bpm`` are the song's
     where they are left out; ``chords`` ("Am F C G", one a bar, over and over) win over the key.
     """
 
@@ -67,6 +67,7 @@ class Section:
     bars: int
     prompt: Prompt
     prompt_b: Prompt | None = None
+    blend: float | None = None
     key: str = ""
     chords: str = ""
     bpm: float | None = None
@@ -78,26 +79,14 @@ class Section:
         check_whole("bars", self.bars, 1, MOST_BARS)
         if self.bpm is not None:
             check_tempo(self.bpm)
+        if self.blend is not None:
+            check_number("blend", self.blend, 0, 1)
+            if self.prompt_b is None:
+                raise InvalidInput("blend", self.blend, "needs a second prompt to blend with")
         progression(self.key or "C", self.chords)
         if self.transition.bars > self.bars:
             legal = f"section {self.name!r} has {self.bars} bars; use at most as many"
             raise InvalidInput("transition", str(self.transition), legal)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A section where it is played: the ``index``-th of the song, from ``bar`` at sample ``start``.
-
-    ``occurrence`` counts how often its name was played before; ``following`` is what comes next.
-    """
-
-    index: int
-    section: Section
-    occurrence: int
-    following: Section | None
-    bar: int
-    start: int
-    stop: int
 
 
 @dataclass(frozen=True)
@@ -144,6 +133,7 @@ class Song:
         return next(section for section in self.sections if section.name == name)
 
     def bpm_of(self, section: Section) -> float:
+        """The tempo that a section is played in."""
         return self.bpm if section.bpm is None else section.bpm
 
     @property
@@ -151,32 +141,6 @@ class Song:
         """How long it plays, in seconds."""
         beats = ((self.section(n), self.beats_per_bar) for n in self.order)
         return sum(s.bars * count * 60.0 / self.bpm_of(s) for s, count in beats)
-
-    def places(self, sample_rate: int) -> tuple[Place, ...]:
-        """Each section where it is played, on one grid of bar lines that nothing ever leaves.
-
-        A grid runs on through sections of one tempo, so rounding never adds up; another tempo
-        takes over on the bar line of its section.
-        """
-        return tuple(self._places(sample_rate))
-
-    def _places(self, sample_rate: int) -> Iterator[Place]:
-        played = [self.section(name) for name in self.order]
-        grid = BarGrid(sample_rate, self.bpm_of(played[0]), self.beats_per_bar)
-        bar = 0
-        for index, section in enumerate(played):
-            if self.bpm_of(section) != grid.bpm:
-                grid = grid.changed(bar, self.bpm_of(section), self.beats_per_bar)
-            yield Place(
-                index=index,
-                section=section,
-                occurrence=self.order[:index].count(section.name),
-                following=played[index + 1] if index + 1 < len(played) else None,
-                bar=bar,
-                start=grid.bar_sample(bar),
-                stop=grid.bar_sample(bar + section.bars),
-            )
-            bar += section.bars
 
 
 def check_name(name: str) -> None:

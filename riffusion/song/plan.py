@@ -67,16 +67,21 @@ def save_plan(song: Song, path: str | os.PathLike[str]) -> None:
 
 def plan_text(song: Song, suffix: str = ".yaml") -> str:
     """A song as YAML or JSON, which ``read_plan`` reads as the same song."""
-    content = {
-        **{name: getattr(song, name) for name in SONG_FIELDS},
-        "order": list(song.order),
-        "sections": {section.name: _said(section) for section in song.sections},
-    }
+    content = plan_fields(song)
     if suffix == ".json":
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
     # Lines are not folded: each field stays one line to edit.
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=10**6)
     return text
+
+
+def plan_fields(song: Song) -> dict[str, Any]:
+    """A song as the fields of a plan, ready for JSON."""
+    return {
+        **{name: getattr(song, name) for name in SONG_FIELDS},
+        "order": list(song.order),
+        "sections": {section.name: _said(section) for section in song.sections},
+    }
 
 
 def read_plan(text: str) -> Song:
@@ -97,7 +102,7 @@ def _section(entry: Entry) -> Section:
     found = entry.mapping(SECTION_FIELDS)
     _check_there(entry, found, ("bars", "prompt"))
     _at(entry, lambda: check_name(entry.name))
-    for name in ("seed_b", "negative_b"):
+    for name in ("seed_b", "negative_b", "blend"):
         if name in found:
             _check_there(found[name], found, ("prompt_b",))
     prompt_b = _prompt(found, "_b") if "prompt_b" in found else None
@@ -108,7 +113,7 @@ def _section(entry: Entry) -> Section:
             prompt=_prompt(found),
             prompt_b=prompt_b,
             controls=Controls(**_values(found, CONTROLS)),
-            **_values(found, ("bars", "key", "chords", "bpm", "transition")),
+            **_values(found, ("bars", "blend", "key", "chords", "bpm", "transition")),
         ),
     )
 
@@ -166,6 +171,7 @@ def _said(section: Section) -> dict[str, object]:
         "prompt_b": prompt_b.text if prompt_b else None,
         "seed_b": prompt_b.seed if prompt_b else None,
         "negative_b": (prompt_b.negative or None) if prompt_b else None,
+        "blend": section.blend,
         "key": section.key or None,
         "chords": section.chords or None,
         "bpm": section.bpm,
@@ -193,7 +199,7 @@ def _share(name: str) -> Reader:
 
 SONG_FIELDS = ("title", "bpm", "key", "beats_per_bar", "variation", "guidance", "steps")
 SECTION_FIELDS = (
-    *("bars", "prompt", "seed", "negative", "prompt_b", "seed_b", "negative_b"),
+    *("bars", "prompt", "seed", "negative", "prompt_b", "seed_b", "negative_b", "blend"),
     *("key", "chords", "bpm", *CONTROLS, "transition"),
 )
 READERS: dict[str, Reader] = {
@@ -207,5 +213,5 @@ READERS: dict[str, Reader] = {
     "bars": _checked(Entry.whole, partial(check_whole, "bars", least=1, most=MOST_BARS)),
     "chords": _checked(Entry.string, parse_chords),
     "transition": lambda entry: parse_transition(entry.string()),
-    **{name: _share(name) for name in CONTROLS},
+    **{name: _share(name) for name in ("blend", *CONTROLS)},
 }

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, never
+from riffusion.errors import InvalidInput
+from riffusion.jam import ClipMark, JamBlock
 from riffusion.mastering import Mastering
 from riffusion.phase import Vocoder
-from riffusion.rhythm import BarGrid
-from riffusion.song.model import Place, Song
+from riffusion.song.model import Song
+from riffusion.song.places import Place, continued, cut_at, place_in, places_of
+from riffusion.song.plan import plan_fields
 from riffusion.song.takes import UNPLAYED_S, Takes
 from riffusion.stitcher import (
     CROSSFADE_S,
@@ -31,12 +36,29 @@ HANDOVER_S = UNPLAYED_S + 0.01
 
 
 @dataclass(frozen=True)
-class SongBlock:
+class SectionMark(ClipMark):
+    """A clip of a section: the ``place``-th of the song, named ``section``, on from ``place_start``
+    for ``place_bars`` bars."""
+
+    place: int
+    section: str
+    place_start: int
+    place_bars: int
+
+
+@dataclass(frozen=True)
+class SongBlock(JamBlock):
     """Float32 ``samples`` (channels, n) from absolute sample ``start`` on, all of one section."""
 
-    start: int
-    samples: Samples
     place: Place
+
+
+@dataclass(frozen=True)
+class SongChange:
+    """Another ``song`` to go on with, and where to: ``jump`` is the number of a section."""
+
+    song: Song
+    jump: int | None = None
 
 
 class SongSession:
@@ -54,30 +76,114 @@ class SongSession:
 
     def __init__(self, engine: Engine, song: Song, *, vocoder: Vocoder | None = None) -> None:
         """Raises InvalidInput where the engine cannot play a section's tempo."""
+        self.engine_name = engine.name
         self.sample_rate = engine.params.sample_rate
         self.channels = engine.channels
-        self.places = song.places(self.sample_rate)
-        self._beats_per_bar = song.beats_per_bar
-        self._bpm = song.bpm_of(self.places[-1].section)
-        self._takes = Takes(engine, song, vocoder)
+        self._song = song
+        self._takes = Takes(engine, vocoder)
+        self._takes.check(song)
+        self._places = places_of(song, self.sample_rate)
+        self._position = 0
         self._crossfade = round(CROSSFADE_S * self.sample_rate)
         self._handover = round(HANDOVER_S * self.sample_rate)
-        self._blocks = self._split(self._pieces())
+        self._step = round(BLOCK_S * self.sample_rate)
+
+    @property
+    def song(self) -> Song:
+        """The song, with all changes."""
+        return self._song
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What was played and what will be, as far as is known now."""
+        return self._places
 
     @property
     def samples(self) -> int:
-        """The length of the song."""
-        return self.places[-1].stop
+        """The length of all that."""
+        return self._places[-1].stop
+
+    @property
+    def position(self) -> int:
+        """The absolute sample that the next block starts with."""
+        return self._position
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no next block."""
+        return self._position >= self.samples
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next block is there without any computing."""
+        stop = self._position + self._step
+        return not self.finished and all(
+            self._takes.take(place).has(stop - place.start) for place in self._needed()
+        )
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a part of the last clip has not become sound yet."""
+        takes = (self._takes.take(place) for place in self._needed())
+        return not self.finished and any(take.unfinished for take in takes)
 
     def __iter__(self) -> Iterator[SongBlock]:
         return self
 
     def __next__(self) -> SongBlock:
-        return next(self._blocks)
+        if self.finished:
+            raise StopIteration
+        return self.block()
+
+    def block(self, *, interrupted: Callable[[], bool] = never) -> SongBlock:
+        """The next block: a quarter of a second, or less.
+
+        Where a clip must be generated for it and ``interrupted`` turns true meanwhile, raises
+        ``riffusion.engines.base.Interrupted``; the song is then as it was.
+        """
+        start = self._position
+        place = self._places[self._number_at(start)]
+        sounding, *following = self._needed()
+        end = self._end(sounding)
+        if start < end:
+            lines = (place.stop, sounding.start, sounding.fade_start)
+            stops = (start + self._step, end, *(line for line in lines if line > start))
+            samples = self._body(sounding, start, min(stops), interrupted)
+        elif start == end:
+            samples = self._join(sounding, following, interrupted)
+        else:
+            samples = np.zeros((self.channels, self.samples - start), np.float32)
+        self._position = start + samples.shape[1]
+        return SongBlock(start, samples, self._mark(place, start), place)
+
+    def change(self, change: SongChange, not_before: int | None = None) -> int | None:
+        """Go on with another song, or elsewhere in it.
+
+        Without a jump what sounds at sample ``not_before`` (default: what was given out last) is
+        played to its end as it was, and what follows as the new song has it. With a jump the
+        section of that number begins at the next bar line that leaves room for a crossfade.
+        Blocks may start again from an earlier sample, never before ``not_before``.
+
+        Returns the bar line, as a sample, or None where nothing changes. Raises InvalidInput for
+        what cannot be played; the song then goes on as it was.
+        """
+        self._takes.check(change.song)
+        not_before = self._position if not_before is None else not_before
+        places = self._changed(change, not_before + self._reach)
+        line = _first_difference(self._places, places)
+        self._song = change.song
+        if line is not None:
+            self._places = places
+            self._position = min(self._position, line - self._reach)
+            self._takes.keep_only(change.song, places[self._number_at(not_before) :])
+        return line
+
+    def export(self) -> dict[str, object]:
+        """The plan of the song, ready for JSON."""
+        return plan_fields(self._song)
 
     def close(self) -> None:
         """Delete the takes."""
-        self._blocks.close()
         self._takes.close()
 
     def __enter__(self) -> SongSession:
@@ -91,56 +197,102 @@ class SongSession:
     ) -> None:
         self.close()
 
-    def _split(self, pieces: Iterator[Samples]) -> Generator[SongBlock]:
-        """The pieces one after the other, cut at the bar lines where sections begin."""
-        start, waiting = 0, list(self.places[1:])
-        place = self.places[0]
-        for piece in pieces:
-            while waiting and waiting[0].start <= start + piece.shape[1]:
-                before, piece = np.split(piece, [waiting[0].start - start], axis=1)
-                if before.size:
-                    yield SongBlock(start, before, place)
-                start, place = waiting[0].start, waiting.pop(0)
-            if piece.size:
-                yield SongBlock(start, piece, place)
-                start += piece.shape[1]
+    @property
+    def _reach(self) -> int:
+        """Samples from the beginning of a crossfade to the bar line behind it."""
+        return self._handover + self._crossfade
 
-    def _pieces(self) -> Iterator[Samples]:
-        """The sound of the song, piece by piece."""
-        begin = 0
-        for place in self.places[:-1]:
-            end = place.stop - self._handover - self._crossfade
-            yield from self._body(place, begin, end)
-            begin = end + self._crossfade
-            yield self._join(place, self.places[place.index + 1], end, begin)
-        yield from self._ending(begin)
+    def _number_at(self, sample: int) -> int:
+        """Which place has the last bar line at or before ``sample``."""
+        return max(0, bisect_right(self._places, sample, key=lambda place: place.start) - 1)
 
-    def _body(self, place: Place, begin: int, end: int) -> Iterator[Samples]:
-        """The sound of one section, from absolute sample ``begin`` to ``end``."""
+    def _needed(self) -> tuple[Place, ...]:
+        """The place whose sound comes next, and the one that it fades into just now."""
+        number = self._number_at(self._position + self._handover)
+        fades = self._position == self._end(self._places[number])
+        return self._places[number : number + 1 + fades]
+
+    def _end(self, place: Place) -> int:
+        """Where its sound begins to fade into the next one's."""
+        return place.stop - self._reach
+
+    def _changed(self, change: SongChange, earliest: int) -> tuple[Place, ...]:
+        """What is played after a change; no bar line before ``earliest`` is another one."""
+        number = max(0, bisect_left(self._places, earliest, key=lambda place: place.start) - 1)
+        playing, order = self._places[number], change.song.order
+        if change.jump is not None and not 0 <= change.jump < len(order):
+            legal = f"the song has sections 0 to {len(order) - 1}"
+            raise InvalidInput("section to jump to", change.jump, legal)
+        if earliest > playing.stop:
+            if change.jump is not None:
+                raise InvalidInput("jump", order[change.jump], "comes too late: the song is over")
+            return self._places
+        if change.jump is None:
+            *kept, current = self._places[: number + 1]
+            index = place_in(change.song, current) + 1
+        else:
+            *kept, current = cut_at(self._places, playing.grid.next_bar(earliest))
+            index = change.jump
+        if earliest <= current.fade_start:
+            current = replace(current, last=index >= len(order))
+        return continued((*kept, current), change.song, index)
+
+    def _body(
+        self, place: Place, start: int, stop: int, interrupted: Callable[[], bool]
+    ) -> Samples:
+        """The sound of one place, from absolute sample ``start`` to ``stop``."""
         take = self._takes.take(place)
-        step = round(BLOCK_S * self.sample_rate)
-        for start in range(begin, end, step):
-            piece = take.read(start - place.start, min(start + step, end) - place.start)
-            yield fade_in(piece, round(FADE_IN_S * self.sample_rate)) if start == 0 else piece
+        samples = take.read(start - place.start, stop - place.start, interrupted)
+        if start == 0:
+            samples = fade_in(samples, round(FADE_IN_S * self.sample_rate))
+        if place.last and start >= place.fade_start:
+            length = place.stop - self._handover - place.fade_start
+            samples = samples * fade_out(start - place.fade_start, stop - start, length)
+        return samples
 
-    def _join(self, place: Place, following: Place, begin: int, end: int) -> Samples:
-        """The crossfade from one section to the next."""
-        old = self._takes.take(place).read(begin - place.start, end - place.start)
-        new = self._takes.take(following).read(begin - following.start, end - following.start)
+    def _join(
+        self, place: Place, following: Sequence[Place], interrupted: Callable[[], bool]
+    ) -> Samples:
+        """The crossfade from one place to the one following, or to silence."""
+        begin = self._end(place)
+        stop = begin + self._crossfade
+        old = self._body(place, begin, stop, interrupted)
+        new = np.zeros_like(old)
+        for after in following:
+            new = self._body(after, begin, stop, interrupted)
         return join(old, new, Mastering().ceiling)
 
-    def _ending(self, begin: int) -> Iterator[Samples]:
-        """The last section from ``begin`` on; its last bar fades to silence."""
-        place = self.places[-1]
-        quiet = place.stop - self._handover
-        grid = BarGrid(self.sample_rate, self._bpm, self._beats_per_bar)
-        loud = max(begin, place.stop - grid.bar_sample(1))
-        yield from self._body(place, begin, loud)
-        start = loud
-        for piece in self._body(place, loud, quiet):
-            yield piece * fade_out(start - loud, piece.shape[1], quiet - loud)
-            start += piece.shape[1]
-        yield np.zeros((self.channels, self._handover), np.float32)
+    def _mark(self, place: Place, sample: int) -> SectionMark:
+        """The clip that sounds at ``sample`` of a place, as it lies in the song."""
+        clip = self._takes.take(place).clip_at(sample - place.start)
+        bar = place.bar + max(0, clip.bar)
+        placed = replace(
+            clip,
+            start_sample=place.grid.bar_sample(bar),
+            bar=bar,
+            chords=clip.chords[max(0, -clip.bar) :],
+        )
+        return SectionMark(
+            **vars(placed),
+            place=place.index,
+            section=place.name,
+            place_start=place.start,
+            place_bars=place.section.bars,
+        )
+
+
+def _first_difference(old: Sequence[Place], new: Sequence[Place]) -> int | None:
+    """The bar line from which on what is played differs, as a sample; None where nothing does."""
+    for before, after in zip_longest(old, new):
+        if before == after:
+            continue
+        if before is None or after is None:
+            return (before or after).start
+        if replace(before, bars=after.bars, last=after.last) != after:
+            return before.start
+        faded = before.fade_start if before.last != after.last else before.stop
+        return min(before.stop, after.stop, faded)
+    return None
 
 
 def join(old: Samples, new: Samples, ceiling: float) -> Samples:

@@ -7,21 +7,23 @@ its bytes are the same wherever it stands.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from riffusion.clip import Controls, Prompt
-from riffusion.engines.base import Engine
+from riffusion.engines.base import Engine, never
 from riffusion.harmony import progression
-from riffusion.jam import Change, JamSession, bars_per_clip, clip_seed, render
+from riffusion.jam import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
 from riffusion.mastering import Mastering
 from riffusion.phase import Vocoder
 from riffusion.rhythm import BarGrid
 from riffusion.settings import JamSettings
 from riffusion.song.anchors import AnchoredEngine, ClipShelf, KeepingEngine
-from riffusion.song.model import Place, Section, Song
+from riffusion.song.model import Section, Song
+from riffusion.song.places import Place
 from riffusion.track import TrackFile
 from riffusion.waveform import INT16_SCALE
 
@@ -37,115 +39,166 @@ USUAL_DENSITY = 0.5
 
 @dataclass(frozen=True)
 class TakeKey:
-    """What tells takes apart: ``occurrence`` where they vary, ``following`` where they walk."""
+    """All that a take is made from. Places with the same key are the same music.
 
-    name: str
+    ``occurrence`` and ``strength`` (of the anchors) are 0 where returns do not vary, ``target``
+    None where a section does not walk to the next one.
+    """
+
+    section: Section
+    settings: JamSettings
     occurrence: int
-    following: str
+    strength: float
+    target: Prompt | None
+
+
+def take_key(place: Place) -> TakeKey:
+    """Which take is played at a place."""
+    song, section = place.song, place.section
+    walks = section.transition.kind == "walk" and place.following is not None
+    return TakeKey(
+        section=section,
+        settings=section_settings(song, section),
+        occurrence=place.occurrence if song.variation else 0,
+        strength=song.variation if song.order.count(place.name) > 1 else 0.0,
+        target=place.following.prompt if walks and place.following else None,
+    )
 
 
 class Take:
     """A section's sound, rendered as far as it was read. Sample 0 is its first bar line."""
 
-    def __init__(self, session: JamSession, tape: TrackFile, section: Section) -> None:
+    def __init__(self, session: JamSession, section: Section) -> None:
         self._session = session
-        self._tape = tape
-        self._origin = tape.length
+        self._tape = TrackFile(session.sample_rate, session.channels)
+        self._unwritten: JamBlock | None = None
+        self._clips: list[ClipMark] = []
         settings = session.settings
         grid = BarGrid(session.sample_rate, settings.bpm, settings.beats_per_bar)
         self._pickup = grid.bar_sample(PICKUP_BARS)
         end = grid.bar_sample(PICKUP_BARS + section.bars)
         self._length = end - round(UNPLAYED_S * session.sample_rate)
 
-    def read(self, start: int, stop: int) -> Samples:
-        """Samples (channels, n), also before the first bar line; none within 0.11 s of its end."""
-        self._render(self._pickup + stop)
-        first = self._origin + self._pickup
-        pcm = self._tape.read(first + start, first + stop)
-        return (pcm / np.float32(INT16_SCALE)).astype(np.float32)
-
-    def finish(self) -> float:
-        """Render what is left. Returns its loudness in LUFS, before the gain, at its end."""
-        self._render(self._length)
+    @property
+    def loudness(self) -> float:
+        """Its loudness in LUFS, before the gain, where it was rendered last."""
         return self._session.loudness
 
-    def _render(self, stop: int) -> None:
-        for block in render(self._session, min(stop, self._length)):
-            self._tape.write(self._origin + block.start, block.samples)
+    @property
+    def unfinished(self) -> bool:
+        """Whether a part of its last clip has not become sound yet."""
+        return self._session.unfinished
 
+    def has(self, stop: int) -> bool:
+        """Whether it can be read up to ``stop`` without any computing."""
+        return self._tape.length >= self._until(stop) or self._session.ready
 
-class Takes:
-    """The takes of a song, made when they are first asked for, one after the other.
+    def read(self, start: int, stop: int, interrupted: Callable[[], bool] = never) -> Samples:
+        """Samples (channels, n), also before the first bar line; none within 0.11 s of its end.
 
-    A name that returns gets the take it had. Where the song varies, each return is a take of its
-    own: other noise, with the first take's clips as anchors, as strong as the variation is small.
-    A section that walks gets another take where it walks to another section; up to the walk its
-    bytes are the same. The slow gain goes on from take to take, as in one long jam.
-    """
+        Raises Interrupted where a clip must be generated and ``interrupted`` turns true, and
+        StorageError where the disk is full; it can then be read again.
+        """
+        until = self._until(stop)
+        while self._tape.length < until:
+            # A full disk takes nothing: the block waits until it has space.
+            block = self._unwritten or self._session.block(until, interrupted=interrupted)
+            self._unwritten = block
+            self._tape.write(block.start, block.samples)
+            self._unwritten = None
+            if block.clip not in self._clips[-1:]:
+                self._clips.append(block.clip)
+        pcm = self._tape.read(self._pickup + start, self._pickup + stop)
+        return (pcm / np.float32(INT16_SCALE)).astype(np.float32)
 
-    def __init__(self, engine: Engine, song: Song, vocoder: Vocoder | None = None) -> None:
-        for section in song.sections:
-            bars_per_clip(engine, section_settings(song, section))
-        self._engine, self._song, self._vocoder = engine, song, vocoder
-        rate = engine.params.sample_rate
-        self._tape = TrackFile(rate, engine.channels)
-        self._takes: dict[TakeKey, Take] = {}
-        self._clips: dict[str, ClipShelf] = {}
-        self._mastering: dict[str, Mastering] = {}
-        self._last: Take | None = None
-
-    def take(self, place: Place) -> Take:
-        """The take for a place. Those before it are rendered to their ends first."""
-        key = self._key(place)
-        if key not in self._takes:
-            mastering = Mastering(sample_rate=self._engine.params.sample_rate)
-            if self._last is not None:
-                loudness, known_s = self._last.finish(), mastering.gain_s
-                mastering = replace(mastering, start_lufs=loudness, start_s=known_s)
-            self._mastering.setdefault(place.section.name, mastering)
-            self._takes[key] = self._last = self._new(key, place)
-        return self._takes[key]
+    def clip_at(self, sample: int) -> ClipMark:
+        """The clip that sounds at ``sample``, which was read before; its places are the take's."""
+        at = sample + self._pickup
+        clip = next((c for c in reversed(self._clips) if c.start_sample <= at), self._clips[0])
+        start = clip.start_sample - self._pickup
+        return replace(clip, start_sample=start, bar=clip.bar - PICKUP_BARS)
 
     def close(self) -> None:
         """Delete what is on disk."""
         self._tape.close()
+
+    def _until(self, stop: int) -> int:
+        return min(self._pickup + stop, self._length)
+
+
+class Takes:
+    """The takes of a song, made when they are first asked for.
+
+    Each is as loud at its start as the one before it was where it was left, so that a song sounds
+    like one long jam.
+    """
+
+    def __init__(self, engine: Engine, vocoder: Vocoder | None = None) -> None:
+        self._engine, self._vocoder = engine, vocoder
+        self._takes: dict[TakeKey, Take] = {}
+        self._clips: dict[JamSettings, ClipShelf] = {}
+        self._mastering: dict[str, Mastering] = {}
+        self._last: Take | None = None
+
+    def check(self, song: Song) -> None:
+        """Raise InvalidInput where the engine cannot play a section's tempo."""
+        for section in song.sections:
+            bars_per_clip(self._engine, section_settings(song, section))
+
+    def take(self, place: Place) -> Take:
+        """The take for a place."""
+        key = take_key(place)
+        if key not in self._takes:
+            mastering = Mastering(sample_rate=self._engine.params.sample_rate)
+            if self._last is not None:
+                loudness, known_s = self._last.loudness, mastering.gain_s
+                mastering = replace(mastering, start_lufs=loudness, start_s=known_s)
+            self._mastering.setdefault(place.name, mastering)
+            self._takes[key] = self._last = self._new(key)
+        return self._takes[key]
+
+    def keep_only(self, song: Song, places: Sequence[Place]) -> None:
+        """Drop the takes that belong neither to ``song`` nor to ``places``."""
+        playing = {take_key(place) for place in places}
+        settings = {section: section_settings(song, section) for section in song.sections}
+        for key in [*self._takes]:
+            if key not in playing and settings.get(key.section) != key.settings:
+                self._takes.pop(key).close()
+
+    def close(self) -> None:
+        """Delete what is on disk."""
+        for take in self._takes.values():
+            take.close()
         for shelf in self._clips.values():
             shelf.close()
 
-    def _key(self, place: Place) -> TakeKey:
-        walks = place.section.transition.kind == "walk" and place.following is not None
-        return TakeKey(
-            name=place.section.name,
-            occurrence=place.occurrence if self._song.variation else 0,
-            following=place.following.name if walks and place.following else "",
-        )
-
-    def _new(self, key: TakeKey, place: Place) -> Take:
-        section = place.section if not key.occurrence else varied(place.section, key.occurrence)
-        settings = section_settings(self._song, section)
+    def _new(self, key: TakeKey) -> Take:
+        section = varied(key.section, key.occurrence) if key.occurrence else key.section
+        prompt_b = section.prompt_b or section.prompt
+        settings = replace(key.settings, prompt_a=section.prompt, prompt_b=prompt_b)
+        rate = self._engine.params.sample_rate
         session = JamSession(
-            self._remembering(key, place, settings),
+            self._remembering(key),
             settings,
-            changes=transition_changes(section, place.following, settings, self._tape.sample_rate),
+            changes=transition_changes(section, key.target, settings, rate),
             vocoder=self._vocoder,
-            mastering=self._mastering[key.name],
+            mastering=self._mastering[section.name],
         )
-        return Take(session, self._tape, section)
+        return Take(session, section)
 
-    def _remembering(self, key: TakeKey, place: Place, settings: JamSettings) -> Engine:
+    def _remembering(self, key: TakeKey) -> Engine:
         """The engine, keeping its clips for the first take's returns, or starting from them."""
-        returns = self._song.variation > 0 and self._song.order.count(key.name) > 1
-        if not returns:
+        if not key.strength:
             return self._engine
-        if key.name not in self._clips:
-            self._clips[key.name] = ClipShelf(self._engine)
-            return KeepingEngine(self._engine, self._clips[key.name])
+        if key.settings not in self._clips:
+            self._clips[key.settings] = ClipShelf(self._engine)
+            return KeepingEngine(self._engine, self._clips[key.settings])
         # A walk to elsewhere must be free to go there.
-        bars = PICKUP_BARS + place.section.bars
-        bars -= place.section.transition.bars if key.following else 0
-        anchored = -(-bars // bars_per_clip(self._engine, settings))
-        shelf = self._clips[key.name]
-        return AnchoredEngine(self._engine, shelf, anchored, self._song.variation)
+        bars = PICKUP_BARS + key.section.bars
+        bars -= key.section.transition.bars if key.target else 0
+        anchored = -(-bars // bars_per_clip(self._engine, key.settings))
+        shelf = self._clips[key.settings]
+        return AnchoredEngine(self._engine, shelf, min(anchored, shelf.count), key.strength)
 
 
 def varied(section: Section, occurrence: int) -> Section:
@@ -168,7 +221,8 @@ def section_settings(song: Song, section: Section) -> JamSettings:
     return JamSettings(
         prompt_a=section.prompt,
         prompt_b=section.prompt_b or section.prompt,
-        path="once" if section.prompt_b else "hold",
+        path="once" if section.prompt_b and section.blend is None else "hold",
+        position=section.blend or 0.0,
         walk_bars=section.bars,
         bpm=song.bpm_of(section),
         key=section.key or song.key,
@@ -181,17 +235,17 @@ def section_settings(song: Song, section: Section) -> JamSettings:
 
 
 def transition_changes(
-    section: Section, following: Section | None, settings: JamSettings, sample_rate: int
+    section: Section, target: Prompt | None, settings: JamSettings, sample_rate: int
 ) -> tuple[Change, ...]:
-    """The change, if any, that makes a section's last bars lead to the next one."""
+    """The change, if any, that makes a section's last bars lead on; a walk goes to ``target``."""
     transition = section.transition
     if transition.kind == "fill":
         changes: dict[str, object] = {"controls": filling(section.controls)}
-    elif transition.kind == "walk" and following is not None:
+    elif transition.kind == "walk" and target is not None:
         # The first of n bars has gone one of n + 1 steps, the last all but one.
         changes = {
-            "prompt_a": section.prompt_b or section.prompt,
-            "prompt_b": following.prompt,
+            "prompt_a": _left(section),
+            "prompt_b": target,
             "path": "once",
             "position": 1 / (transition.bars + 1),
             "walk_bars": transition.bars + 1,
@@ -201,6 +255,12 @@ def transition_changes(
     bar = PICKUP_BARS + section.bars - transition.bars
     grid = BarGrid(sample_rate, settings.bpm, settings.beats_per_bar)
     return (Change(bar, grid.bar_sample(bar), changes),)
+
+
+def _left(section: Section) -> Prompt:
+    """The prompt that a section ends with, or is nearest to."""
+    near_first = section.blend is not None and section.blend < 0.5
+    return section.prompt if near_first or section.prompt_b is None else section.prompt_b
 
 
 def filling(controls: Controls) -> Controls:

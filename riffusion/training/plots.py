@@ -89,6 +89,28 @@ def draw_measures(rows: Sequence[Bar], path: Path) -> None:
     _write(figure, path)
 
 
+def draw_form(
+    similarity: npt.NDArray[np.float32],
+    step_s: float,
+    marks: Sequence[tuple[float, str]],
+    path: Path,
+) -> None:
+    """A self-similarity matrix, bright where music is like itself, with sections by their names.
+
+    ``marks`` are where each begins, in seconds.
+    """
+    seconds = len(similarity) * step_s
+    figure = Figure(figsize=(7, 7), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(similarity, cmap="magma", extent=(0, seconds, seconds, 0))
+    for start, _ in marks:
+        axes.axhline(start, color="white", linewidth=0.4)
+        axes.axvline(start, color="white", linewidth=0.4)
+    axes.set_xticks([start for start, _ in marks], [name for _, name in marks], rotation=60)
+    axes.set_ylabel("seconds")
+    _write(figure, path)
+
+
 def draw_spectrograms(
     recordings: Sequence[tuple[str, Sequence[tuple[str, Waveform]]]], path: Path
 ) -> None:

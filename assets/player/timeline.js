@@ -1,0 +1,93 @@
+// The sections of a song as coloured blocks, as wide as they are long: click one to select it,
+// drag it to another place. A line shows where the song is.
+
+const DRAG_PX = 6;          // less is a click
+const hue = (number) => (25 + number * 137.5) % 360;    // far apart for neighbours
+
+export class Timeline {
+  selected = null;
+
+  constructor(element, { onSelect, onMove }) {
+    this.element = element;
+    this.onSelect = onSelect;
+    this.onMove = onMove;
+    this.line = document.createElement("i");
+    this.line.className = "riff-playhead";
+    element.addEventListener("pointerdown", (event) => this.press(event));
+    element.addEventListener("click", (event) => {
+      // A key on a block clicks it without any pointer.
+      if (event.detail === 0) this.onSelect(this.blocks.indexOf(event.target.closest("button")));
+    });
+  }
+
+  get blocks() {
+    return [...this.element.querySelectorAll("button")];
+  }
+
+  // `sections`: {section, start_s, duration_s} in the order they play; `names`: each once.
+  show(sections, names) {
+    const items = sections.map(({ section, duration_s }) => {
+      const block = document.createElement("button");
+      block.type = "button";
+      block.textContent = section;
+      block.title = `${section}, ${duration_s.toFixed(0)} s`;
+      const item = document.createElement("li");
+      item.style.flexGrow = duration_s;
+      item.style.setProperty("--hue", hue(names.indexOf(section)));
+      item.append(block);
+      return item;
+    });
+    this.element.replaceChildren(...items, this.line);
+    this.playhead(null);
+  }
+
+  select(index) {
+    this.selected = index;
+    this.blocks.forEach((block, i) => block.setAttribute("aria-pressed", String(i === index)));
+  }
+
+  // The line at a share of the `index`-th section; null where nothing plays.
+  playhead(index, share) {
+    const item = index === null ? null : this.element.children[index];
+    this.line.hidden = !item || item === this.line;
+    if (this.line.hidden) return;
+    this.line.style.left = `${item.offsetLeft + share * item.offsetWidth}px`;
+  }
+
+  press(event) {
+    const from = this.blocks.indexOf(event.target.closest("button"));
+    if (from < 0 || event.button !== 0) return;
+    const item = this.element.children[from];
+    const follow = ({ clientX }) => {
+      const moved = clientX - event.clientX;
+      const drags = Math.abs(moved) > DRAG_PX;
+      item.classList.toggle("riff-dragged", drags);
+      item.style.transform = drags ? `translateX(${moved}px)` : "";
+      return drags;
+    };
+    const release = (end) => {
+      item.removeEventListener("pointermove", follow);
+      item.removeEventListener("pointerup", release);
+      item.removeEventListener("pointercancel", release);
+      const drags = end.type === "pointerup" && follow(end);
+      follow(event);
+      if (end.type === "pointercancel") return;
+      if (!drags) return this.onSelect(from);
+      const to = this.placeOf(end.clientX, from);
+      if (to !== from) this.onMove(from, to);
+    };
+    item.setPointerCapture(event.pointerId);
+    item.addEventListener("pointermove", follow);
+    item.addEventListener("pointerup", release);
+    item.addEventListener("pointercancel", release);
+  }
+
+  // Where a block comes that is dropped at `x`: behind all others whose middle is left of it.
+  placeOf(x, from) {
+    const others = this.blocks.filter((_, i) => i !== from);
+    return others.filter((block) => {
+      const { left, width } = block.getBoundingClientRect();
+      return left + width / 2 < x;
+    }).length;
+  }
+}

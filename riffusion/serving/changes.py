@@ -1,0 +1,42 @@
+"""Messages of the page that change what plays, read and checked before anything hears of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from riffusion.errors import InvalidInput
+from riffusion.serving.fields import LARGEST_JSON_NUMBER, MOST_STEPS, read_settings, read_whole
+from riffusion.serving.shelf import Shelf
+from riffusion.settings import JamSettings
+from riffusion.song.model import Song, check_whole
+from riffusion.song.plan import read_plan
+from riffusion.song.session import SongChange
+
+
+def read_jam_change(
+    message: Mapping[str, object], waiting: JamSettings | None, shelf: Shelf | None = None
+) -> JamSettings:
+    """All settings of the page. They replace those that wait. ``shelf``: see ``read_settings``."""
+    return read_settings(message.get("settings"), shelf)
+
+
+def read_song_change(message: Mapping[str, object], waiting: SongChange | None) -> SongChange:
+    """A plan, and perhaps where to jump; a jump that waits stays where none is said."""
+    song = read_live_plan(message.get("plan"))
+    jump = message.get("jump")
+    if jump is None:
+        return SongChange(song, waiting.jump if waiting else None)
+    return SongChange(song, read_whole("section to jump to", jump))
+
+
+def read_live_plan(text: object) -> Song:
+    """A plan to be played live. InvalidInput says what is wrong, and in which line."""
+    if not isinstance(text, str):
+        raise InvalidInput("plan", text, "send its text, YAML or JSON")
+    song = read_plan(text)
+    check_whole("steps", song.steps, 1, MOST_STEPS)
+    for section in song.sections:
+        for prompt in filter(None, (section.prompt, section.prompt_b)):
+            # The page edits plans, and a browser would round larger numbers.
+            check_whole("seed", prompt.seed, 0, LARGEST_JSON_NUMBER)
+    return song

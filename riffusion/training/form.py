@@ -1,0 +1,94 @@
+"""What can be heard of a song's form: where it is like itself, and where something new begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import librosa
+import numpy as np
+
+from riffusion.song.places import Place
+from riffusion.training.dataset import FloatArray
+from riffusion.waveform import Waveform
+
+RATE = 22050
+HOP = 512
+STEP_S = 0.25
+COEFFICIENTS = 20
+KERNEL_S = 4.0
+# Peaks of the novelty: how far apart at least, and how much over the usual.
+APART_S = 2.0
+PROMINENCE = 0.05
+
+
+def features(wave: Waveform) -> FloatArray:
+    """Timbre (MFCC) and harmony (chroma), (coefficients, steps of 0.25 s), each of equal weight."""
+    mono = wave.resample(RATE).samples.mean(0)
+    timbre = librosa.feature.mfcc(y=mono, sr=RATE, n_mfcc=COEFFICIENTS, hop_length=HOP)[1:]
+    harmony = librosa.feature.chroma_stft(y=mono, sr=RATE, hop_length=HOP)
+    steps = np.arange(0, timbre.shape[1], STEP_S * RATE / HOP).astype(int).tolist()
+    rows = [_standardised(librosa.util.sync(part, steps)) for part in (timbre, harmony)]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def self_similarity(heard: FloatArray) -> FloatArray:
+    """Cosine similarity of each step to each, (steps, steps), from the features."""
+    unit = heard / np.maximum(np.linalg.norm(heard, axis=0), 1e-9)
+    return np.asarray(unit.T @ unit, np.float32)
+
+
+def novelty(similarity: FloatArray) -> FloatArray:
+    """How much what follows differs from what was: a checkerboard moved along the diagonal.
+
+    J. Foote, "Automatic audio segmentation using a measure of audio novelty", 2000.
+    """
+    half = round(KERNEL_S / STEP_S)
+    offsets = (np.arange(2 * half) - half + 0.5) / half
+    taper = np.exp(-2 * offsets**2)
+    kernel = np.outer(taper * np.sign(offsets), taper * np.sign(offsets))
+    padded = np.pad(similarity, half, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)
+    curve = np.einsum("iijk,jk->i", windows, kernel)[: len(similarity)] / kernel.size
+    return np.asarray(np.maximum(0.0, curve), np.float32)
+
+
+def boundaries_s(similarity: FloatArray) -> list[float]:
+    """Where something new begins, in seconds: the peaks of the novelty."""
+    curve = novelty(similarity)
+    curve = curve / max(1e-9, float(curve.max()))
+    apart = round(APART_S / STEP_S)
+    peaks = librosa.util.peak_pick(
+        curve,
+        pre_max=apart,
+        post_max=apart,
+        pre_avg=2 * apart,
+        post_avg=2 * apart,
+        delta=PROMINENCE,
+        wait=apart,
+    )
+    inside = [peak for peak in peaks if apart <= peak < len(curve) - apart]
+    return [float(peak) * STEP_S for peak in inside]
+
+
+def true_boundaries_s(places: Sequence[Place], sample_rate: int) -> list[float]:
+    """Where a section of another name begins. Nobody can hear one that follows itself."""
+    return [b.start / sample_rate for a, b in pairwise(places) if a.name != b.name]
+
+
+def f_measure(found: Sequence[float], true: Sequence[float], tolerance: float) -> float:
+    """Harmonic mean of precision and recall; each boundary is matched once, the nearest first."""
+    pairs = sorted((abs(f - t), f, t) for f in found for t in true if abs(f - t) <= tolerance)
+    used_found: set[float] = set()
+    used_true: set[float] = set()
+    for _, f, t in pairs:
+        if f not in used_found and t not in used_true:
+            used_found.add(f)
+            used_true.add(t)
+    return 2 * len(used_true) / max(1, len(found) + len(true))
+
+
+def _standardised(rows: FloatArray) -> FloatArray:
+    centred = rows - rows.mean(1, keepdims=True)
+    scaled = centred / np.maximum(rows.std(1, keepdims=True), 1e-6)
+    return np.asarray(scaled / np.sqrt(len(rows)))
