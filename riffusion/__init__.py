@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from riffusion.clip import ClipRequest as ClipRequest
     from riffusion.clip import Controls as Controls
     from riffusion.clip import LeadSheet as LeadSheet
+    from riffusion.clip import Mix as Mix
     from riffusion.clip import Prompt as Prompt
     from riffusion.engines import load_engine as load_engine
     from riffusion.engines.base import Engine as Engine
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from riffusion.jam import render as render
     from riffusion.long_image import open_long_image as open_long_image
     from riffusion.long_image import write_sound_image as write_sound_image
+    from riffusion.loops import anchor_of as anchor_of
+    from riffusion.loops import mask_of as mask_of
     from riffusion.masks import read_mask as read_mask
     from riffusion.phase import griffin_lim as griffin_lim
     from riffusion.rendering import clip_image as clip_image

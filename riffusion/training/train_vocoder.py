@@ -35,6 +35,9 @@ RELOAD_S = 300.0  # recordings may still be rendered while a run goes on
 AVERAGE_DECAY = 0.998
 VALIDATION_BATCHES = 6
 AUDIO = ("*.flac", "*.wav")
+TONES = 0.2  # the share of crops that are tones in place of music
+TONE_HZ = (40.0, 3000.0)
+MOST_PARTIALS = 10
 QUIETEST_POWER = 1e-9
 TINY = 1e-9
 MAGNITUDE_WEIGHT, SIDES_WEIGHT = 4.0, 0.5
@@ -64,10 +67,14 @@ class Recordings:
         self._found_at = time.perf_counter()
 
     def batch(self, rng: np.random.Generator, size: int, samples: int) -> torch.Tensor:
-        """(size, 2, samples) float32."""
+        """(size, 2, samples) float32. Some are tones of any pitch in place of music."""
         if time.perf_counter() - self._found_at > RELOAD_S:
             self._files, self._found_at = self._find(), time.perf_counter()
-        return torch.from_numpy(np.stack([self._crop(rng, samples) for _ in range(size)]))
+        crops = [
+            tones(rng, samples, self._rate) if rng.random() < TONES else self._crop(rng, samples)
+            for _ in range(size)
+        ]
+        return torch.from_numpy(np.stack(crops))
 
     def _find(self) -> list[Path]:
         files = sorted(path for form in AUDIO for path in self._folder.glob(form))
@@ -85,6 +92,26 @@ class Recordings:
                 raise InvalidInput("recording", what, legal)
             file.seek(int(rng.integers(file.frames - samples + 1)))
             return np.ascontiguousarray(file.read(samples, dtype="float32").T)
+
+
+def tones(rng: np.random.Generator, samples: int, sample_rate: int) -> npt.NDArray[np.float32]:
+    """A few notes, pure or with partials, that stand or fade: (2, samples).
+
+    Rendered music is tuned to one scale and full of partials. A vocoder that has heard nothing
+    else plays a whistle or a bent note at the nearest pitch it knows.
+    """
+    seconds = np.arange(samples) / sample_rate
+    sound = np.zeros((2, samples))
+    for _ in range(rng.integers(1, 5)):
+        pitch_hz = np.exp(rng.uniform(*np.log(TONE_HZ)))
+        partials = np.arange(1, rng.integers(1, MOST_PARTIALS + 1) + 1)
+        partials = partials[partials * pitch_hz < sample_rate / 2]
+        levels = partials ** -rng.uniform(0.5, 2.0)
+        turns = np.outer(partials * pitch_hz, seconds) + rng.random((len(partials), 1))
+        note = levels @ np.sin(2 * np.pi * turns) * np.exp(-rng.uniform(0, 6) * seconds)
+        seat = rng.uniform(0, np.pi / 2)
+        sound += rng.uniform(0.02, 0.15) * np.outer([np.cos(seat), np.sin(seat)], note)
+    return sound.astype(np.float32)
 
 
 @dataclass(frozen=True)

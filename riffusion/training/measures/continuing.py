@@ -57,16 +57,24 @@ def continuing_rows(
 ) -> list[Measure]:
     """Where clips of jams meet, against bar lines of renders."""
     seams = [crossing for jam in jams for crossing in seams_of(jam, KEY_AROUND)]
-    drumming = [jam for jam in jams if jam.asked.prompt in drummed]
-    beating = [crossing for jam in drumming for crossing in seams_of(jam, BEAT_AROUND)]
-    drums = [n for n in range(len(long_test)) if long_test.song(n).drum_hits_per_s]
-    jumps, usual = (
-        np.array([crossing.jump_s(judges.rhythm) for crossing in group])
-        for group in (beating, [bar_line(long_test, n) for n in drums])
-    )
     kept, usually_kept = (
         [crossing.key_is_kept(judges.harmony) for crossing in group]
         for group in (seams, [bar_line(long_test, n) for n in pitched(long_test)])
+    )
+    rows = [Measure("continued: key kept", share(kept), share(usually_kept), 1 / 12, len(seams))]
+    drumming = [jam for jam in jams if jam.asked.prompt in drummed]
+    beating = [crossing for jam in drumming for crossing in seams_of(jam, BEAT_AROUND)]
+    return [*_beat_rows(judges.rhythm, long_test, beating), *rows] if beating else rows
+
+
+def _beat_rows(
+    judge: RhythmJudge, long_test: Renders, beating: Sequence[Crossing]
+) -> list[Measure]:
+    """How far the beat moves at seams with drums."""
+    drums = [n for n in range(len(long_test)) if long_test.song(n).drum_hits_per_s]
+    jumps, usual = (
+        np.array([crossing.jump_s(judge) for crossing in group])
+        for group in (beating, [bar_line(long_test, n) for n in drums])
     )
     by_chance = 2 * IN_TIME_S * float(np.mean([crossing.bpm for crossing in beating])) / 60
     return [
@@ -84,7 +92,6 @@ def continuing_rows(
             None,
             len(beating),
         ),
-        Measure("continued: key kept", share(kept), share(usually_kept), 1 / 12, len(seams)),
     ]
 
 
