@@ -144,10 +144,11 @@ def test_unseen_prompts_name_styles_that_exist_and_are_unseen() -> None:
 def splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few real songs of every split, in two styles."""
     folder = tmp_path_factory.mktemp("splits")
+    # Seven songs of house in training, because the first have no drums.
     numbers = [
         number
         for split in ("train", "validation", "test")
-        for style, count in (("house", 3), ("church bells", 1))
+        for style, count in (("house", 7 if split == "train" else 2), ("church bells", 1))
         for number in [
             n for n in range(4000) if STYLES[n % len(STYLES)].name == style and split_of(n) == split
         ][:count]
