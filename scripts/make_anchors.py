@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 
+import soundfile
+
 from riffusion.anchors import FOLDER, LIST, Anchor
 from riffusion.engines import load_engine
 from riffusion.rendering import clip_sound
-from riffusion.waveform import write_audio
 
 STEPS = 30
+COMPRESSION = 0.8  # of 1: what starts a clip need not be kept finer
 ANCHORS = (
     Anchor("soul_beat", "soul drums and bass", 3, 94.0, "Am"),
     Anchor("funk_guitar", "funk guitar", 1, 112.0, "Em"),
@@ -32,7 +34,11 @@ def main() -> None:
         prompt = anchor.settings.prompt_a
         asked = anchor.settings.request(0.0, prompt.seed, prompt.seed)
         asked = replace(asked, steps=STEPS, lead_sheet=anchor.lead_sheet(engine))
-        write_audio(clip_sound(engine.generate([asked])[0], engine.vocoder), anchor.path)
+        sound = clip_sound(engine.generate([asked])[0], engine.vocoder)
+        with soundfile.SoundFile(
+            anchor.path, "w", sound.sample_rate, sound.channels, compression_level=COMPRESSION
+        ) as file:
+            file.write(sound.samples.T)
     entries = [asdict(anchor) for anchor in ANCHORS]
     (FOLDER / LIST).write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
 
