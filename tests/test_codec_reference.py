@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.codec import error, original_decoder
-from riffusion.anchors import anchor_image, anchor_sound, library
+from riffusion.anchors import anchor_sound, library
 from riffusion.spectrogram_image import audio_to_image, image_to_audio
 from riffusion.waveform import Waveform
 
@@ -74,6 +74,10 @@ def test_images_are_those_of_the_original_s_constants(channels: int) -> None:
 
 
 def test_our_way_back_is_as_close_as_the_original_s() -> None:
-    """On one clip; ``python -m benchmarks codec`` has all of them, and the times."""
-    sound, image = anchor_sound(library()[0]), anchor_image(library()[0])
+    """On one clip, mono as the original's images are; ``python -m benchmarks codec`` has the times.
+
+    In stereo our channels share their phases, so that they can be added; the original's do not.
+    """
+    sound = anchor_sound(library()[0]).mono()
+    image = audio_to_image(sound)
     assert error(sound, image_to_audio(image)) <= error(sound, original_decoder()(image))

@@ -85,7 +85,7 @@ FIELDS = (
     Field("path", "ping-pong", read_text),
     Field("position", 0.0, read_number),
     Field("walk_bars", 16, read_whole),
-    Field("bpm", 120.0, read_number),
+    Field("bpm", 100.0, read_number),
     Field("key", "Cm", read_text),
     Field("chords", "", read_text),
     Field("beats", 4, read_whole),

@@ -35,7 +35,7 @@ class Example:
 
 
 EXAMPLES = (
-    Example("church bells", "electronic beats", 120, "Cm"),
+    Example("church bells", "electronic beats", 100, "Cm"),
     Example("funky piano", "jazzy saxophone", 112, "Dm"),
     Example("acoustic guitar", "rock drums and bass", 126, "G"),
     Example("bossa nova", "jazz piano", 130, "F"),
