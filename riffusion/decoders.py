@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def _shipped_vocoder() -> LearnedVocoder:
 BASELINE = "griffin-lim"
 
 DECODERS: Mapping[str, Decoder] = {
-    BASELINE: griffin_lim_in_blocks,
+    BASELINE: partial(griffin_lim_in_blocks, iterations=32),
     "learned": learned,
     "griffin-lim-extended": griffin_lim_extended,
 }

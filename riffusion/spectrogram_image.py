@@ -20,7 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from riffusion.band_extension import extend_band
 from riffusion.errors import InvalidAudio, InvalidImage
 from riffusion.image_tags import POWER, ImageInfo, Layout, read_info, read_layout, write_tags
-from riffusion.phase import griffin_lim_in_blocks
+from riffusion.phase import WHOLE_ITERATIONS, griffin_lim_in_blocks
 from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_blocks
 from riffusion.storage import write_whole
 from riffusion.waveform import INT16_SCALE, Waveform
@@ -153,7 +153,7 @@ def audio_to_image(
 def image_to_audio(
     image: Image.Image,
     *,
-    iterations: int = 32,
+    iterations: int = WHOLE_ITERATIONS,
     seed: int = 0,
     extended: bool = False,
     advance: Callable[[float], None] | None = None,

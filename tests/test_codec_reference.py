@@ -74,10 +74,7 @@ def test_images_are_those_of_the_original_s_constants(channels: int) -> None:
 
 
 def test_our_way_back_is_as_close_as_the_original_s() -> None:
-    """On one clip, mono as the original's images are; ``python -m benchmarks codec`` has the times.
-
-    In stereo our channels share their phases, so that they can be added; the original's do not.
-    """
+    """On one clip, mono as the original's images; ``python -m benchmarks codec`` has the times."""
     sound = anchor_sound(library()[0]).mono()
     image = audio_to_image(sound)
     assert error(sound, image_to_audio(image)) <= error(sound, original_decoder()(image))
