@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import BinaryIO, Self
 from riffusion.errors import StorageError
 
 
-class Closing:
+class Closing(ABC):
     """What is open until ``close``, which the end of a ``with`` block calls."""
 
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """Let go of what is held."""
 
     def __enter__(self) -> Self:
         return self
