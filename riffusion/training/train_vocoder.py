@@ -26,7 +26,7 @@ from riffusion.errors import InvalidInput
 from riffusion.spectrogram import SpectrogramParams, mel_bank
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.plots import draw_curve
-from riffusion.training.train import learning_rate
+from riffusion.training.train import learning_rate, make_optimizers
 from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork, band_to_bin
 
 CHECKPOINT_S = 240.0
@@ -55,6 +55,7 @@ class VocoderOptions:
     rate: float = 1e-3
     seed: int = 0
     device: str = "cpu"
+    compiled: bool = True
     start_from: Path | None = None
 
 
@@ -205,13 +206,13 @@ class VocoderTrainer:
         self.train = Recordings(sound / "train", self.params.sample_rate)
         self.validation = Recordings(sound / "validation", self.params.sample_rate)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizers = _optimizers(self.network, options.rate)
+        self.optimizers = make_optimizers(self.network, options.rate)
         config: Any = self.network.config
         self.config = {name: config[name] for name in ("width", "hidden", "depth")}
         run = out / "run"
         loaded = load_checkpoint(run, self.network, self.average, self.optimizers, self.config)
         self.progress = loaded or Progress(0, 0, 0.0, self.config)
-        self._drawn: Any = torch.compile(self._losses)
+        self._drawn: Any = torch.compile(self._losses) if options.compiled else self._losses
 
     def run(self) -> None:
         """Train until the budget is spent, saving as it goes."""
@@ -302,17 +303,6 @@ def _numbers(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
     return np.asarray(tensor.detach().double().cpu())
 
 
-def _optimizers(network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside blocks, AdamW for the rest."""
-    named = list(network.named_parameters())
-    matrices = [p for name, p in named if name.startswith("blocks.") and p.ndim == 2]
-    others = [p for name, p in named if not (name.startswith("blocks.") and p.ndim == 2)]
-    muon = torch.optim.Muon(
-        matrices, lr=rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)]
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``python -m riffusion train-vocoder``."""
     parser.add_argument("sound", type=Path, help="folder made by `riffusion corpus-sound`")
@@ -324,6 +314,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--start-from", type=Path, help="a vocoder's folder to begin with")
+    parser.add_argument("--no-compile", dest="compiled", action="store_false")
 
 
 def main(args: argparse.Namespace) -> None:
