@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
+from riffusion.serving.server import Serving, serve
 
 
 def save_tiny_model(folder: Path, channels: int) -> Path:
@@ -53,3 +56,17 @@ def tiny_stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "tiny-stable"
     save_tiny_stable(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def serving(tiny_engine: Engine) -> Iterator[Serving]:
+    """The page and the API on loopback."""
+    with serve(tiny_engine) as running:
+        yield running
+
+
+@pytest.fixture
+def client(serving: Serving) -> Iterator[httpx.Client]:
+    """A client of that server, or of the one that a file of tests starts for itself."""
+    with httpx.Client(base_url=serving.url, timeout=120) as client:
+        yield client

@@ -42,12 +42,6 @@ def serving(tiny_engine: Engine) -> Iterator[Serving]:
         yield running
 
 
-@pytest.fixture
-def client(serving: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serving.url, timeout=60) as client:
-        yield client
-
-
 @pytest.fixture(scope="module")
 def usual(serving: Serving) -> Any:
     """What the original's example is answered."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 
 import httpx
 import numpy as np
@@ -13,31 +12,17 @@ import pytest
 import soundfile
 from PIL import Image
 
-from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.loops import library_anchor, own_anchor
 from riffusion.material import own_material
 from riffusion.serving.answers import MOST_BODY_BYTES
 from riffusion.serving.fields import read_settings
-from riffusion.serving.server import Serving, serve
 from riffusion.serving.shelf import Shelf
 from riffusion.session import parse_session
 from riffusion.waveform import decode_audio
 
 RATE = 44100
 FAST = {"bpm": 180, "steps": 1}
-
-
-@pytest.fixture(scope="module")
-def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine) as running:
-        yield running
-
-
-@pytest.fixture
-def client(serving: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serving.url, timeout=60) as client:
-        yield client
 
 
 def data_url(kind: str, data: bytes) -> str:

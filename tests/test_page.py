@@ -37,12 +37,6 @@ def serving(tiny_engine: Engine) -> Iterator[Serving]:
         yield running
 
 
-@pytest.fixture
-def client(serving: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serving.url, timeout=60) as client:
-        yield client
-
-
 def start(client: httpx.Client, **settings: Any) -> str:
     answer = client.post("/jam", json={**FAST, **settings})
     assert answer.status_code == 201, answer.text

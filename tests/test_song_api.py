@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
 from threading import Thread
 
 import httpx
@@ -15,7 +14,7 @@ import soundfile
 from gradio_client import Client
 
 from riffusion.engines.base import Engine
-from riffusion.serving.server import Serving, serve
+from riffusion.serving.server import Serving
 from riffusion.song.plan import plan_text, read_plan
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongSession
@@ -32,18 +31,6 @@ sections:
 """
 BAD = PLAN.replace("bars: 1, prompt: techno", "bars: 0, prompt: techno")
 SECONDS = 3 * 4 * 60 / 180
-
-
-@pytest.fixture(scope="module")
-def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine) as running:
-        yield running
-
-
-@pytest.fixture
-def client(serving: Serving) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=serving.url, timeout=120) as client:
-        yield client
 
 
 def wait_for(client: httpx.Client, jam: str) -> None:

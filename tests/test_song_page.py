@@ -11,8 +11,7 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, expect
 
-from riffusion.engines.base import Engine
-from riffusion.serving.server import Serving, serve
+from riffusion.serving.server import Serving
 from riffusion.song.plan import read_plan
 from tests.browsing import (
     chromium,
@@ -38,12 +37,6 @@ BAR = 58800  # samples, at 180 bpm
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine) as running:
         yield running
 
 

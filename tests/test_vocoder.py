@@ -217,6 +217,17 @@ def test_notes_keep_their_pitch_and_their_level(shipped: LearnedVocoder) -> None
     assert np.abs(levels_db).max() < 1.5
 
 
+def test_what_was_heard_goes_on_in_phase(shipped: LearnedVocoder) -> None:
+    image = spectrogram(1.5)
+    whole = shipped(image)
+    heard = 70 * HOP
+    prefix = Waveform(whole.samples[:, :heard], 44100)
+    following = slice(heard, heard + 4410)
+    for seed in (1, 2):
+        gone_on = shipped(image, prefix=prefix, seed=seed).samples[0, following]
+        assert np.corrcoef(gone_on, whole.samples[0, following])[0, 1] > 0.9
+
+
 def test_the_bank_and_the_curves_over_it_agree() -> None:
     spread, weight = band_to_bin(COMPACT_PARAMS)
     bank = mel_bank(COMPACT_PARAMS)
