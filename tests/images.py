@@ -12,15 +12,6 @@ from PIL import Image
 from riffusion.spectrogram import SpectrogramParams
 from riffusion.waveform import Waveform
 
-SHIPPED = SpectrogramParams(
-    win_length=2048,
-    n_fft=2048,
-    mel_bands=128,
-    min_hz=20.0,
-    max_hz=16000.0,
-    mel_scale="slaney",
-    mel_norm="slaney",
-)
 SMALL = SpectrogramParams(
     sample_rate=8000, hop_length=80, win_length=160, n_fft=480, mel_bands=20, max_hz=4000.0
 )

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from riffusion.engines.compact import COMPACT_PARAMS as SHIPPED
 from riffusion.errors import InvalidAudio, InvalidInput
 from riffusion.spectrogram import (
     RIFFUSION,
@@ -21,15 +22,6 @@ from riffusion.spectrogram import (
 )
 from riffusion.waveform import Waveform
 
-SHIPPED = SpectrogramParams(
-    win_length=2048,
-    n_fft=2048,
-    mel_bands=128,
-    min_hz=20.0,
-    max_hz=16000.0,
-    mel_scale="slaney",
-    mel_norm="slaney",
-)
 SMALL = SpectrogramParams(
     sample_rate=8000, hop_length=50, win_length=160, n_fft=480, mel_bands=20, max_hz=4000.0
 )

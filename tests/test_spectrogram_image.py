@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from riffusion.engines.compact import COMPACT_PARAMS as SHIPPED
 from riffusion.image_tags import read_layout
 from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_spectrogram
 from riffusion.spectrogram_image import (
@@ -27,7 +28,6 @@ from riffusion.spectrogram_image import (
 from riffusion.waveform import Waveform
 from tests.images import (
     QUICK,
-    SHIPPED,
     SMALL,
     music,
     small_tags,
