@@ -207,7 +207,7 @@ class JamSession:
         ``changes`` is a whole ``JamSettings``, or new values by name. Nothing before sample
         ``not_before`` is rewritten (default: nothing that was already given out). It may lie in
         what was generated already: up to 30 s of it can be taken back; then blocks start again
-        about 100 ms before the bar line, because the new clip fades in before it. A change
+        up to 100 ms before the bar line, because the new clip fades in before it. A change
         replaces those that were to come later and includes what they said.
 
         Returns the bar line, as a sample, or None where nothing changes. Raises InvalidInput for

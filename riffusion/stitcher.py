@@ -27,8 +27,9 @@ from riffusion.waveform import Waveform
 Samples = npt.NDArray[np.float32]
 
 CROSSFADE_S = 0.03
-# From the end of the crossfade to the bar line.
-HANDOVER_S = 0.05
+# From the end of the crossfade to the bar line: with the crossfade, and what the master looks
+# ahead, a little less than a tenth of a second.
+HANDOVER_S = 0.0498
 FADE_IN_S = 0.005
 # What a vocoder hears of the past, so that phases and filters have settled by the bar line.
 RUN_UP_S = 0.25
