@@ -91,7 +91,8 @@ class Song {
     this.warn("");
     sessionStorage.setItem(REMEMBERED, plan.plan);
     this.find("plan").hidden = false;
-    this.find("length").textContent = clock(plan.duration_s);
+    // A tempo of two decimals makes a minute 59.998 s.
+    this.find("length").textContent = clock(Math.round(plan.duration_s));
     this.find("text").value = plan.plan;
     this.find("save").href = `data:application/yaml,${encodeURIComponent(plan.plan)}`;
     this.timeline.show(plan.sections, Object.keys(plan.fields.sections));

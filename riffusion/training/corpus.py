@@ -44,6 +44,10 @@ CAPTIONS_PER_SONG = 12
 TARGET_RMS = 0.1
 SILENT_PEAK = 1e-3
 BUSY_ONSETS_PER_S = 14.0
+# A jam has one tempo, and every prompt must play at it: this share of the songs leaves the tempi of
+# their style for any of these.
+ANY_TEMPO = 0.35
+JAM_BPM = (66, 164)
 
 Arrangement = Literal["band", "no lead", "solo", "drums", "rhythm section", "duo"]
 ARRANGEMENTS: tuple[tuple[Arrangement, float], ...] = (
@@ -64,7 +68,8 @@ def split_of(number: int) -> str:
 
 def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | None, str]:
     """Write a song: (score, key name, tonic, lead program if there is one, arrangement)."""
-    tonic, bpm = rng.randrange(12), rng.randint(*style.bpm)
+    tonic = rng.randrange(12)
+    bpm = rng.randint(*(JAM_BPM if rng.random() < ANY_TEMPO else style.bpm))
     form = rng.choice(style.forms).split()
     # Bars for 28 s, in whole passes of four so that a song ends where a phrase ends.
     bars = max(8, 4 * round(SONG_S * bpm / 60 / 4 / 4))
@@ -149,8 +154,13 @@ def perform(number: int, rng: random.Random) -> Performance:
 
 
 def song_rng(number: int, seed: int) -> random.Random:
-    """Where all chance in song ``number`` comes from."""
+    """Where all chance in the music of song ``number`` comes from."""
     return random.Random(f"song {seed} {number}")
+
+
+def caption_rng(number: int, seed: int) -> random.Random:
+    """And in its captions: other wording leaves the music as it is."""
+    return random.Random(f"captions {seed} {number}")
 
 
 def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
@@ -191,7 +201,7 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
         programs,
         onsets_per_s,
         hits_per_s,
-        tuple(write_captions(rng, about, CAPTIONS_PER_SONG)),
+        tuple(write_captions(caption_rng(number, seed), about, CAPTIONS_PER_SONG)),
         played.soundfont.name,
         0,
         len(frames),

@@ -50,8 +50,10 @@ DROP_CONTROL = 0.5
 DROP_BEAT = 0.15
 DROP_CHORDS = 0.3
 SHOW_CONTEXT = 0.4
-# How often a caption is the name of the style and nothing else: the commonest of prompts.
-BARE_STYLE = 0.25
+# How often a caption is the name of the style and nothing else: the commonest of prompts. Whoever
+# types it wants the band: what only a part of the band plays has captions that say so.
+BARE_STYLE = 0.3
+WHOLE_BANDS = ("band", "no lead")
 # Of the windows with a context, how many go on with another song from the bar line: a jam whose
 # prompt changes continues music of another kind, and must follow the new prompt.
 CHANGE_SONG = 0.3
@@ -89,6 +91,8 @@ class Corpus:
         shards = groupby(entries, key=itemgetter(0))
         arrays = {path: open_frames(path, [song for _, song in group]) for path, group in shards}
         self.songs: list[Song] = [song for _, song in entries]
+        banded = {song.style for song in self.songs if song.arrangement in WHOLE_BANDS}
+        self._soloists = {song.style for song in self.songs} - banded
         self._arrays = [arrays[path] for path, _ in entries]
         self._captions, self.embeddings = embedded_captions(folder)
         rng = np.random.default_rng(0)
@@ -133,9 +137,10 @@ class Corpus:
             bool(rng.random() >= DROP_TEMPO),
         )
 
-    @staticmethod
-    def _caption(rng: np.random.Generator, song: Song) -> str:
-        return song.style if rng.random() < BARE_STYLE else str(rng.choice(song.captions))
+    def _caption(self, rng: np.random.Generator, song: Song) -> str:
+        whole = song.arrangement in WHOLE_BANDS or song.style in self._soloists
+        bare = whole and rng.random() < BARE_STYLE
+        return song.style if bare else str(rng.choice(song.captions))
 
     def _with_other_past(
         self, rng: np.random.Generator, song: int, context: int
