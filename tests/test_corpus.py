@@ -18,12 +18,14 @@ from riffusion.engines.transformer import LEAD_SHEET_DIM
 from riffusion.errors import InvalidInput
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import score as notation
-from riffusion.training.captions import Description, write_captions
+from riffusion.training.captions import Description, scenes_of, write_captions
 from riffusion.training.corpus import (
+    JAM_BPM,
     compose,
     make_shard,
     make_song,
     render_corpus,
+    song_rng,
     split_of,
 )
 from riffusion.training.dataset import FRAMES, PATCH, Corpus, brightness
@@ -53,7 +55,8 @@ def test_there_are_enough_styles_and_their_names_differ() -> None:
 @pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
 def test_every_groove_plays_every_form(style: notation.Style) -> None:
     score, key, _, _, _ = compose(random.Random(f"test {style.name}"), style)
-    assert style.bpm[0] <= score.bpm <= style.bpm[1]
+    slowest, fastest = min(style.bpm[0], JAM_BPM[0]), max(style.bpm[1], JAM_BPM[1])
+    assert slowest <= score.bpm <= fastest
     assert 2 <= score.beats_per_bar <= 6
     assert score.notes(drums=True) or score.notes(drums=False)
     assert key.split()[1] in ("major", "minor")
@@ -69,13 +72,32 @@ def test_degrees_move_with_the_tonic(tonic: int, degree: str) -> None:
 
 @settings(max_examples=50)
 @given(seed=st.integers(0, 10_000), lead=st.sampled_from([None, 0, 14, 66]))
-def test_captions_name_the_style_or_the_lead(seed: int, lead: int | None) -> None:
+def test_captions_name_the_style_the_lead_or_a_scene(seed: int, lead: int | None) -> None:
     words = ("funk", "funky groove")
-    about = Description(words, ("tight",), "band", lead, (0, 33), True, 100, "C minor", 0.9)
+    about = Description(
+        words, ("a smoky back room",), ("tight",), "band", lead, (0, 33), True, 100, "C minor", 0.9
+    )
     names = (*words, *(everyday_names(lead) if lead is not None else ()))
     for caption in write_captions(random.Random(seed), about, 10):
-        assert any(name in caption for name in names)
+        assert any(name in caption for name in names) or caption in about.scenes
         assert caption == caption.strip(", ")
+
+
+def test_every_style_has_scenes_and_no_two_share_one() -> None:
+    scenes = [scene for style in STYLES for scene in scenes_of(style.name)]
+    assert len(scenes) == len(set(scenes))
+    assert min(len(scenes_of(style.name)) for style in STYLES) >= 10
+    assert scenes_of("a style of a listener's own") == ()
+
+
+def test_a_third_of_the_songs_leave_the_tempi_of_their_style() -> None:
+    bells = next(style for style in STYLES if style.name == "church bells")
+    tempi = [compose(song_rng(number, 0), bells)[0].bpm for number in range(300)]
+    outside = sum(not bells.bpm[0] <= bpm <= bells.bpm[1] for bpm in tempi)
+    # Of those that leave (0.35 of all), a bit over half are faster than any bells of the style.
+    assert 0.12 < outside / len(tempi) < 0.28
+    assert min(tempi) >= 60
+    assert max(tempi) <= JAM_BPM[1]
 
 
 def test_a_song_is_as_long_as_its_bars_and_repeats() -> None:

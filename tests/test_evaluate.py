@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.training import comparing, evaluate
+from riffusion.training.captions import scenes_of
 from riffusion.training.corpus import make_shard, split_of
 from riffusion.training.dataset import FRAMES, Corpus
 from riffusion.training.judge import Judge, impression, save_judge
@@ -138,6 +140,16 @@ def test_unseen_prompts_name_styles_that_exist_and_are_unseen() -> None:
     for entry in listing:
         assert set(entry["styles"]) <= names
         assert entry["prompt"] not in words
+    # Captions name scenes too: none that shares most of its words with one of these prompts.
+    for scene in (scene for style in STYLES for scene in scenes_of(style.name)):
+        for entry in listing:
+            asked, written = _content(entry["prompt"]), _content(scene)
+            assert len(asked & written) < 0.6 * min(len(asked), len(written)), (entry, scene)
+
+
+def _content(text: str) -> set[str]:
+    small = "a an the of in on at for with and to from by over under into s music song my it is"
+    return set(re.findall("[a-z]+", text.lower())) - {*small.split(), "that"}
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +15,16 @@ import torch
 
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
+from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
-from riffusion.errors import InvalidInput, ModelError
+from riffusion.errors import InvalidInput, ModelError, RiffusionError
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.corpus import make_shard, split_of
-from riffusion.training.dataset import Corpus
+from riffusion.training.dataset import Corpus, caption_of
 from riffusion.training.instruments import lead_family
 from riffusion.training.judge import impression, load_judge, save_judge, train_judge
 from riffusion.training.measures.styles import rank_of_right
+from riffusion.training.shards import Song
 from riffusion.training.styles import STYLES
 from riffusion.training.train import (
     Trainer,
@@ -181,6 +187,62 @@ def test_a_run_trains_stops_on_time_resumes_and_gives_a_model(corpus: Path, tmp_
     prompt = Prompt("church bells", 1)
     clip = load_engine(str(tmp_path)).generate([ClipRequest(prompt, prompt, steps=2)])[0]
     assert torch.isfinite(clip.magnitudes).all()
+
+
+def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> None:
+    """From another model on, images keep its scale, whatever the songs are."""
+    songs, model, out = tmp_path / "songs", tmp_path / "model", tmp_path / "out"
+    shutil.copytree(corpus, songs)
+    shape: dict[str, Any] = {"width": 16, "depth": 1, "heads": 2, "compiled": False}
+    options = TrainOptions(0.02, batch=2, **shape, start_from=model)
+    network = SpectrogramTransformer(
+        channels=2, width=16, depth=1, heads=2, mean=-1.5, std=0.9, balance_std=0.3
+    )
+    network.save_pretrained(model)
+    Trainer(songs, out, options).run()
+    make_shard(songs, 1, 0, songs_in("music box")[:3])
+    trainer = Trainer(songs, out, replace(options, minutes=0.04))
+    assert trainer.progress.windows > 0
+    assert trainer.train.statistics.scale == ImageScale(-1.5, 0.9, 0.3)
+    assert trainer.validation.statistics.scale == ImageScale(-1.5, 0.9, 0.3)
+    images, _ = trainer.validation.batch(np.random.default_rng(0), 4)
+    assert float(images.diff(dim=-1).abs().mean()) > 0.01
+
+
+def test_a_run_that_breaks_keeps_its_last_checkpoint(corpus: Path, tmp_path: Path) -> None:
+    options = TrainOptions(0.05, batch=2, width=16, depth=1, heads=2, compiled=False)
+    Trainer(corpus, tmp_path, options).run()
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    trainer = Trainer(corpus, tmp_path, replace(options, minutes=1.0))
+    with torch.no_grad():
+        trainer.network.expand.weight.fill_(math.nan)
+    with pytest.raises(RiffusionError, match="last checkpoint stays"):
+        trainer.run()
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_bare_names_ask_for_a_band(corpus: Path) -> None:
+    bells = Corpus(corpus, "train").songs[0]
+    band = replace(bells, arrangement="band")
+    rng = np.random.default_rng(0)
+
+    def bare(song: Song, has_band: bool) -> int:
+        return sum(caption_of(song, has_band, rng) == song.style for _ in range(200))
+
+    assert bells.arrangement == "solo"
+    assert bells.style not in bells.captions
+    assert 40 < bare(band, has_band=True) < 80
+    assert bare(bells, has_band=True) == 0
+    assert 40 < bare(bells, has_band=False) < 80
+
+
+def test_captions_reach_the_network_with_noise_around_them(corpus: Path) -> None:
+    songs = Corpus(corpus, "train")
+    _, conditioning = songs.batch(np.random.default_rng(0), 64)
+    known = conditioning.text[conditioning.text_known[:, 0] > 0]
+    nearest = torch.cdist(known, songs.embeddings.float()).amin(1) / known.shape[1] ** 0.5
+    assert 0.2 < float(nearest.mean()) < 0.5  # uniform up to 0.7
+    assert float(nearest.max()) < 0.8
 
 
 def test_the_judge_tells_two_sounds_apart_and_survives_its_file(tmp_path: Path) -> None:

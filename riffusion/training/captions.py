@@ -1,18 +1,24 @@
 """Captions: what someone would type to ask for the music that sounds, in many wordings.
 
 Every caption keeps the style or the lead instrument and drops other fields at random, because
-short prompts must work as well as long ones.
+short prompts must work as well as long ones. Some name a scene instead, where one thinks of such
+music ("fog rolling over the moors"): ``scenes.json``.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from riffusion.training.instruments import everyday_names
 
 DRUM_WORDS = ("drums", "a drum kit", "percussion", "beats")
 DRUM_SOLO_WORDS = ("drums only", "drum solo", "drum beat", "drum loop", "solo drums", "beat")
+SCENES = Path(__file__).with_name("scenes.json")
+SCENE_ALONE = 0.12
 SOLO_FORMS = ("solo {lead}", "{lead} solo", "{lead} alone", "unaccompanied {lead}", "{lead}")
 LEAD_ALONE = 0.08
 TOGETHER = ("with", "featuring", "and", "over", "plus")
@@ -46,6 +52,7 @@ class Description:
     """What is known about a rendered piece. ``programs`` has the lead first, if there is one."""
 
     style_words: tuple[str, ...]
+    scenes: tuple[str, ...]
     moods: tuple[str, ...]
     arrangement: str
     lead: int | None
@@ -65,6 +72,17 @@ class Description:
         return (*self.moods, *self.moods, *mode, *calm, *lively)
 
 
+@cache
+def _scenes() -> dict[str, list[str]]:
+    scenes: dict[str, list[str]] = json.loads(SCENES.read_text("utf-8"))
+    return scenes
+
+
+def scenes_of(style: str) -> tuple[str, ...]:
+    """Phrases that make one think of a style without naming it; none for an unknown one."""
+    return tuple(_scenes().get(style, ()))
+
+
 def write_captions(rng: random.Random, about: Description, count: int) -> list[str]:
     """``count`` captions of one piece, in different wordings."""
     return [_tidy(_caption(rng, about)) for _ in range(count)]
@@ -73,6 +91,8 @@ def write_captions(rng: random.Random, about: Description, count: int) -> list[s
 def _caption(rng: random.Random, about: Description) -> str:
     style = rng.choice(about.style_words if rng.random() < 0.7 else about.style_words[:1])
     lead = rng.choice(everyday_names(about.lead)) if about.lead is not None else ""
+    if about.scenes and about.arrangement != "drums" and rng.random() < SCENE_ALONE:
+        return rng.choice(about.scenes)
     if about.arrangement == "drums":
         core = rng.choice((f"{style} drums", f"{style} {rng.choice(DRUM_SOLO_WORDS)}"))
     elif lead and rng.random() < LEAD_ALONE:

@@ -29,7 +29,7 @@ from riffusion.engines.mel_image import log_mel
 from riffusion.errors import RiffusionError
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import score as notation
-from riffusion.training.captions import Description, write_captions
+from riffusion.training.captions import Description, scenes_of, write_captions
 from riffusion.training.instruments import BASS_PROGRAMS, DRUM_CHANNEL
 from riffusion.training.renderer import installed_soundfonts, render
 from riffusion.training.score import Score
@@ -180,6 +180,7 @@ def make_song(number: int, seed: int) -> tuple[Song, npt.NDArray[np.float16]]:
     )
     about = Description(
         style.words,
+        scenes_of(style.name),
         style.moods,
         "drums" if not programs else played.arrangement,
         lead,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
@@ -42,6 +42,10 @@ BALANCE_DEVIATION = 0.5
 NOT_FINITE = "has frames that are no numbers: render the shard again"
 # Of what counts as an onset: in eighths of the bands, in tens of dB, in frames.
 ONSET_PARTS, LEAST_RISE, ONSET_SLOT = 8, 0.2, 5
+
+# Noise on the embedding of a caption, at most, in its own deviations: wordings that nobody wrote
+# lie between and around those that somebody did.
+CAPTION_NOISE = 0.7
 
 # How often each part is left out, so that guidance and partial control work.
 DROP_PROMPT = 0.1
@@ -86,17 +90,18 @@ class Statistics:
 class Corpus:
     """Songs of one split, memory-mapped, with their captions embedded."""
 
-    def __init__(self, folder: Path, split: str) -> None:
+    def __init__(self, folder: Path, split: str, scale: ImageScale | None = None) -> None:
+        """``scale`` of the images; without one, that of this split."""
         entries = [(path, song) for path, song in read_songs(folder) if song.split == split]
         shards = groupby(entries, key=itemgetter(0))
         arrays = {path: open_frames(path, [song for _, song in group]) for path, group in shards}
         self.songs: list[Song] = [song for _, song in entries]
-        banded = {song.style for song in self.songs if song.arrangement in WHOLE_BANDS}
-        self._soloists = {song.style for song in self.songs} - banded
+        self._bands = {song.style for song in self.songs if song.arrangement in WHOLE_BANDS}
         self._arrays = [arrays[path] for path, _ in entries]
         self._captions, self.embeddings = embedded_captions(folder)
         rng = np.random.default_rng(0)
-        self.statistics = self._measure(rng)
+        measured = self._measure(rng)
+        self.statistics = measured if scale is None else replace(measured, scale=scale)
 
     def frames(self, song: int, start: int, count: int) -> FloatArray:
         """``count`` frames of a song from ``start`` on, (count, 2, bands); the last is held."""
@@ -128,7 +133,7 @@ class Corpus:
             features[:, 5:] = 0
         return Window(
             frames,
-            self._captions[self._caption(rng, about)],
+            self._captions[caption_of(about, about.style in self._bands, rng)],
             about.bpm,
             features,
             self._controls(about, frames[context:], rng),
@@ -136,11 +141,6 @@ class Corpus:
             prompt_known,
             bool(rng.random() >= DROP_TEMPO),
         )
-
-    def _caption(self, rng: np.random.Generator, song: Song) -> str:
-        whole = song.arrangement in WHOLE_BANDS or song.style in self._soloists
-        bare = whole and rng.random() < BARE_STYLE
-        return song.style if bare else str(rng.choice(song.captions))
 
     def _with_other_past(
         self, rng: np.random.Generator, song: int, context: int
@@ -215,14 +215,20 @@ class Corpus:
         windows = [self.window(rng) for _ in range(size)]
         levels = torch.from_numpy(np.stack([window.frames for window in windows]))
         images = self.statistics.scale.image(levels.permute(0, 2, 3, 1))
-        return images, conditioning_of(windows, self.embeddings)
+        return images, conditioning_of(windows, self._disturbed(windows, rng))
+
+    def _disturbed(self, windows: Sequence[Window], rng: np.random.Generator) -> torch.Tensor:
+        """Embeddings of the captions, (windows, 384), with noise of random strength."""
+        text = self.embeddings[[window.caption for window in windows]].float()
+        strength = CAPTION_NOISE * rng.random((len(windows), 1), np.float32)
+        noise = rng.standard_normal(tuple(text.shape), np.float32)
+        return text + torch.from_numpy(strength * noise)
 
 
-def conditioning_of(windows: Sequence[Window], embeddings: torch.Tensor) -> Conditioning:
-    """The conditioning of a batch of windows."""
+def conditioning_of(windows: Sequence[Window], text: torch.Tensor) -> Conditioning:
+    """The conditioning of a batch of windows, their captions embedded as ``text``."""
     prompt_known = torch.tensor([[float(w.prompt_known)] for w in windows])
     tempo_known = [float(w.tempo_known) for w in windows]
-    text = embeddings[[w.caption for w in windows]].float()
     tempo = [[w.bpm / TEMPO_SCALE * k, k] for w, k in zip(windows, tempo_known, strict=True)]
     frames = torch.arange(FRAMES)
     return Conditioning(
@@ -233,6 +239,14 @@ def conditioning_of(windows: Sequence[Window], embeddings: torch.Tensor) -> Cond
         torch.stack([w.lead_sheet for w in windows]),
         torch.stack([(frames < w.context).float() for w in windows]),
     )
+
+
+def caption_of(song: Song, has_band: bool, rng: np.random.Generator) -> str:
+    """One of the song's captions, or the bare name of its style: not where it is a solo or drums
+    alone in a style that has a band."""
+    whole = song.arrangement in WHOLE_BANDS or not has_band
+    bare = whole and rng.random() < BARE_STYLE
+    return song.style if bare else str(rng.choice(song.captions))
 
 
 def brightness(frames: FloatArray) -> float:

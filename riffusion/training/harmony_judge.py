@@ -20,6 +20,7 @@ from riffusion.harmony import Mode
 from riffusion.spectrogram import band_centres_hz
 from riffusion.training.dataset import Corpus, FloatArray
 from riffusion.training.hearing import CENTRE, SPREAD, CoarseSongs, pooled, train
+from riffusion.training.precision import fastest
 from riffusion.training.shards import Song, song_key
 
 FRAMES_EACH = 10
@@ -140,7 +141,7 @@ def train_harmony_judge(corpus: Corpus, steps: int, seed: int = 1) -> HarmonyJud
             np.stack([_chroma(corpus, number, start, length) for number, start in origins])
         )
         keys = torch.tensor([key_class(corpus.songs[number]) for number, _ in origins])
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with fastest("cpu"):
             heard, key = judge(windows)
         wrong_chords = F.binary_cross_entropy_with_logits(heard.float(), chords)
         return wrong_chords + KEY_WEIGHT * F.cross_entropy(key.float(), keys)

@@ -25,6 +25,7 @@ from riffusion.errors import ModelError
 from riffusion.progress import progress
 from riffusion.training.dataset import FRAMES, Corpus, FloatArray
 from riffusion.training.instruments import LEAD_FAMILIES, lead_family
+from riffusion.training.precision import fastest
 
 POOL = 2
 BATCH = 32
@@ -123,7 +124,7 @@ def train_judge(corpus: Corpus, steps: int, seed: int = 1) -> Judge:
         for _ in range(steps):
             picks = rng.integers(len(songs.songs), size=BATCH)
             windows = _disturbed(torch.from_numpy(songs.windows(rng, picks)), rng)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with fastest("cpu"):
                 verdict = judge(windows)
             loss = _error(verdict.styles, songs.style[picks])
             loss = loss + _error(verdict.leads, songs.lead[picks])

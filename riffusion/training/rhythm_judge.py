@@ -18,6 +18,7 @@ from torch import nn
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.training.dataset import FRAMES, Corpus, FloatArray
 from riffusion.training.hearing import CENTRE, SPREAD, CoarseSongs, pooled, train
+from riffusion.training.precision import fastest
 
 BANDS_EACH = 4
 BANDS = COMPACT_PARAMS.mel_bands // BANDS_EACH
@@ -112,7 +113,7 @@ def train_rhythm_judge(corpus: Corpus, steps: int, seed: int = 1) -> RhythmJudge
         turns = torch.from_numpy(2 * np.pi * np.stack(beats))
         truth = torch.stack([turns.cos(), turns.sin()], -1).float()
         wanted = torch.from_numpy(rates[[n for n, _ in origins]]).float()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with fastest("cpu"):
             turned, heard = judge(windows)
         return F.mse_loss(turned.float(), truth) + RATES_WEIGHT * F.mse_loss(heard.float(), wanted)
 

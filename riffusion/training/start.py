@@ -14,12 +14,27 @@ import numpy as np
 import torch
 
 from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import ModelError
 from riffusion.spectrogram import SpectrogramParams, band_centres_hz
+from riffusion.training.shards import CHANNELS
 
 NEW_LAYER = ".own_modulation."
 IMAGE_LAYERS = {"embed.weight": 1, "draw.weight": 0, "draw.bias": 0}  # where the image's axis is
+
+
+def scale_of(folder: Path) -> ImageScale | None:
+    """The scale of a model's images, for a run that goes on from it, whatever its songs are like.
+
+    None for a mono model, which knows none of the balance. Raises ModelError without a model.
+    """
+    try:
+        config = SpectrogramTransformer.load_config(folder, local_files_only=True)
+        names = ("mean", "std", "balance_std")
+        return ImageScale(*(config[n] for n in names)) if config["channels"] == CHANNELS else None
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"there is no model to start from in {folder}: {error}") from error
 
 
 def start_from(network: SpectrogramTransformer, folder: Path) -> None:

@@ -11,6 +11,7 @@ import argparse
 import copy
 import inspect
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,12 +24,14 @@ from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
+from riffusion.errors import RiffusionError
 from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
 from riffusion.training.dataset import Corpus
 from riffusion.training.plots import draw_curve
+from riffusion.training.precision import fastest
 from riffusion.training.shards import CHANNELS
 from riffusion.training.sheet import draw_sheet
-from riffusion.training.start import start_from
+from riffusion.training.start import scale_of, start_from
 
 CHECKPOINT_S = 240.0
 SHEET_EVERY = 5  # checkpoints
@@ -75,7 +78,7 @@ def flow_loss(
     blend = now[:, None, None, None]
     given = conditioning.context[:, None, None, :]
     noisy = torch.where(given > 0, images, blend * images + (1 - blend) * noise)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with fastest(device.type):
         clean = network(noisy, now, conditioning)
     weight = (1 - given) / (1 - blend).clamp(min=NEAREST_CLEAN) ** 2
     shares = torch.tensor([1.0, BALANCE_WEIGHT], device=device)[: images.shape[1], None, None]
@@ -110,7 +113,9 @@ class Trainer:
     def __init__(self, corpus: Path, out: Path, options: TrainOptions) -> None:
         torch.manual_seed(options.seed)
         self.options, self.out = options, out
-        self.train, self.validation = Corpus(corpus, "train"), Corpus(corpus, "validation")
+        scale = scale_of(options.start_from) if options.start_from is not None else None
+        self.train = Corpus(corpus, "train", scale)
+        self.validation = Corpus(corpus, "validation", self.train.statistics.scale)
         self.network = SpectrogramTransformer(
             channels=CHANNELS,
             width=options.width,
@@ -146,6 +151,12 @@ class Trainer:
         while (spent_s := before_s + time.perf_counter() - begin) < total_s:
             self._set_rate(options.rate * learning_rate(step, spent_s / total_s))
             loss = self._step(rng, noise_rng)
+            if not math.isfinite(loss):
+                raise RiffusionError(
+                    f"the loss is {loss} after {step} steps, so the run stops and its last "
+                    "checkpoint stays as it is: go on from there with --no-compile, or begin in "
+                    "another folder with a lower --rate"
+                )
             step, windows = step + 1, windows + options.batch
             self._update_average(step)
             smooth = loss if smooth == 0.0 else 0.98 * smooth + 0.02 * loss

@@ -26,6 +26,7 @@ from riffusion.errors import InvalidInput
 from riffusion.spectrogram import SpectrogramParams, mel_bank
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.plots import draw_curve
+from riffusion.training.precision import fastest
 from riffusion.training.train import learning_rate, make_optimizers
 from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork, band_to_bin
 
@@ -240,7 +241,7 @@ class VocoderTrainer:
             self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
 
     def _losses(self, network: VocoderNetwork, lesson: Lesson) -> torch.Tensor:
-        with torch.autocast(self.options.device, dtype=torch.bfloat16):
+        with fastest(torch.device(self.options.device).type):
             drawing = network(lesson.levels)
         return vocoder_losses(drawing, lesson, self.params, self.fine)
 
