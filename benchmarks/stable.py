@@ -21,7 +21,6 @@ from riffusion.engines import usable_device
 from riffusion.engines.options import FRAMES, StableOptions
 from riffusion.engines.stable import StableEngine
 from riffusion.engines.stable_loading import StableModel, dtype_for
-from riffusion.phase import griffin_lim
 from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectrogram_image import to_image
 
@@ -103,7 +102,7 @@ def compare(
     }
     with stages.timing(watched):
         clip = engine.generate([request])[0]
-    vocode_s = seconds(stages, lambda: griffin_lim(clip))
+    vocode_s = seconds(stages, lambda: engine.vocoder(clip, prefix=None))
     note = f"{device}, {model.unet.dtype}, 512 x {frames}, random weights"
     rows = [Row(f"SD 1.5, {name}", stages.ms(name), "ms", "", note) for name in watched]
     rows.append(Row("SD 1.5, vocode", 1000 * vocode_s, "ms", "", "on the processor"))

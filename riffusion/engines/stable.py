@@ -12,6 +12,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from riffusion.engines.stable_loading import LATENT_CHANNELS, StableModel
 from riffusion.engines.stable_schedulers import Sampler, scheduler_kind
 from riffusion.engines.stable_text import StableText
 from riffusion.errors import InvalidInput, ModelError
-from riffusion.phase import Vocoder, griffin_lim
+from riffusion.phase import WHOLE_ITERATIONS, Vocoder, griffin_lim
 from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.walk import slerp
 
@@ -56,7 +57,7 @@ class StableEngine:
         self._frugal = False
         self.name = _name(model.name, options)
         self.params = RIFFUSION
-        self.vocoder: Vocoder = griffin_lim
+        self.vocoder: Vocoder = partial(griffin_lim, iterations=WHOLE_ITERATIONS, refined=True)
         self.channels = 1
         self.frames = options.frames
         self.context_step: int = 2 ** (len(model.vae.config.block_out_channels) - 1)
