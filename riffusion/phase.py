@@ -192,9 +192,8 @@ class Known:
         place, *reflected = (int(n * rate) for n in (self.place, *self.reflected))
         samples = self.samples[:, : int(self.samples.shape[1] * rate)]
         if samples.shape[1] and rate != 1:
-            # It is not silent beyond its last sample: it goes on there as a point reflection.
-            last, mirrored = self.samples[:, -1:], self.samples[:, -BEYOND - 1 : -1].flip(-1)
-            going_on = torch.cat([self.samples, 2 * last - mirrored], 1)
+            # It does not fall silent beyond its last sample.
+            going_on = torch.nn.functional.pad(self.samples, (0, BEYOND), mode="replicate")
             resampled = resample(going_on, rate.denominator, rate.numerator, RESAMPLING_WIDTH)
             samples = resampled[:, : samples.shape[1]]
         return Known(samples, place, (reflected[0], reflected[1]))

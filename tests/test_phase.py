@@ -198,6 +198,16 @@ def test_a_steady_tone_goes_on_in_phase(refined: bool) -> None:
     assert alike > 0.95
 
 
+def test_each_side_goes_on_with_its_own_tone() -> None:
+    t = np.arange(RIFFUSION.sample_rate) / RIFFUSION.sample_rate
+    tones = np.stack([0.5 * np.sin(2 * np.pi * hz * t) for hz in (330, 335)]).astype(np.float32)
+    both = Waveform(tones, RIFFUSION.sample_rate)
+    prefix = Waveform(tones[:, :22050], RIFFUSION.sample_rate)
+    sound = griffin_lim(mel_spectrogram(both), prefix=prefix, refined=True)
+    for made, tone in zip(sound.samples, tones, strict=True):
+        assert np.corrcoef(made[22050:24255], tone[22050:24255])[0, 1] > 0.8
+
+
 def test_frames_within_the_prefix_do_not_matter() -> None:
     waveform = music(SMALL, 1.0)
     target = mel_spectrogram(waveform, SMALL)
