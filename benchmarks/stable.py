@@ -21,7 +21,6 @@ from riffusion.engines import usable_device
 from riffusion.engines.options import FRAMES, StableOptions
 from riffusion.engines.stable import StableEngine
 from riffusion.engines.stable_loading import StableModel, dtype_for
-from riffusion.phase import griffin_lim
 from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectrogram_image import to_image
 
@@ -103,16 +102,17 @@ def compare(
     }
     with stages.timing(watched):
         clip = engine.generate([request])[0]
-    vocode_s = seconds(stages, lambda: griffin_lim(clip))
+    vocode_s = seconds(stages, lambda: engine.vocoder(clip, prefix=None))
     note = f"{device}, {model.unet.dtype}, 512 x {frames}, random weights"
     rows = [Row(f"SD 1.5, {name}", stages.ms(name), "ms", "", note) for name in watched]
     rows.append(Row("SD 1.5, vocode", 1000 * vocode_s, "ms", "", "on the processor"))
     rows += speed_rows(stages, vocode_s, frames)
     pipeline = reference_pipeline(model)
     for batch in batches:
-        ours_s = seconds(stages, partial(engine.generate, [request] * batch))
+        batched = StableEngine(model, StableOptions(frames=frames, batch=batch), device)
+        ours_s = seconds(stages, partial(batched.generate, [request] * batch))
         theirs_s = seconds(stages, partial(run_pipeline, pipeline, request, batch))
-        note = f"{steps} steps; ours one by one, theirs as a batch of {batch}, without vocoding"
+        note = f"{steps} steps, both as a batch of {batch}, without vocoding"
         rows.append(Row(f"clips a second, batch {batch}", batch / ours_s, "", "", note))
         rows.append(Row("the same, diffusers' img2img", batch / theirs_s, "", "", note))
     return rows

@@ -37,7 +37,7 @@ def _shipped_vocoder() -> LearnedVocoder:
 BASELINE = "griffin-lim"
 
 DECODERS: Mapping[str, Decoder] = {
-    BASELINE: partial(griffin_lim_in_blocks, iterations=32),
+    BASELINE: partial(griffin_lim_in_blocks, iterations=32, refined=False),
     "learned": learned,
     "griffin-lim-extended": griffin_lim_extended,
 }

@@ -32,6 +32,9 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--frames", type=int, default=FRAMES, help="window, 512 (5.1 s) to 2048")
     group.add_argument("--precision", default="auto", help=", ".join(PRECISIONS))
     group.add_argument(
+        "--batch-size", type=int, default=1, help="clips drawn at once, for GPUs (default 1)"
+    )
+    group.add_argument(
         "--pickles", action="store_true", help="accept weights that can run code when loaded"
     )
 
@@ -46,6 +49,7 @@ def engine_of(arguments: argparse.Namespace, model: str | None = None) -> Engine
         frames=arguments.frames,
         precision=arguments.precision,
         pickles=arguments.pickles,
+        batch=arguments.batch_size,
     )
     given = None if options == StableOptions() else options
     return load_engine(arguments.model or model, arguments.device, given)

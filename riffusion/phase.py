@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torchaudio.functional import resample
 
 from riffusion.errors import InvalidAudio, InvalidInput
-from riffusion.spectrogram import Spectrogram, linear_magnitudes
+from riffusion.spectrogram import Spectrogram, linear_magnitudes, told_by_bands
 from riffusion.stft import TINY, Stft
 from riffusion.waveform import Waveform
 
 BLOCK_FRAMES = 512
-# For images and recordings, which nobody waits for bar by bar: as close to the source as the
+# For images and recordings, which nobody waits for bar by bar: closer to the source than the
 # original Riffusion comes with 32 slow ones.
 WHOLE_ITERATIONS = 48
+APART_ITERATIONS = 16
+REFIT_EVERY = 8
+# Zero crossings on each side that resampling what is known listens to, and what they span.
+RESAMPLING_WIDTH = 24
+BEYOND = 64
 MOST_ITERATIONS = 1000
 
 
@@ -39,6 +46,7 @@ def griffin_lim(
     seed: int = 0,
     prefix: Waveform | None = None,
     mirrored: tuple[bool, bool] = (False, False),
+    refined: bool = False,
 ) -> Waveform:
     """Sound whose mel spectrogram is close to ``spectrogram``: ``params.samples(frames)`` samples.
 
@@ -58,6 +66,10 @@ def griffin_lim(
 
     ``mirrored`` tells whether the first and the last frames saw the sound reflected at its start
     and its end, as those of a whole sound do; a window cut out of music did not.
+
+    ``refined`` costs little and comes closer: how the loudness of a band is spread over its bins,
+    which no spectrogram tells, follows the sound every few iterations (``Refit``), and the last
+    few start from the shared phases and go on in each channel by itself.
 
     Raises InvalidInput for magnitudes that are NaN or infinite, for fewer than two frames and for
     odd settings; InvalidAudio for a prefix of another rate, other channels or more samples than
@@ -84,7 +96,8 @@ def griffin_lim(
     before = stft.left if mirrored[0] and first == 0 else 0
     after = stft.right if mirrored[1] else 0
     known = Known(heard[:, max(0, origin) :], max(0, -origin), (before, after))
-    sound = _continue(stft, target, known, iterations, momentum, seed)
+    told = told_by_bands(params, stft.every, stft.bins) if refined else None
+    sound = _continue(stft, target, known, iterations, momentum, seed, told)
     new = sound[:, heard.shape[1] - origin : length - origin]
     return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -95,6 +108,7 @@ def griffin_lim_in_blocks(
     iterations: int = WHOLE_ITERATIONS,
     momentum: float = 0.99,
     seed: int = 0,
+    refined: bool = True,
     advance: Callable[[float], None] | None = None,
 ) -> Waveform:
     """``griffin_lim`` of a spectrogram of any length, in memory that does not grow with it.
@@ -106,7 +120,12 @@ def griffin_lim_in_blocks(
     sound = np.zeros((spectrogram.channels, params.samples(spectrogram.frames)), np.float32)
     made = 0
     blocks = griffin_lim_blocks(
-        spectrogram.cut, spectrogram.frames, iterations=iterations, momentum=momentum, seed=seed
+        spectrogram.cut,
+        spectrogram.frames,
+        iterations=iterations,
+        momentum=momentum,
+        seed=seed,
+        refined=refined,
     )
     for block in blocks:
         sound[:, made : made + block.shape[1]] = block
@@ -123,6 +142,7 @@ def griffin_lim_blocks(
     iterations: int = WHOLE_ITERATIONS,
     momentum: float = 0.99,
     seed: int = 0,
+    refined: bool = True,
 ) -> Iterator[npt.NDArray[np.float32]]:
     """The sound of ``griffin_lim_in_blocks``, block by block, float32 (channels, n).
 
@@ -141,6 +161,7 @@ def griffin_lim_blocks(
             seed=seed,
             prefix=known,
             mirrored=(start == 0, last == frames - 1),
+            refined=refined,
         )
         before = Waveform(block.samples[:, : (last - first) * hop], params.sample_rate)
         yield before.samples[:, (start - first) * hop :]
@@ -166,12 +187,40 @@ class Known:
         """The same of the mean of all channels."""
         return replace(self, samples=self.samples.mean(0, keepdim=True))
 
+    def at(self, rate: Fraction) -> Known:
+        """The same of the sound at another sample rate, ``rate`` times this one."""
+        place, *reflected = (int(n * rate) for n in (self.place, *self.reflected))
+        samples = self.samples[:, : int(self.samples.shape[1] * rate)]
+        if samples.shape[1] and rate != 1:
+            # It does not fall silent beyond its last sample.
+            going_on = torch.nn.functional.pad(self.samples, (0, BEYOND), mode="replicate")
+            resampled = resample(going_on, rate.denominator, rate.numerator, RESAMPLING_WIDTH)
+            samples = resampled[:, : samples.shape[1]]
+        return Known(samples, place, (reflected[0], reflected[1]))
+
     def first_frame(self, stft: Stft) -> torch.Tensor | None:
         """The spectrum (channels, 1, bins) of the first frame, where all of it is known."""
         length = len(stft.window)
         if self.place or self.end < length:
             return None
         return stft.to_frames(self.samples[:, :length])
+
+
+@dataclass(frozen=True)
+class Refit:
+    """Magnitudes that agree with the mel bands and are otherwise those of a sound.
+
+    ``target`` (channels, frames, bins) is the smallest of all that agree, and ``told`` (bins,
+    bins) the part of any that the bands tell (``told_by_bands``).
+    """
+
+    target: torch.Tensor
+    told: torch.Tensor
+
+    def __call__(self, spectrum: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """The magnitudes nearest to those of ``spectrum`` that agree, in ``out``."""
+        loud = torch.abs(spectrum, out=out)
+        return loud.sub_(loud @ self.told).add_(self.target).clamp_min_(0)
 
 
 def improve_phases(
@@ -181,10 +230,12 @@ def improve_phases(
     known: Known,
     iterations: int,
     momentum: float,
+    refit: Refit | None = None,
 ) -> torch.Tensor:
     """Iterations of fast Griffin-Lim from a complex ``estimate`` (channels, frames, bins).
 
-    Returns a spectrum with better phases, whose magnitudes are not yet ``magnitudes``.
+    Returns a spectrum with better phases, whose magnitudes are not yet ``magnitudes``; those are
+    changed in place by ``refit``.
     """
     inertia = momentum / (1 + momentum)
     envelope = stft.envelope(estimate.shape[1])
@@ -192,11 +243,13 @@ def improve_phases(
     # In a buffer that is wide enough for the inverse transform, which would copy it into one.
     whole = stft.silence(estimate)
     now = whole[..., : stft.bins].copy_(estimate)
-    for _ in range(iterations):
+    for number in range(1, iterations + 1):
         sound = stft.to_sound(whole, envelope)
         sound[:, known.place : known.end] = known.samples
         _reflect(sound, *known.reflected)
         rebuilt = stft.to_frames(sound)
+        if refit is not None and number % REFIT_EVERY == 0:
+            refit(rebuilt, out=magnitudes)
         aim = torch.sub(rebuilt, before, alpha=inertia)
         with_magnitude(magnitudes, aim, out=now)
         before = rebuilt
@@ -214,17 +267,32 @@ def join(sound: torch.Tensor, known: Known, stft: Stft) -> torch.Tensor:
 
 
 def _continue(
-    stft: Stft, target: torch.Tensor, known: Known, iterations: int, momentum: float, seed: int
+    stft: Stft,
+    target: torch.Tensor,
+    known: Known,
+    iterations: int,
+    momentum: float,
+    seed: int,
+    told: torch.Tensor | None,
 ) -> torch.Tensor:
     """Fast Griffin-Lim of ``target`` where some samples are known."""
-    middle, heard = target.mean(0, keepdim=True), known.middle()
+    slow, near = stft.slower(), known.at(stft.slower().rate)
+    middle = target.mean(0, keepdim=True)
     phases = _advancing_phases(middle, stft.hop / stft.n_fft, seed)
-    first = heard.first_frame(stft)
+    first = known.middle().first_frame(stft)
     if first is not None:
         phases = phases + (first.angle() - phases[:, :1])
-    estimate = torch.polar(middle, phases)
-    aim = improve_phases(stft, middle, estimate, heard, iterations, momentum)
-    sound = stft.to_sound(with_magnitude(target, aim), stft.envelope(target.shape[1]))
+    magnitudes, shared = target, middle.clone()
+    refit = None if told is None else Refit(middle, told)
+    aim = torch.polar(middle, phases)
+    aim = improve_phases(slow, shared, aim, near.middle(), iterations, momentum, refit)
+    if told is not None:
+        refit = Refit(target, told)
+        magnitudes = refit(shared * (target / middle.clamp_min(TINY)), torch.empty_like(target))
+        if len(target) > 1:
+            aim = with_magnitude(magnitudes, aim)
+            aim = improve_phases(slow, magnitudes, aim, near, APART_ITERATIONS, momentum, refit)
+    sound = stft.to_sound(with_magnitude(magnitudes, aim), stft.envelope(target.shape[1]))
     return join(sound, known, stft)
 
 
@@ -264,9 +332,9 @@ def with_magnitude(
 ) -> torch.Tensor:
     """A spectrum with the ``magnitude`` given and the phases of another one, in ``out`` if given
     (which takes no gradients)."""
-    scale = (magnitude / phases.abs().clamp_min_(TINY)).unsqueeze(-1)
-    parts = None if out is None else torch.view_as_real(out)
-    return torch.view_as_complex(torch.mul(torch.view_as_real(phases), scale, out=parts))
+    if out is not None:
+        return torch.sgn(phases, out=out).mul_(magnitude)
+    return torch.sgn(phases) * magnitude
 
 
 def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int) -> None:

@@ -17,6 +17,9 @@ from riffusion.waveform import Waveform
 
 BLOCK_FRAMES = 256
 RIDGE = 1e-9
+# Filters of every few bins overlap less evenly, and those that no bin falls into say nothing.
+COARSE_RIDGE = 1e-3
+FAINT = 1e-9
 # What a damaged image may ask for, at most, without eating all memory.
 MOST = {
     "sample_rate": 384000,
@@ -160,6 +163,18 @@ def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
     return (inverse @ spectrogram.magnitudes.to(inverse)).relu_()
 
 
+@lru_cache(maxsize=8)
+def told_by_bands(params: SpectrogramParams, every: int, bins: int) -> torch.Tensor:
+    """A projection (bins, bins), symmetric, of magnitudes on the first ``bins`` of each
+    ``every``-th bin: ``magnitudes @ told`` is what the mel bands tell of them, and
+    ``magnitudes - magnitudes @ told`` can be anything without a band noticing."""
+    filters = mel_bank(params)[:, ::every][:, :bins].double()
+    gram = filters @ filters.T
+    gram.diagonal().add_(COARSE_RIDGE * gram.diagonal().mean())
+    told = filters.T @ torch.cholesky_solve(filters, torch.linalg.cholesky(gram))
+    return _without_faint(told)
+
+
 def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
     """The frequency that each mel band weighs most around, rising: float64 (mel,)."""
     bank = mel_bank(params).double().numpy()
@@ -192,13 +207,18 @@ def mel_bank(params: SpectrogramParams) -> torch.Tensor:
 def _inversemel_bank(params: SpectrogramParams, every: int) -> torch.Tensor:
     """The pseudo-inverse (bins, mel) of the filter bank, rows 0, ``every``, 2 ``every``, ..."""
     bank = mel_bank(params)
-    inverse = torch.zeros(params.n_fft // 2 + 1, params.mel_bands)
+    inverse = torch.zeros(params.n_fft // 2 + 1, params.mel_bands, dtype=torch.float64)
     filters = bank.double()
     # B+ = B' (B B')^-1. The ridge is for bands so narrow that no bin falls into them.
     gram = filters @ filters.T
     gram.diagonal().add_(RIDGE * gram.diagonal().mean())
     inverse[: bank.shape[1]] = torch.cholesky_solve(filters, torch.linalg.cholesky(gram)).T
-    return inverse[::every].contiguous()
+    return _without_faint(inverse[::every])
+
+
+def _without_faint(matrix: torch.Tensor) -> torch.Tensor:
+    """float32, and 0 where it is as good as nothing: with so small numbers processors are slow."""
+    return torch.where(matrix.abs() < FAINT, 0.0, matrix).float().contiguous()
 
 
 def _reflected(positions: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:

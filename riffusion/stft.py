@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from copy import copy
+from fractions import Fraction
 
 import torch
 
@@ -10,6 +12,8 @@ from riffusion.spectrogram import SpectrogramParams, mel_bank
 
 SEAM_S = 0.005
 TINY = 1e-12
+# How far a window of Hann spreads a bin, and a little more.
+SPREAD_BINS = 4
 
 
 class Stft:
@@ -31,8 +35,29 @@ class Stft:
         self.window = torch.hann_window(params.win_length)
         self.left = params.window_left
         self.right = params.win_length - self.left
+        self.rate = Fraction(1)
         seam = max(1, round(SEAM_S * params.sample_rate))
         self.seam = 0.5 + 0.5 * torch.cos(torch.pi * torch.arange(1, seam + 1) / (seam + 1))
+
+    def slower(self) -> Stft:
+        """The same transform at the lowest handy sample rate that holds all bins: its spectra are
+        these, its sound is theirs resampled by ``rate``. Itself where there is no such rate."""
+        lengths = (self.n_fft, len(self.window), self.left, self.right)
+        for hop in range(1, self.hop):
+            n_fft = self.n_fft * hop // self.hop
+            whole = all(length * hop % self.hop == 0 for length in lengths)
+            if whole and n_fft // 2 + 1 >= self.bins + SPREAD_BINS and is_fast(n_fft):
+                return self._at(Fraction(hop, self.hop))
+        return self
+
+    def _at(self, rate: Fraction) -> Stft:
+        slow = copy(self)
+        slow.rate = rate
+        slow.hop, slow.n_fft = int(self.hop * rate), int(self.n_fft * rate)
+        slow.left, slow.right = int(self.left * rate), int(self.right * rate)
+        # Fewer samples are as loud together.
+        slow.window = torch.hann_window(int(len(self.window) * rate)) / float(rate)
+        return slow
 
     def to_frames(self, sound: torch.Tensor) -> torch.Tensor:
         """(channels, samples) to complex (channels, frames, bins)."""
@@ -63,3 +88,11 @@ class Stft:
             part = framed[:, :, piece * self.hop : (piece + 1) * self.hop]
             out[:, piece : piece + frames, : part.shape[2]] += part
         return out.view(channels, -1)[:, : (frames - 1) * self.hop + length]
+
+
+def is_fast(length: int) -> bool:
+    """Whether transforms of this length are: it has no prime factors but 2, 3 and 5."""
+    for factor in (2, 3, 5):
+        while length % factor == 0:
+            length //= factor
+    return length == 1

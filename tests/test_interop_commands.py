@@ -185,8 +185,9 @@ def test_a_batch_in_the_original_s_format(model: tuple[str, ...], tmp_path: Path
     assert len(list(folder.iterdir())) == 5
 
 
+@pytest.mark.parametrize("at_once", ["1", "3"])
 def test_a_batch_is_made_with_its_scheduler_and_width(
-    tiny_stable_folder: Path, tmp_path: Path
+    tiny_stable_folder: Path, tmp_path: Path, at_once: str
 ) -> None:
     sets = [
         {"num_inference_steps": 2, "width": 64, "scheduler": name}
@@ -195,7 +196,7 @@ def test_a_batch_is_made_with_its_scheduler_and_width(
     entries = [{"prompt": "bells"}]
     (tmp_path / "batch.json").write_text(json.dumps({"params": sets, "entries": entries}))
     options = ("--batch", str(tmp_path / "batch.json"), "--output-dir", str(tmp_path / "out"))
-    model = ("--model", str(tiny_stable_folder), "--device", "cpu")
+    model = ("--model", str(tiny_stable_folder), "--device", "cpu", "--batch-size", at_once)
     assert main(["text-to-audio", *options, *model]) == 0
     index = json.loads((tmp_path / "out" / "index.json").read_text())["entries"]
     assert [entry["scheduler"] for entry in index] == ["dpm++", "ddim", "ddim"]

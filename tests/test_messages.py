@@ -45,7 +45,7 @@ from tests.streaming import (
 def test_bad_messages_are_refused_in_words(tiny_engine: Engine, message: object) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             with pytest.raises(InvalidInput):
                 stream.tell(message)
             assert stream.playing

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
-from riffusion.engines.options import Lora, StableOptions, is_hub_id
+from riffusion.engines.options import Lora, Scheduler, StableOptions, is_hub_id
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.spectrogram import Spectrogram
 from tests.tiny_stable import tiny_unet, write_index
@@ -228,6 +229,26 @@ def test_loras_are_added_up_with_their_weights(tiny_stable_folder: Path, tmp_pat
     assert torch.allclose(found[name], expected, atol=1e-5)
     assert not same(engine, plain)
     assert engine.name == "tiny-stable + 1:0.8 + 2:-0.5 + 64 frames"
+
+
+@pytest.mark.parametrize("scheduler", ["lcm", "tcd"])
+def test_a_few_step_lora_draws_with_its_scheduler_in_four_steps(
+    tiny_stable_folder: Path, tmp_path: Path, scheduler: Scheduler
+) -> None:
+    lora = Lora(str(save_lora(tmp_path / "few.safetensors", 1)))
+    asked = ClipRequest(Prompt("bells", 1), Prompt("beats", 2), alpha=0.5, steps=4, guidance=1.0)
+    clips = []
+    for loras in ((lora,), ()):
+        options = StableOptions(scheduler=scheduler, loras=loras, frames=FRAMES)
+        engine: Any = load_engine(str(tiny_stable_folder), "cpu", options)
+        calls: list[int] = []
+        engine._unet.register_forward_pre_hook(
+            lambda _, inputs, calls=calls: calls.append(len(inputs[0]))
+        )
+        clips.append(engine.generate([asked])[0].magnitudes)
+        assert calls == [1, 1, 1, 1], "four steps, and no second half for guidance"
+    assert torch.isfinite(clips[0]).all()
+    assert not torch.equal(*clips)
 
 
 @pytest.mark.parametrize("fault", ["wider", "elsewhere", "no lora", "damaged"])

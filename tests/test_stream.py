@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput, ServerError
+from riffusion.loops import Loop, make_loop
 from riffusion.serving.fields import read_settings
 from riffusion.serving.turns import Turns
 from tests.streaming import (
@@ -45,7 +48,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(4))
             np.testing.assert_array_equal(listener.heard, track_of(stream)[: len(listener.heard)])
@@ -87,7 +90,7 @@ def test_turns_are_taken_in_order_and_hurry_is_seen() -> None:
 def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             async with contextlib.aclosing(stream.listen()) as items:
                 await anext(items)
                 session = stream.session
@@ -108,7 +111,7 @@ def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
             began = time.monotonic()
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream, speed=1000)
             await listener.listen(seconds(4))
             passed_s = time.monotonic() - began
@@ -121,7 +124,7 @@ def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
 def test_who_comes_back_misses_nothing(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             first = Listener(stream)
             await first.listen(seconds(1.1))
             assert not stream.heard_by
@@ -137,7 +140,7 @@ def test_who_comes_back_misses_nothing(tiny_engine: Engine) -> None:
 def test_a_second_listener_takes_the_place_of_the_first(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             first = asyncio.create_task(Listener(stream).listen(lambda me: False))
             await until(lambda: stream.heard_by)
             await Listener(stream).listen(seconds(1))
@@ -149,7 +152,7 @@ def test_a_second_listener_takes_the_place_of_the_first(tiny_engine: Engine) -> 
 def test_work_stops_when_the_listener_is_gone_in_the_middle_of_a_clip(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine, lead_s=600, grace_s=1, keep_s=1) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             await Listener(stream).listen(lambda me: True)
             made = stream.session.position
             await until(lambda: not stream.playing)
@@ -164,7 +167,7 @@ def test_work_stops_when_the_listener_is_gone_in_the_middle_of_a_clip(tiny_engin
 def test_a_full_disk_is_told_and_nothing_is_lost(tiny_engine: Engine, tmp_path: Path) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine, folder=tmp_path) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(1))
             listener.start = RATE // 2
@@ -183,7 +186,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tiny_engine: Engine, tmp_path: 
 def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            streams = [stage.open(read_settings({**FAST, "seed_a": seed})) for seed in (1, 2)]
+            streams = [await stage.open(read_settings({**FAST, "seed_a": seed})) for seed in (1, 2)]
             listeners = [Listener(stream) for stream in streams]
             await asyncio.gather(*(listener.listen(seconds(4)) for listener in listeners))
             one, two = (listener.heard[: 4 * RATE] for listener in listeners)
@@ -196,13 +199,38 @@ def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None
 def test_a_full_house_says_so_and_has_room_again(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine, most_jams=1) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             with pytest.raises(ServerError, match="places on this machine are taken"):
-                stage.open(read_settings(FAST))
+                await stage.open(read_settings(FAST))
             await Listener(stream).listen(seconds(1))
             stream.tell({"type": "stop"})
-            stage.open(read_settings(FAST))
+            await stage.open(read_settings(FAST))
             assert stage.find(stream.id) is stream, "the stopped track can still be kept"
+
+    run(test())
+
+
+def test_others_hear_on_while_a_jam_reads_its_anchor(
+    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def held_up(*how: Any) -> Loop:
+        assert go_on.wait(30), "the other listener was held up as well"
+        return make_loop(*how)
+
+    async def test() -> None:
+        async with a_stage(tiny_engine, most_jams=2) as stage:
+            other = Listener(await stage.open(read_settings(FAST)))
+            monkeypatch.setattr("riffusion.jam.make_loop", held_up)
+            settings = read_settings({**FAST, "anchor": "marimba"}, stage.shelf)
+            starting = asyncio.create_task(stage.open(settings))
+            await other.listen(seconds(2))
+            assert not starting.done()
+            with pytest.raises(ServerError, match="places on this machine are taken"):
+                await stage.open(read_settings(FAST))
+            go_on.set()
+            await Listener(await starting).listen(seconds(1))
 
     run(test())
 
@@ -210,7 +238,7 @@ def test_a_full_house_says_so_and_has_room_again(tiny_engine: Engine) -> None:
 def test_a_track_in_use_is_not_deleted(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine, grace_s=0.0, keep_s=0.0) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             await Listener(stream).listen(seconds(1))
             async with stage.borrow(stream.id):
                 await asyncio.sleep(0.3)

@@ -42,7 +42,7 @@ def test_a_change_rewrites_what_was_not_heard_yet(
 
     async def test() -> None:
         async with a_stage(tiny, lead_s=15.0) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(12))
             listener.start = round(0.5 * RATE)
@@ -100,7 +100,7 @@ def test_a_change_does_not_wait_for_a_clip_that_is_far_ahead(tiny_engine: Engine
 
     async def test() -> None:
         async with a_stage(engine, lead_s=600) as stage:
-            stream = stage.open(read_settings(MANY_STEPS))
+            stream = await stage.open(read_settings(MANY_STEPS))
             hearing = asyncio.create_task(Listener(stream, speed=0).listen(lambda me: False))
             await until(lambda: stream.session.position > 8 * RATE and engine.busy)
             assert engine.given_up == 0
@@ -120,9 +120,9 @@ def test_who_has_much_ahead_steps_back_for_the_change_of_another(tiny_engine: En
 
     async def test() -> None:
         async with a_stage(engine, lead_s=600) as stage:
-            far = stage.open(read_settings(MANY_STEPS))
+            far = await stage.open(read_settings(MANY_STEPS))
             hearing = asyncio.create_task(Listener(far, speed=0).listen(lambda me: False))
-            near = stage.open(read_settings(FAST))
+            near = await stage.open(read_settings(FAST))
             await until(lambda: near.session.position > 0)
             await until(lambda: far.session.position > 8 * RATE and engine.busy)
             near.tell({"type": "change", "settings": {**FAST, "a": "techno"}})
@@ -137,7 +137,7 @@ def test_who_has_much_ahead_steps_back_for_the_change_of_another(tiny_engine: En
 def test_a_listener_far_away_gets_more_time(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine, lead_s=15.0) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(4))
             for late in (0, 0, 100, 100, 350):
@@ -159,7 +159,7 @@ def test_one_slow_clip_is_no_reason_to_expect_another(costs_s: list[float]) -> N
 def test_ten_changes_in_a_second_leave_the_last_one(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(2))
             for seed in range(10):
@@ -179,7 +179,7 @@ def test_ten_changes_in_a_second_leave_the_last_one(tiny_engine: Engine) -> None
 def test_a_change_that_cannot_be_played_leaves_the_music_alone(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with a_stage(tiny_engine) as stage:
-            stream = stage.open(read_settings(FAST))
+            stream = await stage.open(read_settings(FAST))
             listener = Listener(stream)
             await listener.listen(seconds(1))
             with pytest.raises(InvalidInput, match="prompt A"):

@@ -19,6 +19,7 @@ FRAMES = 512
 FEWEST_FRAMES, MOST_FRAMES = 64, 2048
 FRAME_STEP = 8  # pixels of an image to one of its latent
 LARGEST_WEIGHT = 4
+MOST_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,9 @@ class StableOptions:
 
     ``scheduler`` None is the checkpoint's own. ``loras`` are added up. ``frames`` is the length of
     a window, 512 as the original's (5.11 s) or up to 2048. ``precision`` "auto" is half precision
-    on CUDA, single elsewhere. ``pickles`` allows weights that are not safetensors.
+    on CUDA, single elsewhere. ``pickles`` allows weights that are not safetensors. ``batch`` is how
+    many clips are drawn at once, where as many are asked for that take the same steps: faster on
+    GPUs, but the last digits of a clip may then depend on what else was asked for.
     """
 
     scheduler: Scheduler | None = None
@@ -48,6 +51,7 @@ class StableOptions:
     frames: int = FRAMES
     precision: Precision = "auto"
     pickles: bool = False
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.scheduler is not None and self.scheduler not in SCHEDULERS:
@@ -57,6 +61,8 @@ class StableOptions:
         if self.frames % FRAME_STEP or not FEWEST_FRAMES <= self.frames <= MOST_FRAMES:
             legal = f"use a multiple of {FRAME_STEP} from {FEWEST_FRAMES} to {MOST_FRAMES}"
             raise InvalidInput("frames", self.frames, legal)
+        if not 1 <= self.batch <= MOST_AT_ONCE:
+            raise InvalidInput("batch", self.batch, f"use a whole number from 1 to {MOST_AT_ONCE}")
 
 
 def is_hub_id(model: str) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from riffusion.engines.stable_loading import LATENT_CHANNELS, StableModel
 from riffusion.engines.stable_schedulers import Sampler, scheduler_kind
 from riffusion.engines.stable_text import StableText
 from riffusion.errors import InvalidInput, ModelError
-from riffusion.phase import Vocoder, griffin_lim
+from riffusion.phase import WHOLE_ITERATIONS, Vocoder, griffin_lim
 from riffusion.spectrogram import RIFFUSION, Spectrogram
 from riffusion.walk import slerp
 
@@ -54,9 +55,10 @@ class StableEngine:
         self._scheduler_kind = scheduler_kind(options.scheduler, model.scheduler)
         self._anchors: OrderedDict[bytes, tuple[torch.Tensor, torch.Tensor]] = OrderedDict()
         self._frugal = False
+        self._batch = options.batch
         self.name = _name(model.name, options)
         self.params = RIFFUSION
-        self.vocoder: Vocoder = griffin_lim
+        self.vocoder: Vocoder = partial(griffin_lim, iterations=WHOLE_ITERATIONS, refined=True)
         self.channels = 1
         self.frames = options.frames
         self.context_step: int = 2 ** (len(model.vae.config.block_out_channels) - 1)
@@ -66,31 +68,71 @@ class StableEngine:
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
-        """See ``Engine.generate``. Requests run one by one, so that a batch changes no bits.
+        """See ``Engine.generate``. Requests run one by one, so that a batch changes no bits, unless
+        ``StableOptions.batch`` lets those that take the same steps run together.
 
-        Where the GPU's memory runs out a clip is made again with less of it, and so are all that
-        follow: that may change last digits. Raises ModelError where it is still too much.
+        Where the GPU's memory runs out clips are made again with less of it, first in smaller
+        batches, and so are all that follow: that may change last digits. Raises ModelError where
+        it is still too much.
         """
-        return [self._fitted(request, interrupted) for request in requests]
+        alike: dict[Hashable, list[int]] = {}
+        for number, request in enumerate(requests):
+            alike.setdefault(self._course(request), []).append(number)
+        clips: dict[int, Spectrogram] = {}
+        for numbers in alike.values():
+            while numbers:
+                some, numbers = numbers[: self._batch], numbers[self._batch :]
+                made = self._fitted([requests[number] for number in some], interrupted)
+                clips.update(zip(some, made, strict=True))
+        return [clips[number] for number in range(len(requests))]
 
-    def _fitted(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
+    def _course(self, request: ClipRequest) -> Hashable:
+        """What requests have in common that can run together."""
+        return (
+            request.steps,
+            None if request.anchor is None else request.walked_strength,
+            request.mask is None,
+            None if request.context is None else request.context.frames,
+            request.mix,
+            request.walked_guidance > 1,
+            self._text.walked(request)[0].shape,
+        )
+
+    def _fitted(
+        self, requests: Sequence[ClipRequest], interrupted: Callable[[], bool]
+    ) -> list[Spectrogram]:
         while True:
             try:
-                return self._generate(request, interrupted)
+                return self._generate(requests, interrupted)
             except torch.OutOfMemoryError as error:
-                if self._frugal:
+                if self._frugal and len(requests) == 1:
                     raise ModelError(
                         f"{self._device} has too little memory for {self.name} with "
                         f"{self.frames} frames, even in small pieces: close other programs that "
                         "use it, ask for fewer frames, or use --device cpu."
                     ) from error
             # Only here are the tensors of the failed try gone.
+            if len(requests) > 1:
+                self._batch = half = len(requests) // 2
+                return [
+                    clip
+                    for first in range(0, len(requests), half)
+                    for clip in self._fitted(requests[first : first + half], interrupted)
+                ]
             self._save_memory()
 
     @torch.inference_mode()
-    def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
-        noise = _WalkingNoise(request, self._latent_shape(self.frames), self._device)
-        job = self._prepare(request, noise.draw())
+    def _generate(
+        self, requests: Sequence[ClipRequest], interrupted: Callable[[], bool]
+    ) -> list[Spectrogram]:
+        shape = self._latent_shape(self.frames)
+        walks = [_WalkingNoise(request, shape, self._device) for request in requests]
+
+        def draw() -> torch.Tensor:
+            return torch.cat([walk.draw() for walk in walks])
+
+        job = self._prepare(requests, draw())
+        request = requests[0]
         strength = None if request.anchor is None else request.walked_strength
         mix = request.mix
         sampler = Sampler(
@@ -107,38 +149,44 @@ class StableEngine:
                 seen = torch.lerp(layout, latents, mix.share)
             seen = sampler.network_input(seen, timestep)
             prediction = self._predict(seen, timestep, job)
-            latents = sampler.step(index, prediction, latents, noise.draw)
+            latents = sampler.step(index, prediction, latents, draw)
             if job.anchor is not None and job.repainted is not None:
                 kept = sampler.noised_mask(job.anchor, job.noise, index)
                 latents = kept * (1 - job.repainted) + latents * job.repainted
             if job.context is not None:
                 width = job.context.shape[-1]
                 latents[..., :width] = sampler.noised(job.context, job.noise[..., :width], index)
-        return self._decoded(latents, request.context)
+        return self._decoded(latents, [request.context for request in requests])
 
-    def _prepare(self, request: ClipRequest, noise: torch.Tensor) -> _Job:
-        context = repainted = anchor = None
-        if request.context is not None:
-            context = self._context_latents(request.context)
-        if request.anchor is not None:
-            anchor = self._anchor_latents(request.anchor, request.start.seed)
-            if request.mask is not None:
-                repainted = self._latent_mask(request)
-            if context is not None:
-                anchor[..., : context.shape[-1]] = context
-        unwanted, wanted = self._text.walked(request)
-        return _Job(noise, unwanted, wanted, request.walked_guidance, anchor, repainted, context)
+    def _prepare(self, requests: Sequence[ClipRequest], noise: torch.Tensor) -> _Job:
+        contexts = [self._context_latents(one.context) for one in requests if one.context]
+        started = [one for one in requests if one.anchor]
+        anchors = [
+            self._anchor_latents(one.anchor, one.start.seed) for one in started if one.anchor
+        ]
+        masks = [self._latent_mask(one) for one in started if one.mask is not None]
+        context, anchor, repainted = (
+            torch.cat(some) if some else None for some in (contexts, anchors, masks)
+        )
+        if anchor is not None and context is not None:
+            anchor[..., : context.shape[-1]] = context
+        texts = [self._text.walked(request) for request in requests]
+        unwanted, wanted = (torch.cat(some) for some in zip(*texts, strict=True))
+        guidance = torch.tensor([request.walked_guidance for request in requests])
+        guided = bool((guidance > 1).all())
+        guidance = guidance.reshape(-1, 1, 1, 1).to(self._device)
+        return _Job(noise, unwanted, wanted, guided, guidance, anchor, repainted, context)
 
     def _predict(self, latents: torch.Tensor, timestep: torch.Tensor, job: _Job) -> torch.Tensor:
         """The noise in ``latents`` with classifier-free guidance (Ho and Salimans, 2022)."""
-        if job.guidance <= 1:
+        if not job.guided:
             return self._listen(latents, timestep, job.wanted)
         if self._frugal:
             free = self._listen(latents, timestep, job.unwanted)
             prompted = self._listen(latents, timestep, job.wanted)
         else:
             both = torch.cat([job.unwanted, job.wanted])
-            free, prompted = self._listen(latents.repeat(2, 1, 1, 1), timestep, both).chunk(2)
+            free, prompted = self._listen(torch.cat([latents, latents]), timestep, both).chunk(2)
         return free + job.guidance * (prompted - free)
 
     def _listen(
@@ -154,14 +202,17 @@ class StableEngine:
         noise: torch.Tensor = out[0].float()
         return noise
 
-    def _decoded(self, latents: torch.Tensor, context: Spectrogram | None) -> Spectrogram:
+    def _decoded(
+        self, latents: torch.Tensor, contexts: Sequence[Spectrogram | None]
+    ) -> list[Spectrogram]:
         scaled = latents / self._vae.config.scaling_factor
-        image = self._vae.decode(scaled.to(self._vae.dtype), return_dict=False)[0]
-        clip = to_spectrogram(image.float().cpu() / 2 + 0.5)
-        if context is not None:
-            # Bit for bit what came in, not its round trip through the autoencoder.
-            clip.magnitudes[..., : context.frames] = context.magnitudes
-        return clip
+        images = self._vae.decode(scaled.to(self._vae.dtype), return_dict=False)[0]
+        clips = [to_spectrogram(image) for image in (images.float().cpu() / 2 + 0.5).split(1)]
+        for clip, context in zip(clips, contexts, strict=True):
+            if context is not None:
+                # Bit for bit what came in, not its round trip through the autoencoder.
+                clip.magnitudes[..., : context.frames] = context.magnitudes
+        return clips
 
     def _context_latents(self, context: Spectrogram) -> torch.Tensor:
         if context.frames % self.context_step or context.frames >= self.frames:
@@ -228,13 +279,14 @@ class StableEngine:
 
 @dataclass(frozen=True)
 class _Job:
-    """One request as tensors. ``anchor`` and ``context`` are latents without noise, ``repainted``
-    is 1 where the anchor does not stay."""
+    """Requests as tensors, one below the other. ``anchor`` and ``context`` are latents without
+    noise, ``repainted`` is 1 where the anchor does not stay."""
 
     noise: torch.Tensor
     unwanted: torch.Tensor
     wanted: torch.Tensor
-    guidance: float
+    guided: bool
+    guidance: torch.Tensor
     anchor: torch.Tensor | None
     repainted: torch.Tensor | None
     context: torch.Tensor | None
@@ -263,4 +315,5 @@ def _name(model: str, options: StableOptions) -> str:
     frames = [f"{options.frames} frames"] if options.frames != defaults.frames else []
     precision = [options.precision] if options.precision != defaults.precision else []
     scheduler = [options.scheduler] if options.scheduler else []
-    return " + ".join([model, *loras, *scheduler, *frames, *precision])
+    batch = [f"batches of {options.batch}"] if options.batch != defaults.batch else []
+    return " + ".join([model, *loras, *scheduler, *frames, *precision, *batch])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ THE_ORIGINALS: Mapping[str, Scheduler] = {
     "DDIM": "ddim",
     "EulerDiscrete": "euler",
 }
-Make = Callable[[Engine, InferenceInput], tuple[Waveform, Image.Image]]
+Make = Callable[[Engine, Sequence[InferenceInput]], list[tuple[Waveform, Image.Image]]]
 
 
 class ParamSet(BaseModel):
@@ -119,12 +119,18 @@ def make_batch(jobs: list[Job], folder: Path, arguments: Namespace, make: Make) 
         if arguments.frames == FRAMES:
             asked["frames"] = width
         engine = engine_of(Namespace(**{**vars(arguments), **asked}), checkpoint)
-        for job in (job for job in jobs if job.machinery == (checkpoint, scheduler, width)):
-            sound, image = make(engine, job.inputs)
-            audio_path, image_path = f"audio_{job.name}.mp3", f"image_{job.name}.jpg"
-            write_audio(sound, folder / audio_path)
-            write_image(image, folder / image_path)
-            index.append({**_described(job), "audio_path": audio_path, "image_path": image_path})
+        own = [job for job in jobs if job.machinery == (checkpoint, scheduler, width)]
+        for first in range(0, len(own), arguments.batch_size):
+            some = own[first : first + arguments.batch_size]
+            made = make(engine, [job.inputs for job in some])
+            for job, (sound, image) in zip(some, made, strict=True):
+                names = {
+                    "audio_path": f"audio_{job.name}.mp3",
+                    "image_path": f"image_{job.name}.jpg",
+                }
+                write_audio(sound, folder / names["audio_path"])
+                write_image(image, folder / names["image_path"])
+                index.append({**_described(job), **names})
     path = folder / "index.json"
     write_whole(path, json.dumps({"entries": index}, indent=4).encode())
     return path

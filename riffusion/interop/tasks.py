@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def text_to_audio(arguments: Namespace) -> None:
     inputs = _inputs(arguments, end, end, 0.0)
     to_clip_request(inputs)
     engine = engine_of(arguments)
-    sound, image = make_clip(engine, inputs, arguments.seed_image)
+    ((sound, image),) = make_clips(engine, [inputs], arguments.seed_image)
     if arguments.audio:
         write_audio(sound, arguments.audio)
         print(f"Wrote {arguments.audio} ({sound.duration_s:.2f} seconds)")
@@ -92,16 +93,21 @@ def interpolation(arguments: Namespace) -> None:
     _write_through(engine, Waveform(rounds, once.sample_rate), arguments)
 
 
-def make_clip(
-    engine: Engine, inputs: InferenceInput, seed_image: str | None
-) -> tuple[Waveform, Image.Image]:
-    """The sound and the image of one clip, from a seed image where one is given."""
-    request = to_clip_request(inputs, read_anchor(seed_image, engine) if seed_image else None)
+def make_clips(
+    engine: Engine, asked: Sequence[InferenceInput], seed_image: str | None
+) -> list[tuple[Waveform, Image.Image]]:
+    """The sound and the image of each clip, from a seed image where one is given."""
+    anchor = read_anchor(seed_image, engine) if seed_image else None
+    requests = [to_clip_request(inputs, anchor) for inputs in asked]
     if seed_image and not is_file_name(seed_image):
-        request = in_time_with(request, find_anchor(seed_image), engine)
-    spectrogram = engine.generate([request])[0]
-    sound = clip_sound(spectrogram, engine.vocoder)
-    return sound, clip_image(spectrogram, sound, inputs.info(engine.name))
+        known = find_anchor(seed_image)
+        requests = [in_time_with(request, known, engine) for request in requests]
+    clips = engine.generate(requests)
+    sounds = [clip_sound(clip, engine.vocoder) for clip in clips]
+    return [
+        (sound, clip_image(clip, sound, inputs.info(engine.name)))
+        for clip, sound, inputs in zip(clips, sounds, asked, strict=True)
+    ]
 
 
 def curved(alpha: float, power: float) -> float:
@@ -118,8 +124,8 @@ def _batch(arguments: Namespace) -> None:
     batch = load_batch(arguments.batch, arguments.num_seeds)
     seed_image = arguments.seed_image
 
-    def make(engine: Engine, inputs: InferenceInput) -> tuple[Waveform, Image.Image]:
-        return make_clip(engine, inputs, seed_image)
+    def make(engine: Engine, asked: Sequence[InferenceInput]) -> list[tuple[Waveform, Image.Image]]:
+        return make_clips(engine, asked, seed_image)
 
     index = make_batch(batch, Path(arguments.output_dir), arguments, make)
     print(f"Wrote {index}")

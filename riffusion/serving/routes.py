@@ -79,12 +79,12 @@ def player_routes(stage: Stage) -> list[BaseRoute]:
 
 
 async def start_jam(stage: Stage, request: Request) -> Response:
-    return _started(stage.open(read_settings(await _message(request), stage.shelf)))
+    return _started(await stage.open(read_settings(await _message(request), stage.shelf)))
 
 
 async def start_song(stage: Stage, request: Request) -> Response:
     order = _fields(await _message(request), ("plan",))
-    return _started(stage.open_song(read_live_plan(order["plan"])))
+    return _started(await stage.open_song(read_live_plan(order["plan"])))
 
 
 async def keep_section(stage: Stage, request: Request) -> Response:

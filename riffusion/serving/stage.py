@@ -70,6 +70,7 @@ class Stage:
         self.exports = asyncio.Semaphore(1)
         self.shelf = Shelf()
         self._turns = Turns()
+        self._starting = 0
         self._guests = 0
         self._guest = asyncio.Semaphore(1)
         self._streams: dict[str, JamStream] = {}
@@ -77,22 +78,27 @@ class Stage:
         self._leaving = asyncio.Event()
         self._janitor: asyncio.Task[None] | None = None
 
-    def open(self, settings: JamSettings) -> JamStream:
+    async def open(self, settings: JamSettings) -> JamStream:
         """Start a jam. ServerError when all places are taken, InvalidInput for bad settings."""
         read = partial(read_jam_change, shelf=self.shelf)
-        return self._open(lambda: JamSession(self.engine, settings), read)
+        return await self._open(lambda: JamSession(self.engine, settings), read)
 
-    def open_song(self, song: Song) -> JamStream:
+    async def open_song(self, song: Song) -> JamStream:
         """Start a song. ServerError when all places are taken, InvalidInput for a bad tempo."""
-        return self._open(lambda: SongSession(self.engine, song), read_song_change)
+        return await self._open(lambda: SongSession(self.engine, song), read_song_change)
 
-    def _open(self, start: Callable[[], Performance[Any]], read: ChangeReader) -> JamStream:
-        if len(self.playing) >= self._most_jams:
+    async def _open(self, start: Callable[[], Performance[Any]], read: ChangeReader) -> JamStream:
+        if len(self.playing) + self._starting >= self._most_jams:
             raise ServerError(
                 f"All {self._most_jams} places on this machine are taken. Try again in a minute, "
                 "or run Riffusion on your own machine."
             )
-        session = start()
+        self._starting += 1
+        try:
+            # In a thread: an anchor is read and heard first, and others go on meanwhile.
+            session = await asyncio.to_thread(start)
+        finally:
+            self._starting -= 1
         track = TrackFile(session.sample_rate, session.channels, self._folder)
         stream = JamStream(session, track, self._turns, read, lead_s=self._lead_s)
         self._streams[stream.id] = stream
