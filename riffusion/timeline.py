@@ -79,7 +79,7 @@ class Segment:
 
 
 def first_segment(settings: JamSettings, sample_rate: int, pickup_bars: int = 0) -> Segment:
-    """Settings from bar 0 on. Chords and anchor begin after ``pickup_bars``, which have their ends."""
+    """Settings from bar 0 on. Chords and anchor begin after ``pickup_bars``."""
     grid = BarGrid(sample_rate, settings.bpm, settings.beats_per_bar)
     chords, distance = settings.progression(), settings.position
     return Segment(0, settings, grid, chords, pickup_bars, distance, 0, pickup_bars)
