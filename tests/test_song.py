@@ -240,5 +240,5 @@ def test_bad_transition(text: str) -> None:
 
 
 def test_tempo_that_the_engine_cannot_play_is_refused_before_anything(tiny_engine: Engine) -> None:
-    with pytest.raises(InvalidInput, match="a bar of 12 beats"):
+    with pytest.raises(InvalidInput, match=r"tempo of section 'verse' is .*a bar of 12 beats"):
         SongSession(tiny_engine, song(beats_per_bar=12))

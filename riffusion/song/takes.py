@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from riffusion.clip import Controls, Prompt
 from riffusion.engines.base import Engine, never
+from riffusion.errors import InvalidInput
 from riffusion.jam import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
 from riffusion.mastering import Mastering
 from riffusion.phase import Vocoder
@@ -142,7 +143,11 @@ class Takes:
     def check(self, song: Song) -> None:
         """Raise InvalidInput where the engine cannot play a section's tempo."""
         for section in song.sections:
-            bars_per_clip(self._engine, section_settings(song, section))
+            try:
+                bars_per_clip(self._engine, section_settings(song, section))
+            except InvalidInput as error:
+                what = f"{error.what} of section {section.name!r}"
+                raise InvalidInput(what, error.value, error.legal) from error
 
     def take(self, place: Place) -> Take:
         """The take for a place."""

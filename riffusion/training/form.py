@@ -77,8 +77,13 @@ def boundaries_s(similarity: FloatArray) -> list[float]:
 
 
 def true_boundaries_s(places: Sequence[Place], sample_rate: int) -> list[float]:
-    """Where a section of another name begins. Nobody can hear one that follows itself."""
+    """Where a section of another name begins. Nobody need hear one that follows itself."""
     return [b.start / sample_rate for a, b in pairwise(places) if a.name != b.name]
+
+
+def repeats_s(places: Sequence[Place], sample_rate: int) -> list[float]:
+    """Where a section follows itself."""
+    return [b.start / sample_rate for a, b in pairwise(places) if a.name == b.name]
 
 
 def f_measure(found: Sequence[float], true: Sequence[float], tolerance: float) -> float:
@@ -91,6 +96,17 @@ def f_measure(found: Sequence[float], true: Sequence[float], tolerance: float) -
             used_found.add(f)
             used_true.add(t)
     return 2 * len(used_true) / max(1, len(found) + len(true))
+
+
+def without(
+    found: Sequence[float], excused: Sequence[float], true: Sequence[float], tolerance: float
+) -> list[float]:
+    """What was ``found``, but for what is near an ``excused`` boundary and near no ``true`` one."""
+
+    def near(time: float, boundaries: Sequence[float]) -> bool:
+        return any(abs(time - other) <= tolerance for other in boundaries)
+
+    return [time for time in found if near(time, true) or not near(time, excused)]
 
 
 def _standardised(rows: FloatArray) -> FloatArray:
