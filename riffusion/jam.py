@@ -93,8 +93,9 @@ class JamSession:
 
     After ``change`` blocks may start again from an earlier sample: overwrite what you had from
     there. The same settings and changes give the same samples, however they are consumed.
-    ``changes`` are known beforehand, as ``changes`` of an earlier session. ``vocoder``
-    takes the place of the engine's own. ``mastering`` says how loud to play.
+    ``changes`` are known beforehand, as ``changes`` of an earlier session. Chords and anchor begin
+    after ``pickup_bars``, which have the end of both. ``vocoder`` takes the place of the engine's
+    own. ``mastering`` says how loud to play.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class JamSession:
         settings: JamSettings,
         *,
         changes: Iterable[Change] = (),
+        pickup_bars: int = 0,
         vocoder: Vocoder | None = None,
         mastering: Mastering | None = None,
     ) -> None:
@@ -111,7 +113,7 @@ class JamSession:
         self._initial = settings
         self._changes: tuple[Change, ...] = ()
         self._check(settings)
-        self._timeline = Timeline((first_segment(settings, self.sample_rate),))
+        self._timeline = Timeline((first_segment(settings, self.sample_rate, pickup_bars),))
         self._stitcher = Stitcher(
             engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
         )
@@ -223,10 +225,9 @@ class JamSession:
             self._rewind(bar, bar_line)
         return bar_line
 
-    def playing_at(self, sample: int) -> tuple[JamSettings, float]:
-        """The settings that rule at a sample of the last 30 s, and where the walk is: 0 A, 1 B."""
-        segment = self._timeline.at(sample)
-        return segment.settings, segment.alpha(segment.grid.bar_at(sample))
+    def segment_at(self, sample: int) -> Segment:
+        """What rules at a sample of the last 30 s, and since when."""
+        return self._timeline.at(sample)
 
     def close(self) -> None:
         """A jam keeps nothing on disk."""

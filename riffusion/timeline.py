@@ -78,9 +78,11 @@ class Segment:
         return (self._distance(bar) % 2.0 if same_path else self.alpha(bar)), bar
 
 
-def first_segment(settings: JamSettings, sample_rate: int) -> Segment:
+def first_segment(settings: JamSettings, sample_rate: int, pickup_bars: int = 0) -> Segment:
+    """Settings from bar 0 on. Chords and anchor begin after ``pickup_bars``."""
     grid = BarGrid(sample_rate, settings.bpm, settings.beats_per_bar)
-    return Segment(0, settings, grid, settings.progression(), 0, settings.position, 0)
+    chords, distance = settings.progression(), settings.position
+    return Segment(0, settings, grid, chords, pickup_bars, distance, 0, pickup_bars)
 
 
 def window_sheet(settings: JamSettings, params: SpectrogramParams, frames: int) -> LeadSheet:

@@ -5,25 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from riffusion.clip import ClipRequest
-from riffusion.engines.base import Engine, never
+from riffusion.engines.base import Around, Engine, never
 from riffusion.spectrogram import Spectrogram
 
 
-class Listening:
+class Listening(Around):
     """Another engine, heard: ``requests`` as they came, and with their clips as ``heard``."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.requests: list[ClipRequest] = []
         self.heard: list[tuple[ClipRequest, Spectrogram]] = []
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step, self.vocoder = engine.context_step, engine.vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
         self.requests += requests
-        clips = self._engine.generate(requests, interrupted=interrupted)
+        clips = super().generate(requests, interrupted=interrupted)
         self.heard += zip(requests, clips, strict=True)
         return clips

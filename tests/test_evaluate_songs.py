@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from riffusion.cli import main
+from riffusion.clip import Prompt
+from riffusion.engines.base import Engine
+from riffusion.song.model import Section, Song
+from riffusion.song.places import places_of
 from riffusion.song.planner import plan_song
-from riffusion.training.evaluate_songs import compared, planned_songs, shortened
+from riffusion.training.dataset import FRAMES
+from riffusion.training.evaluate_songs import planned_songs, shortened
 from riffusion.training.form import (
     boundaries_s,
     f_measure,
     features,
     self_similarity,
+    without,
 )
 from riffusion.training.judge import Judge, save_judge
+from riffusion.training.returns import (
+    comes_back_exactly,
+    compared,
+    distances,
+    embedding,
+    windows,
+)
 from riffusion.waveform import Waveform
 
 RATE = 22050
@@ -75,6 +91,11 @@ def test_f_measure_counts_each_boundary_once() -> None:
     assert f_measure([10.6], [10.0], 0.5) == 0.0
 
 
+def test_a_section_that_follows_itself_is_excused() -> None:
+    assert without([1.0, 5.1, 8.0], [5.0], [1.0], 0.5) == [1.0, 8.0]
+    assert without([5.1], [5.0], [5.2], 0.5) == [5.1]
+
+
 def test_songs_are_planned_that_can_be_compared() -> None:
     for song in planned_songs(20, 1.5, 2):
         repeated, other = compared(song)
@@ -85,20 +106,76 @@ def test_songs_are_planned_that_can_be_compared() -> None:
     assert shortened(long, 2).order == long.order
 
 
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    torch.manual_seed(0)
+    return Judge(["jazz", "techno"]).eval()
+
+
+def test_a_section_is_nearer_to_itself(judge: Judge) -> None:
+    section = Section("a", 2, Prompt("x"))
+    song = Song((section, replace(section, name="b")), ("a", "b", "a"), bpm=60)
+    a, b = part([220.0, 277.2], 0), part([1174.7, 4186.0], 1)
+    again = a + part([], 2)
+    wave = Waveform(np.concatenate([a, b, again])[None], RATE)
+    heard = distances(judge, wave, places_of(song, RATE), "a", "b")
+    assert heard.within == heard.first_within == heard.furthest_within
+    assert heard.nearest_across <= heard.across
+    assert heard.within < 0.7 * heard.nearest_across
+
+
+@given(st.integers(1, 2000))
+def test_windows_cover_a_section_and_repeat_a_short_one(frames: int) -> None:
+    numbers = [part[:, 0] for part in windows(np.arange(frames, dtype=np.float32)[:, None])]
+    assert {len(part) for part in numbers} == {FRAMES}
+    assert set(np.concatenate(numbers)) == set(range(frames))
+    if frames < FRAMES:
+        np.testing.assert_array_equal(numbers[0], np.arange(FRAMES) % frames)
+    else:
+        assert all(np.all(np.diff(part) == 1) for part in numbers)
+
+
+def test_all_of_a_section_is_heard(judge: Judge) -> None:
+    wave = Waveform(np.concatenate([part([220.0], 0), part([4186.0], 1)])[None], RATE)
+    half = wave.samples.shape[1] // 2
+    first, whole = (embedding(judge, wave, 0, stop) for stop in (half, 2 * half))
+    assert np.linalg.norm(first - whole) > 0.05 * np.linalg.norm(first)
+
+
+def test_only_the_same_bytes_are_the_same(tiny_engine: Engine) -> None:
+    sections = tuple(Section(name, 2, Prompt(name)) for name in ("a", "b"))
+    song = Song(sections, ("a", "b", "a", "a"), bpm=180)
+    places = places_of(song, tiny_engine.params.sample_rate)
+    assert comes_back_exactly(tiny_engine, song, places)
+    # A place that is called by another's name is not the same music.
+    lied = replace(song, order=("a", "a", "a", "a"))
+    assert not comes_back_exactly(tiny_engine, song, places_of(lied, places[0].grid.sample_rate))
+
+
 def test_the_whole_command(
-    tiny_model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_model_folder: Path, tmp_path: Path, judge: Judge, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    judge, out = tmp_path / "judge.safetensors", tmp_path / "songs"
-    save_judge(Judge(["jazz", "techno"]), judge)
-    few = ["--songs", "1", "--bars", "2", "--minutes", "0.4"]
-    command = ["evaluate-songs", str(tiny_model_folder), "--judge", str(judge), "--out", str(out)]
-    assert main([*command, *few]) == 0
-    assert "same bytes                           1 of 1" in capsys.readouterr().out
+    """First without a judge; then what was played is not played again."""
+    file, out = tmp_path / "judge.safetensors", tmp_path / "songs"
+    save_judge(judge, file)
+    few = ["--songs", "1", "--bars", "1", "--minutes", "0.3"]
+    command = ["evaluate-songs", str(tiny_model_folder), "--out", str(out), *few]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"same bytes +1 of 1\n", printed)
+    assert "nearer to itself" not in printed
+    (out / "song-00.png").unlink()
+    sound = (out / "song-00.flac").stat().st_mtime_ns
+    assert main([*command, "--judge", str(file)]) == 0
+    assert re.search(r"variation 0.3: nearer to itself .* [01] of 1\n", capsys.readouterr().out)
+    assert (out / "song-00.flac").stat().st_mtime_ns == sound
     (measures,) = json.loads((out / "songs.json").read_text())
     assert measures["same_bytes"] is True
-    assert measures["distance_across"] > 0
+    assert measures["distances"]["across"] > 0
     with Image.open(out / "song-00.png") as picture:
         assert picture.width > 500
+    assert main([*command, "--variation", "0.5", "--exact", "0"]) == 0  # another song
+    assert (out / "song-00.flac").stat().st_mtime_ns > sound
 
 
 def test_the_command_times_a_song(
@@ -107,10 +184,3 @@ def test_the_command_times_a_song(
     line = "techno at 180 bpm, 15 seconds"
     assert main(["evaluate-songs", str(tiny_model_folder), "--line", line]) == 0
     assert "15.0 s of music in" in capsys.readouterr().out
-
-
-def test_the_command_needs_a_judge(
-    tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["evaluate-songs", str(tiny_model_folder)]) == 2
-    assert "--judge is 'missing'" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
 from typing import Any
@@ -18,7 +19,10 @@ from hypothesis import strategies as st
 from riffusion.clip import Controls, Prompt
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
+from riffusion.harmony import parse_chords
+from riffusion.material import Material
 from riffusion.phase import griffin_lim
+from riffusion.settings import USUAL_STRENGTH
 from riffusion.song.model import Section, Song, Transition, parse_transition
 from riffusion.song.places import places_of
 from riffusion.song.session import SongSession, join
@@ -192,8 +196,15 @@ def test_joins_stay_under_the_ceiling(seed: int, loudness: float) -> None:
     assert np.abs(joined).max() <= 0.95 + STEP
 
 
-def test_first_bar_of_a_section_has_its_first_chord() -> None:
-    assert section_settings(song(), VERSE).chords == "G Am F C"
+def test_first_bar_of_a_section_has_its_first_chord(tiny_engine: Engine) -> None:
+    engine = Listening(tiny_engine)
+    with SongSession(engine, song(("verse",)), vocoder=QUICK) as session:
+        session.block()
+    sheet = engine.requests[0].lead_sheet
+    assert sheet is not None
+    sounding = [sheet.chroma[sheet.beats >= beat][0] for beat in (0, 4)]
+    expected = [parse_chords(name)[0].chroma() for name in ("G", "Am")]  # the pickup has the last
+    np.testing.assert_array_equal(sounding, expected)
 
 
 def test_fill_is_in_the_last_bars() -> None:
@@ -203,10 +214,17 @@ def test_fill_is_in_the_last_bars() -> None:
     assert filling(Controls(density=0.9)).density == 1.0
 
 
+def test_an_anchor_lets_the_drums_of_a_fill_in() -> None:
+    held = replace(CHORUS, anchor=Material("marimba"), strength=0.2)
+    (change,) = transition_changes(held, VERSE.prompt, section_settings(song(), held), RATE)
+    assert change.changes["strength"] == USUAL_STRENGTH
+
+
 def test_walk_goes_to_the_next_prompt() -> None:
     (change,) = transition_changes(BRIDGE, VERSE.prompt, section_settings(song(), BRIDGE), RATE)
     assert change.changes["prompt_b"] == VERSE.prompt
     assert change.changes["position"] == 0.5
+    assert change.changes["anchor"] is None  # nothing holds it back
     assert transition_changes(BRIDGE, None, section_settings(song(), BRIDGE), RATE) == ()
 
 
@@ -222,5 +240,5 @@ def test_bad_transition(text: str) -> None:
 
 
 def test_tempo_that_the_engine_cannot_play_is_refused_before_anything(tiny_engine: Engine) -> None:
-    with pytest.raises(InvalidInput, match="a bar of 12 beats"):
+    with pytest.raises(InvalidInput, match=r"tempo of section 'verse' is .*a bar of 12 beats"):
         SongSession(tiny_engine, song(beats_per_bar=12))

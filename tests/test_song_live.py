@@ -1,4 +1,4 @@
-"""A song while it plays: jumps at bar lines, other plans, and what a jam leaves to it."""
+"""A song while it plays: jumps at bar lines, and other plans."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from riffusion.clip import Controls, Prompt
+from riffusion.clip import Prompt
 from riffusion.engines.base import Engine, Interrupted
 from riffusion.errors import InvalidInput, StorageError
 from riffusion.phase import griffin_lim
-from riffusion.settings import JamSettings
-from riffusion.song.keeping import kept_section, with_section
 from riffusion.song.model import Section, Song
 from riffusion.song.places import place_in, places_of
 from riffusion.song.plan import plan_text, read_plan
@@ -219,37 +217,6 @@ def test_the_section_that_plays_is_found_again(
     assert place.name == name
     sections = tuple(Section(other, 1, Prompt("x")) for other in dict.fromkeys(order))
     assert place_in(Song(sections, order), place) == found
-
-
-SETTINGS = JamSettings(
-    Prompt("church bells", 3), Prompt("beats", 4), bpm=90.0, key="Am", controls=Controls(drums=0.7)
-)
-
-
-@pytest.mark.parametrize(
-    ("alpha", "prompts"),
-    [(0.0, ("church bells", None)), (1.0, ("beats", None)), (0.3, ("church bells", "beats"))],
-)
-def test_a_kept_section_says_what_the_jam_plays(
-    alpha: float, prompts: tuple[str, str | None]
-) -> None:
-    kept = kept_section(SETTINGS, alpha, "chorus", 8)
-    assert (kept.prompt.text, kept.prompt_b and kept.prompt_b.text) == prompts
-    assert kept.blend == (0.3 if prompts[1] else None)
-    assert (kept.bpm, kept.key, kept.controls.drums) == (90, "Am", 0.7)
-    song = with_section(None, kept, SETTINGS)
-    assert (song.bpm, song.key, song.order) == (90, "Am", ("chorus",))
-    assert read_plan(plan_text(song)) == song
-
-
-def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
-    kept = kept_section(SETTINGS, 0.0, "b", 8)
-    replaced = with_section(SONG, kept, SETTINGS)
-    assert replaced.order == SONG.order
-    assert replaced.section("b").prompt.text == "church bells"
-    assert replaced.section("b").bpm == 90
-    added = with_section(SONG, replace(kept, name="c"), SETTINGS)
-    assert added.order == (*SONG.order, "c")
 
 
 def test_a_blend_stays_where_it_is(tiny_engine: Engine) -> None:

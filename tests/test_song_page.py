@@ -12,7 +12,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, expect
 
 from riffusion.serving.server import Serving
-from riffusion.song.plan import read_plan
+from riffusion.song.plan import plan_text, read_plan
 from tests.browsing import (
     chromium,
     counters,
@@ -172,3 +172,40 @@ def test_what_the_jam_plays_is_kept_and_played_as_a_song(page: Page) -> None:
     page.wait_for_function("() => riffusionPlayer.mark?.section === 'chorus'")
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator(".riff-status")).to_have_text("Stopped.")
+
+
+def test_a_plan_outlives_the_sounds_that_were_kept(page: Page) -> None:
+    gone = plan_text(read_plan(PLAN)).replace("prompt: jazz", "prompt: jazz\n    anchor: own-gone")
+    page.evaluate("text => sessionStorage.setItem('riffusion-song', text)", gone)
+    page.reload()
+    expect(page.locator(".riff-song-problem")).to_contain_text("play from their prompts")
+    assert read_plan(plan(page)) == read_plan(PLAN)
+    # Whoever names one that is gone is told so, and where.
+    page.evaluate("text => riffusionSong.check(text)", gone)
+    expect(page.locator(".riff-song-problem")).to_contain_text("anchor is 'own-gone'")
+
+
+def test_a_kept_section_has_its_sound_to_save(page: Page) -> None:
+    press_play(page)
+    wait_for_playhead(page, 7.0)  # four bars, the round of the chords, last 5.3 s
+    page.get_by_role("button", name="Keep", exact=True).click()
+    expect(page.locator(".riff-timeline button")).to_have_text(["chorus"])
+    page.mouse.click(*block(page, 0))
+    section = read_plan_fields(page)["chorus"]
+    assert section["strength"] == 0.3
+    link = page.get_by_role("link", name="Save its sound")
+    expect(link).to_be_visible()
+    answer = httpx.get(link.evaluate("a => a.href"), timeout=60)
+    assert len(soundfile.read(io.BytesIO(answer.content))[0]) == 4 * BAR
+    # Without it the section plays from its prompt.
+    form = page.locator(".riff-section")
+    form.locator("[name=anchor]").fill("")
+    form.locator("[name=anchor]").press("Enter")
+    page.wait_for_function("() => !('anchor' in riffusionSong.plan.fields.sections.chorus)")
+    expect(link).to_be_hidden()
+
+
+def read_plan_fields(page: Page) -> dict[str, dict[str, object]]:
+    """The sections of the plan, by name."""
+    fields: dict[str, dict[str, object]] = page.evaluate("riffusionSong.plan.fields.sections")
+    return fields

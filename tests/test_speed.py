@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.clip import ClipRequest, Prompt
-from riffusion.engines.base import Engine, never
+from riffusion.engines.base import Around, Engine, never
 from riffusion.jam import JamSession, JamSettings
 from riffusion.spectrogram import Spectrogram
 from riffusion.speed import Speed, measure_speed
@@ -39,22 +39,19 @@ def test_more_steps_are_slower() -> None:
     assert Speed(5.0, 0.5, 4.0).most_steps() == 0
 
 
-class TimedEngine:
+class TimedEngine(Around):
     """A real engine that says how long it took: 1 s, 2 s when cold, and 0.5 s a step."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.seconds = 0.0
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step, self.vocoder = engine.context_step, engine.vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
         self.seconds += 1.0 + (self.seconds == 0.0)
         self.seconds += 0.5 * sum(request.steps for request in requests)
-        return self._engine.generate(requests, interrupted=interrupted)
+        return super().generate(requests, interrupted=interrupted)
 
     def clock(self) -> float:
         return self.seconds

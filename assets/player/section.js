@@ -1,12 +1,14 @@
 // The form of one section of a song, by the names of the fields of a plan.
 
-const NUMBERS = ["bars", "seed", "bpm", "density", "brightness", "drums"];
+const NUMBERS = ["bars", "seed", "bpm", "density", "brightness", "drums", "strength"];
 const NEEDED = ["name", "bars", "prompt"];
 
 export class SectionForm {
-  constructor(form, { onChange, onAction }) {
+  constructor(form, root, { onChange, onAction }) {
     this.form = form;
     this.inputs = [...form.querySelectorAll("input")];
+    this.root = root;
+    this.sound = form.querySelector(".riff-section-sound");
     this.note = form.querySelector(".riff-section-note");
     const changed = () => onChange(this.name, this.values());
     form.addEventListener("change", changed);
@@ -29,6 +31,9 @@ export class SectionForm {
     for (const input of this.inputs) {
       if (input !== written) input.value = values[input.name] ?? "";
     }
+    const own = section.anchor?.startsWith("own-");
+    this.sound.hidden = !own;
+    if (own) Object.assign(this.sound, { href: `${this.root}/jam/own/${section.anchor}`, download: `${section.anchor}.flac` });
     this.note.textContent = times > 1 ? `It comes ${times} times: a change is heard in all.` : "";
   }
 

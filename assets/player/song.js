@@ -37,7 +37,7 @@ class Song {
       onSelect: (index) => this.select(index),
       onMove: (from, to) => this.move(from, to),
     });
-    this.section = new SectionForm(this.forms.section, {
+    this.section = new SectionForm(this.forms.section, root, {
       onChange: (name, section) => this.rewrite(name, section),
       onAction: (action) => this.act(action),
     });
@@ -47,7 +47,7 @@ class Song {
     this.find("play").addEventListener("click", () => this.player.playSong(this.plan.plan));
     setInterval(() => this.look(), LOOK_MS);
     const text = sessionStorage.getItem(REMEMBERED);
-    if (text) this.check(text);
+    if (text) this.restore(text);
   }
 
   get player() {
@@ -74,6 +74,15 @@ class Song {
 
   check(text, tidy = (words) => words) {
     return this.ask("/api/songs/check", { plan: text }, tidy);
+  }
+
+  // A plan from before. Kept sounds may be gone by now, and a plan is no less for it.
+  async restore(text) {
+    await this.check(text);
+    const plain = text.replace(/^ +anchor: own-.*\n/gm, "");
+    if (this.plan || plain === text) return;
+    await this.check(plain);
+    if (this.plan) this.warn("Sounds that were kept are not on this machine any more: their sections play from their prompts.");
   }
 
   async ask(path, message, tidy = (words) => words) {

@@ -55,3 +55,19 @@ class Engine(Protocol):
         ``interrupted``, which is asked before each step of the denoiser, says so.
         """
         ...
+
+
+class Around:
+    """Another engine, with something to do before or after its clips: override ``generate``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.name, self.params = engine.name, engine.params
+        self.channels, self.frames = engine.channels, engine.frames
+        self.context_step, self.vocoder = engine.context_step, engine.vocoder
+
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        """See ``Engine.generate``."""
+        return self.engine.generate(requests, interrupted=interrupted)

@@ -20,20 +20,25 @@ def read_jam_change(
     return read_settings(message.get("settings"), shelf)
 
 
-def read_song_change(message: Mapping[str, object], waiting: SongChange | None) -> SongChange:
+def read_song_change(
+    message: Mapping[str, object], waiting: SongChange | None, shelf: Shelf
+) -> SongChange:
     """A plan, and perhaps where to jump; a jump that waits stays where none is said."""
-    song = read_live_plan(message.get("plan"))
+    song = read_live_plan(message.get("plan"), shelf)
     jump = message.get("jump")
     if jump is None:
         return SongChange(song, waiting.jump if waiting else None)
     return SongChange(song, read_whole("section to jump to", jump))
 
 
-def read_live_plan(text: object) -> Song:
-    """A plan to be played live. InvalidInput says what is wrong, and in which line."""
+def read_live_plan(text: object, shelf: Shelf) -> Song:
+    """A plan to be played live, with the anchors that ``shelf`` has.
+
+    InvalidInput says what is wrong, and in which line.
+    """
     if not isinstance(text, str):
         raise InvalidInput("plan", text, "send its text, YAML or JSON")
-    song = read_plan(text)
+    song = read_plan(text, shelf.known_anchor)
     check_whole("steps", song.steps, 1, MOST_STEPS)
     for section in song.sections:
         for prompt in filter(None, (section.prompt, section.prompt_b)):

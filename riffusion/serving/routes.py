@@ -46,7 +46,7 @@ from riffusion.serving.wire import (
     record,
     text_frame,
 )
-from riffusion.song.keeping import kept_section, with_section
+from riffusion.song.keeping import cut_passage, heard_passage, kept_section, with_section
 
 PLAYER_FILES = Path(__file__).resolve().parents[2] / "assets" / "player"
 NEVER_STORED = {"Cache-Control": "no-store"}
@@ -84,20 +84,24 @@ async def start_jam(stage: Stage, request: Request) -> Response:
 
 async def start_song(stage: Stage, request: Request) -> Response:
     order = _fields(await _message(request), ("plan",))
-    return _started(await stage.open_song(read_live_plan(order["plan"])))
+    return _started(await stage.open_song(read_live_plan(order["plan"], stage.shelf)))
 
 
 async def keep_section(stage: Stage, request: Request) -> Response:
     """What is heard now as a section of a plan: {"name", "bars", "plan"}; answers the new plan."""
-    stream = _find(stage, request)
     order = _fields(await _message(request), ("name", "bars", "plan"))
-    if not isinstance(stream.session, JamSession):
-        raise InvalidInput("what plays", "a song", "play a jam to keep a part of it")
-    settings, alpha = stream.session.playing_at(stream.heard)
     name, bars = read_text("section name", order["name"]), read_whole("bars", order["bars"])
-    song = read_live_plan(order["plan"]) if order["plan"] else None
-    section = kept_section(settings, alpha, name, bars)
-    answer = plan_answer(with_section(song, section, settings))
+    song = read_live_plan(order["plan"], stage.shelf) if order["plan"] else None
+    async with stage.borrow(request.path_params["id"]) as stream:
+        if not isinstance(stream.session, JamSession):
+            raise InvalidInput("what plays", "a song", "play a jam to keep a part of it")
+        heard, segment = stream.heard, stream.session.segment_at(stream.heard)
+        passage = heard_passage(segment, heard, bars)
+        anchor = await asyncio.to_thread(cut_passage, stream.track, *passage) if passage else None
+    section = kept_section(segment, heard, name, bars, anchor)
+    answer = plan_answer(with_section(song, section, segment.settings))
+    if anchor:
+        stage.shelf.put(anchor)
     return JSONResponse(answer.model_dump())
 
 

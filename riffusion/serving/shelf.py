@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from threading import Lock
 
 from riffusion.errors import InvalidInput
 from riffusion.interop.uploads import (
@@ -23,31 +24,36 @@ KINDS = ("anchor", "mask")
 class Shelf:
     """Keeps at most ``most_bytes``; what was put there or used longest ago goes first.
 
-    A jam that plays keeps what it uses, whether it is still here or not.
+    A jam that plays keeps what it uses, whether it is still here or not. Threads may share it.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, Material] = OrderedDict()
+        self._lock = Lock()
 
     def put(self, material: Material) -> None:
         """Keep somebody's own material."""
-        self._kept[material.name] = material
-        self._kept.move_to_end(material.name)
-        while sum(len(one.data) for one in self._kept.values()) > self._most_bytes:
-            self._kept.popitem(last=False)
+        with self._lock:
+            self._kept[material.name] = material
+            self._kept.move_to_end(material.name)
+            while sum(len(one.data) for one in self._kept.values()) > self._most_bytes:
+                self._kept.popitem(last=False)
 
     def own(self, what: str, name: str) -> Material:
         """A listener's own. Raises InvalidInput where it is gone; ``what`` says what it was."""
-        if name not in self._kept:
-            raise InvalidInput(what, name, "is not on this machine any more; bring it again")
-        self._kept.move_to_end(name)
-        return self._kept[name]
+        with self._lock:
+            if name not in self._kept:
+                raise InvalidInput(what, name, "is not on this machine any more; bring it again")
+            self._kept.move_to_end(name)
+            return self._kept[name]
 
     def anchor(self, name: str) -> Material | None:
         """The anchor of a name, ours or a listener's; None for "". Raises InvalidInput."""
-        if not name:
-            return None
+        return self.known_anchor(name) if name else None
+
+    def known_anchor(self, name: str) -> Material:
+        """The anchor of a name, ours or a listener's. Raises InvalidInput."""
         return self.own("anchor", name) if name.startswith(OWN) else library_anchor(name)
 
     def mask(self, name: str) -> Material | None:

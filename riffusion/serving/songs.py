@@ -84,7 +84,7 @@ class SongApi:
 
     async def check(self, order: SongOrder) -> PlanAnswer:
         """Check a plan: what is wrong with it, with its line, or the whole plan with defaults."""
-        return plan_answer(await asyncio.to_thread(read_live_plan, order.plan))
+        return plan_answer(await asyncio.to_thread(read_live_plan, order.plan, self._stage.shelf))
 
     async def render(self, suffix: str, order: SongOrder) -> Response:
         """Play a plan into a file: wav, flac, mp3 or ogg. It answers when the song is whole."""
@@ -96,7 +96,7 @@ class SongApi:
         if f".{suffix}" not in WRITTEN_AS:
             legal = f"use one of {', '.join(form[1:] for form in WRITTEN_AS)}"
             raise InvalidInput("file format", suffix, legal)
-        song = await asyncio.to_thread(read_live_plan, plan)
+        song = await asyncio.to_thread(read_live_plan, plan, self._stage.shelf)
         if song.duration_s > LONGEST_RENDER_S:
             legal = f"has {song.duration_s:.0f} s; use at most {LONGEST_RENDER_S:.0f}"
             raise InvalidInput("song", song.title, f"{legal}, or the command line")

@@ -85,7 +85,8 @@ class Stage:
 
     async def open_song(self, song: Song) -> JamStream:
         """Start a song. ServerError when all places are taken, InvalidInput for a bad tempo."""
-        return await self._open(lambda: SongSession(self.engine, song), read_song_change)
+        read = partial(read_song_change, shelf=self.shelf)
+        return await self._open(lambda: SongSession(self.engine, song), read)
 
     async def _open(self, start: Callable[[], Performance[Any]], read: ChangeReader) -> JamStream:
         if len(self.playing) + self._starting >= self._most_jams:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from riffusion.clip import ClipRequest
-from riffusion.engines.base import Engine, never
+from riffusion.engines.base import Around, Engine, never
 from riffusion.errors import StorageError
 from riffusion.spectrogram import Spectrogram
 
@@ -51,31 +51,29 @@ class ClipShelf:
         self._file.close()
 
 
-class KeepingEngine:
+class KeepingEngine(Around):
     """An engine whose clips are put on a shelf."""
 
     def __init__(self, engine: Engine, shelf: ClipShelf) -> None:
-        self._engine, self._shelf = engine, shelf
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step, self.vocoder = engine.context_step, engine.vocoder
+        super().__init__(engine)
+        self._shelf = shelf
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
         """See ``Engine.generate``."""
-        clips = self._engine.generate(requests, interrupted=interrupted)
+        clips = super().generate(requests, interrupted=interrupted)
         for clip in clips:
             self._shelf.add(clip)
         return clips
 
 
-class AnchoredEngine(KeepingEngine):
+class AnchoredEngine(Around):
     """An engine that starts its first ``anchored`` clips from those on a shelf."""
 
     def __init__(self, engine: Engine, shelf: ClipShelf, anchored: int, strength: float) -> None:
-        super().__init__(engine, shelf)
-        self._anchored, self._strength = anchored, strength
+        super().__init__(engine)
+        self._shelf, self._anchored, self._strength = shelf, anchored, strength
         self._made = 0
 
     def generate(
@@ -84,7 +82,7 @@ class AnchoredEngine(KeepingEngine):
         """See ``Engine.generate``."""
         numbered = enumerate(requests, start=self._made)
         wanted = [self._with_anchor(request, number) for number, request in numbered]
-        clips = self._engine.generate(wanted, interrupted=interrupted)
+        clips = super().generate(wanted, interrupted=interrupted)
         self._made += len(clips)
         return clips
 

@@ -26,15 +26,17 @@ class Role:
 
 
 ROLES: dict[str, Role] = {
-    "intro": Role((4, 8), 0.3, 0.4, 0.2, ("sparse, {lead}", "{lead} alone", "quiet"), ("fill 1",)),
-    "verse": Role((8, 8, 16), 0.5, 0.5, 0.5, ("with {lead}", "{lead}, relaxed", "mellow {lead}")),
-    "pre-chorus": Role((4, 8), 0.6, 0.6, 0.6, ("rising, {lead}", "driving"), ("fill 1", "fill 2")),
-    "chorus": Role((8, 8, 16), 0.8, 0.7, 0.8, ("full band, {lead}", "energetic, {lead}")),
-    "theme": Role((8, 12, 16), 0.5, 0.5, 0.5, ("{lead} melody", "with {lead}")),
-    "bridge": Role((4, 8), 0.4, 0.4, 0.3, ("calm, {lead}", "dreamy {lead}"), ("walk 2", "fill 1")),
-    "solo": Role((8, 12, 16), 0.7, 0.6, 0.7, ("{lead} solo",), ("cut", "fill 2", "walk 2")),
-    "break": Role((2, 4), 0.2, 0.3, 0.1, ("sparse, no drums", "{lead} alone"), ("fill 1", "cut")),
-    "outro": Role((4, 8), 0.3, 0.35, 0.2, ("quiet, {lead}", "slow ending, {lead}"), ("cut",)),
+    "intro": Role((4, 8), 0.2, 0.35, 0.1, ("sparse, {lead}", "{lead} alone", "quiet"), ("fill 1",)),
+    "verse": Role((8, 8, 16), 0.45, 0.4, 0.45, ("with {lead}", "{lead}, relaxed", "mellow {lead}")),
+    "pre-chorus": Role(
+        (4, 8), 0.65, 0.55, 0.65, ("rising, {lead}", "driving"), ("fill 1", "fill 2")
+    ),
+    "chorus": Role((8, 8, 16), 0.9, 0.75, 0.9, ("full band, {lead}", "energetic, {lead}")),
+    "theme": Role((8, 12, 16), 0.55, 0.55, 0.55, ("{lead} melody", "with {lead}")),
+    "bridge": Role((4, 8), 0.3, 0.3, 0.15, ("calm, {lead}", "dreamy {lead}"), ("walk 2", "fill 1")),
+    "solo": Role((8, 12, 16), 0.85, 0.7, 0.8, ("{lead} solo",), ("cut", "fill 2", "walk 2")),
+    "break": Role((2, 4), 0.1, 0.2, 0.0, ("sparse, no drums", "{lead} alone"), ("fill 1", "cut")),
+    "outro": Role((4, 8), 0.25, 0.3, 0.15, ("quiet, {lead}", "slow ending, {lead}"), ("cut",)),
 }
 
 # A song is an opening, a cycle some times over, something else in the middle, the cycle once

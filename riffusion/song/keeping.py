@@ -1,20 +1,34 @@
-"""Keep what a jam plays as a section of a song."""
+"""Keep what a jam plays as a section of a song: what is asked for, and what was heard of it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from riffusion.errors import InvalidInput
 from riffusion.harmony import progression
+from riffusion.material import Material, own_material
 from riffusion.settings import JamSettings
 from riffusion.song.model import Section, Song
+from riffusion.timeline import Segment
+from riffusion.track import TrackFile
+from riffusion.waveform import INT16_SCALE, Waveform, encode_audio
+
+# How much goes of what was heard when the section is played: it is recognised, and goes on past
+# the end of what was kept (docs/songs.md has the measurement).
+KEPT_STRENGTH = 0.3
+# Eight bars of four beats at the slowest tempo, and 6 MB.
+LONGEST_KEPT_S = 32.0
 
 
-def kept_section(settings: JamSettings, alpha: float, name: str, bars: int) -> Section:
-    """A section that plays what a jam plays at ``alpha`` of its walk.
+def kept_section(
+    segment: Segment, sample: int, name: str, bars: int, heard: Material | None = None
+) -> Section:
+    """A section that plays what a jam plays at ``sample``, where ``segment`` rules.
 
-    It stays where the walk is. Its notes are its own: what comes back in a song is the section,
-    not the jam's bytes.
+    It stays where the walk is. Its clips start from what was ``heard``, as ``heard_passage`` cuts
+    it; without it from what the jam's did.
     """
+    settings, alpha = segment.settings, segment.alpha(segment.grid.bar_at(sample))
     walks = settings.prompt_a != settings.prompt_b and 0 < alpha < 1
     return Section(
         name=name,
@@ -26,13 +40,43 @@ def kept_section(settings: JamSettings, alpha: float, name: str, bars: int) -> S
         chords=settings.chords,
         bpm=settings.bpm,
         controls=settings.controls,
+        anchor=heard or settings.anchor,
+        strength=KEPT_STRENGTH if heard else settings.strength,
     )
+
+
+def heard_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] | None:
+    """From which sample to which the last ``bars`` bars lie that were whole at ``sample``.
+
+    They begin with the first chord, as a section does, and all belong to ``segment``: nothing of
+    what was played before the last change. Fewer bars are whole rounds of the chords, so that they
+    can go round. None where not one round was heard.
+    """
+    chords, grid = len(segment.chords), segment.grid
+    room = int(LONGEST_KEPT_S * grid.sample_rate / grid.bar_samples)
+    first = segment.bar + (segment.chords_bar - segment.bar) % chords
+    heard = grid.bar_at(sample) - first
+    most = bars if bars <= room else room // chords * chords
+    length = most if most <= heard else heard // chords * chords
+    if length <= 0:
+        return None
+    start = first + (heard - length) // chords * chords
+    return grid.bar_sample(start), grid.bar_sample(start + length)
+
+
+def cut_passage(track: TrackFile, start: int, stop: int) -> Material | None:
+    """What a track has from one sample to another, as an anchor; None for silence."""
+    pcm = track.read(start, stop)
+    if not pcm.any():
+        return None
+    return own_material(encode_audio(Waveform(pcm / INT16_SCALE, track.sample_rate), ".flac"))
 
 
 def with_section(song: Song | None, section: Section, settings: JamSettings) -> Song:
     """``song`` with ``section`` in the place of the one of its name, or as a new one at its end.
 
-    Without a song, a new one that has the tempo, key and so on of a jam.
+    Without a song, a new one that has the tempo, key and so on of a jam. Raises InvalidInput where
+    the two count other bars.
     """
     if song is None:
         plain = replace(section, key="", bpm=None)
@@ -45,6 +89,9 @@ def with_section(song: Song | None, section: Section, settings: JamSettings) -> 
             guidance=settings.guidance,
             steps=settings.steps,
         )
+    if settings.beats_per_bar != song.beats_per_bar:
+        legal = f"the song counts {song.beats_per_bar}; keep it as a section of another song"
+        raise InvalidInput("beats in a bar of the jam", settings.beats_per_bar, legal)
     section = replace(
         section,
         key="" if _same_key(section.key, song.key) else section.key,

@@ -9,7 +9,9 @@ from typing import Literal, get_args
 from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.harmony import progression
+from riffusion.material import Material
 from riffusion.rhythm import check_metre, check_tempo
+from riffusion.settings import USUAL_STRENGTH
 
 TransitionKind = Literal["cut", "fill", "walk"]
 TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)
@@ -61,6 +63,8 @@ class Section:
     With ``prompt_b`` the section walks from ``prompt`` to it, or stays where ``blend`` says: 0 is
     the first, 1 the second. ``key`` and ``bpm`` are the song's
     where they are left out; ``chords`` ("Am F C G", one a bar, over and over) win over the key.
+    Clips start from the ``anchor``, where there is one: its bars go round, and ``strength`` says
+    how much of it goes (1: all).
     """
 
     name: str
@@ -73,6 +77,8 @@ class Section:
     bpm: float | None = None
     controls: Controls = field(default_factory=Controls)
     transition: Transition = field(default_factory=Transition)
+    anchor: Material | None = None
+    strength: float = USUAL_STRENGTH
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -83,6 +89,7 @@ class Section:
             check_number("blend", self.blend, 0, 1)
             if self.prompt_b is None:
                 raise InvalidInput("blend", self.blend, "needs a second prompt to blend with")
+        check_number("strength", self.strength, 0, 1)
         progression(self.key or "C", self.chords)
         if self.transition.bars > self.bars:
             legal = f"section {self.name!r} has {self.bars} bars; use at most as many"

@@ -19,6 +19,8 @@ import yaml
 from riffusion.clip import Controls, Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
 from riffusion.harmony import parse_chords, parse_key
+from riffusion.loops import anchor_of, library_anchor
+from riffusion.material import OWN, Material
 from riffusion.rhythm import check_metre, check_tempo
 from riffusion.song.model import (
     MOST_BARS,
@@ -37,6 +39,8 @@ from riffusion.storage import write_whole
 
 T = TypeVar("T")
 Reader = Callable[[Entry], object]
+# What a name of an anchor stands for; raises InvalidInput where it stands for nothing.
+Anchors = Callable[[str], Material]
 
 WRITTEN_AS = (".yaml", ".yml", ".json")
 MOST_BYTES = 256_000
@@ -45,23 +49,33 @@ SHOWN = "docs/songs.md shows a whole plan"
 
 
 def load_plan(path: str | os.PathLike[str]) -> Song:
-    """Read a plan file. InvalidPlan says what is wrong with it, and in which line."""
+    """Read a plan file. InvalidPlan says what is wrong with it, and in which line.
+
+    Anchors that are files are looked for beside it.
+    """
     path = Path(path)
     if not path.is_file():
         raise InvalidPlan("plan", str(path), "no such file; check the name and the folder")
     if path.stat().st_size > MOST_BYTES:
         raise InvalidPlan("plan", path.name, f"is larger than {MOST_BYTES // 1000} kB")
     try:
-        return read_plan(path.read_text("utf-8"))
+        return read_plan(path.read_text("utf-8"), partial(_anchor_beside, path.parent))
     except UnicodeDecodeError as error:
         raise InvalidPlan("plan", path.name, "is no text; save it as UTF-8") from error
 
 
 def save_plan(song: Song, path: str | os.PathLike[str]) -> None:
-    """Write a song as YAML or JSON, by suffix. Raises StorageError where it cannot be written."""
+    """Write a song as YAML or JSON, by suffix, and anchors of its own as FLAC beside it.
+
+    Raises StorageError where they cannot be written.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITTEN_AS:
         raise InvalidInput("plan", str(path), f"end it in {', '.join(WRITTEN_AS)}")
+    own = {section.anchor for section in song.sections if section.anchor}
+    for anchor in own:
+        if anchor.is_own:
+            write_whole(Path(path).with_name(f"{anchor.name}.flac"), anchor.data)
     write_whole(path, plan_text(song, suffix).encode())
 
 
@@ -84,8 +98,11 @@ def plan_fields(song: Song) -> dict[str, Any]:
     }
 
 
-def read_plan(text: str) -> Song:
-    """A song from YAML or JSON. InvalidPlan says what is wrong, and in which line."""
+def read_plan(text: str, anchors: Anchors = library_anchor) -> Song:
+    """A song from YAML or JSON. InvalidPlan says what is wrong, and in which line.
+
+    ``anchors`` finds what sections start from.
+    """
     if len(text) > MOST_BYTES:
         raise InvalidPlan("plan", f"{len(text)} characters", f"use at most {MOST_BYTES}")
     plan = read_yaml(text, "plan")
@@ -93,12 +110,12 @@ def read_plan(text: str) -> Song:
     _check_there(plan, found, ("order", "sections"))
     sections = found["sections"].mapping()
     _at(found["sections"], lambda: check_count("sections", len(sections)))
-    made = tuple(_section(entry) for entry in sections.values())
+    made = tuple(_section(entry, anchors) for entry in sections.values())
     order = _order(found["order"], list(sections))
     return _at(plan, lambda: Song(made, order, **_values(found, SONG_FIELDS)))
 
 
-def _section(entry: Entry) -> Section:
+def _section(entry: Entry, anchors: Anchors) -> Section:
     found = entry.mapping(SECTION_FIELDS)
     _check_there(entry, found, ("bars", "prompt"))
     _at(entry, lambda: check_name(entry.name))
@@ -113,9 +130,29 @@ def _section(entry: Entry) -> Section:
             prompt=_prompt(found),
             prompt_b=prompt_b,
             controls=Controls(**_values(found, CONTROLS)),
-            **_values(found, ("bars", "blend", "key", "chords", "bpm", "transition")),
+            anchor=_anchor(found["anchor"], anchors) if "anchor" in found else None,
+            **_values(found, ("bars", "blend", "key", "chords", "bpm", "transition", "strength")),
         ),
     )
+
+
+def _anchor(entry: Entry, anchors: Anchors) -> Material:
+    name = entry.string()
+    try:
+        return anchors(name)
+    except InvalidInput as error:
+        legal = f"{error.legal}; without this line the section plays from its prompt"
+        raise entry.error(error.what, name, legal) from error
+
+
+def _anchor_beside(folder: Path, name: str) -> Material:
+    """An anchor of the library, an audio file beside a plan, or one that ``save_plan`` wrote."""
+    if not name.startswith(OWN):
+        return anchor_of(str(folder / name) if Path(name).suffix else name)
+    path = folder / f"{name}.flac"
+    if not path.is_file():
+        raise InvalidInput("anchor", name, f"put {path.name} beside the plan")
+    return Material(name, path.read_bytes())
 
 
 def _prompt(found: Mapping[str, Entry], which: str = "") -> Prompt:
@@ -176,6 +213,8 @@ def _said(section: Section) -> dict[str, object]:
         "chords": section.chords or None,
         "bpm": section.bpm,
         **{name: getattr(section.controls, name) for name in CONTROLS},
+        "anchor": section.anchor.name if section.anchor else None,
+        "strength": section.strength if section.anchor else None,
         "transition": str(section.transition),
     }
     return {name: value for name, value in values.items() if value is not None}
@@ -200,7 +239,7 @@ def _share(name: str) -> Reader:
 SONG_FIELDS = ("title", "bpm", "key", "beats_per_bar", "variation", "guidance", "steps")
 SECTION_FIELDS = (
     *("bars", "prompt", "seed", "negative", "prompt_b", "seed_b", "negative_b", "blend"),
-    *("key", "chords", "bpm", *CONTROLS, "transition"),
+    *("key", "chords", "bpm", *CONTROLS, "anchor", "strength", "transition"),
 )
 READERS: dict[str, Reader] = {
     "title": _checked(Entry.string, check_title),
@@ -213,5 +252,5 @@ READERS: dict[str, Reader] = {
     "bars": _checked(Entry.whole, partial(check_whole, "bars", least=1, most=MOST_BARS)),
     "chords": _checked(Entry.string, parse_chords),
     "transition": lambda entry: parse_transition(entry.string()),
-    **{name: _share(name) for name in ("blend", *CONTROLS)},
+    **{name: _share(name) for name in ("blend", "strength", *CONTROLS)},
 }

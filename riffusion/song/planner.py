@@ -33,7 +33,7 @@ ATTEMPTS = 300
 NEAR_BPM = 0.04  # how far the tempo may go from what was drawn, to meet the length
 LIFT_CHANCE = 0.15
 LIFT = 2  # semitones that a last chorus is lifted by
-SPREAD = 0.08
+SPREAD = 0.05
 
 
 @dataclass(frozen=True)

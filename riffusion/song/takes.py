@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from riffusion.clip import Controls, Prompt
 from riffusion.engines.base import Engine, never
-from riffusion.harmony import progression
+from riffusion.errors import InvalidInput
 from riffusion.jam import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
 from riffusion.mastering import Mastering
 from riffusion.phase import Vocoder
 from riffusion.rhythm import BarGrid
-from riffusion.settings import JamSettings
+from riffusion.settings import USUAL_STRENGTH, JamSettings
 from riffusion.song.anchors import AnchoredEngine, ClipShelf, KeepingEngine
 from riffusion.song.model import Section, Song
 from riffusion.song.places import Place
@@ -143,7 +143,11 @@ class Takes:
     def check(self, song: Song) -> None:
         """Raise InvalidInput where the engine cannot play a section's tempo."""
         for section in song.sections:
-            bars_per_clip(self._engine, section_settings(song, section))
+            try:
+                bars_per_clip(self._engine, section_settings(song, section))
+            except InvalidInput as error:
+                what = f"{error.what} of section {section.name!r}"
+                raise InvalidInput(what, error.value, error.legal) from error
 
     def take(self, place: Place) -> Take:
         """The take for a place."""
@@ -180,6 +184,7 @@ class Takes:
         session = JamSession(
             self._remembering(key),
             settings,
+            pickup_bars=PICKUP_BARS,
             changes=transition_changes(section, key.target, settings, rate),
             vocoder=self._vocoder,
             mastering=self._mastering[section.name],
@@ -214,10 +219,8 @@ def varied(section: Section, occurrence: int) -> Section:
 def section_settings(song: Song, section: Section) -> JamSettings:
     """What the jam of a section plays from its pickup on.
 
-    A pair of prompts is walked from the first to the last bar. The pickup has the last chord, so
-    that the first bar has the first.
+    A pair of prompts is walked from the first to the last bar.
     """
-    *chords, last = (chord.name for chord in progression(section.key or song.key, section.chords))
     return JamSettings(
         prompt_a=section.prompt,
         prompt_b=section.prompt_b or section.prompt,
@@ -226,11 +229,13 @@ def section_settings(song: Song, section: Section) -> JamSettings:
         walk_bars=section.bars,
         bpm=song.bpm_of(section),
         key=section.key or song.key,
-        chords=" ".join((last, *chords)),
+        chords=section.chords,
         beats_per_bar=song.beats_per_bar,
         controls=section.controls,
         guidance=song.guidance,
         steps=song.steps,
+        anchor=section.anchor,
+        strength=section.strength,
     )
 
 
@@ -241,6 +246,8 @@ def transition_changes(
     transition = section.transition
     if transition.kind == "fill":
         changes: dict[str, object] = {"controls": filling(section.controls)}
+        if section.anchor:  # it must let the drums in
+            changes["strength"] = max(section.strength, USUAL_STRENGTH)
     elif transition.kind == "walk" and target is not None:
         # The first of n bars has gone one of n + 1 steps, the last all but one.
         changes = {
@@ -249,6 +256,7 @@ def transition_changes(
             "path": "once",
             "position": 1 / (transition.bars + 1),
             "walk_bars": transition.bars + 1,
+            "anchor": None,
         }
     else:
         return ()

@@ -10,59 +10,58 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
-from riffusion.engines.compact import COMPACT_PARAMS
-from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput
 from riffusion.progress import progress
 from riffusion.song.model import Song, Transition
-from riffusion.song.places import Place
+from riffusion.song.places import Place, places_of
+from riffusion.song.plan import plan_text
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongSession
-from riffusion.spectrogram import mel_spectrogram
-from riffusion.track import to_pcm
+from riffusion.storage import write_whole
 from riffusion.training import form
-from riffusion.training.dataset import FRAMES, FloatArray
-from riffusion.training.judge import Judge, impression, load_judge
+from riffusion.training.judge import Judge, load_judge
+from riffusion.training.kept import KeptMeasures, measure_kept
 from riffusion.training.plots import draw_form
-from riffusion.waveform import Waveform
+from riffusion.training.returns import Distances, comes_back_exactly, compared, distances, played
+from riffusion.waveform import Waveform, encode_audio, read_audio
 
-WINDOW_S = 0.15  # what a transition may change, says SongSession
-FADE_IN_S = 0.005
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class SongMeasures:
-    """What was measured of one song. Distances are between embeddings of the judge, means."""
+    """What was measured of one song.
+
+    ``f_measure`` counts a boundary that is found where a section follows itself as wrong,
+    ``f_measure_excused`` does not count it. None for ``same_bytes`` where it was not played without
+    variation, and for ``distances`` without a judge."""
 
     title: str
     seconds: float
-    wall_s: float
     repeated: str
     other: str
-    same_bytes: bool
-    distance_within: float
-    distance_across: float
+    same_bytes: bool | None
+    distances: Distances | None
     boundaries: int
+    found: int
     f_measure: float
-
-    @property
-    def comes_back(self) -> bool:
-        """Whether the repeated section is nearer to itself than to the other."""
-        return self.distance_within < self.distance_across
+    f_measure_excused: float
 
 
-def planned_songs(count: int, minutes: float, bars: int) -> list[Song]:
-    """Songs of the planner in which a section comes back and another one stands beside it."""
+def planned_songs(count: int, minutes: float, bars: int, first: int = 0) -> list[Song]:
+    """Songs of the planner, seeds ``first`` and on, in which a section comes back and another one
+    stands beside it."""
     songs: list[Song] = []
-    seed = 0
+    seed = first
     while len(songs) < count:
         song = shortened(plan_song("", minutes, seed), bars)
         if len(set(song.order)) > 1 and len(set(song.order)) < len(song.order):
@@ -81,109 +80,108 @@ def shortened(song: Song, bars: int) -> Song:
     return replace(song, sections=tuple(sections))
 
 
-def compared(song: Song) -> tuple[str, str]:
-    """The section that comes back most often, a chorus first, and another one, a verse first."""
-    names = list(dict.fromkeys(song.order))
-    repeated = max(names, key=lambda name: (song.order.count(name), name == "chorus"))
-    others = [name for name in names if name != repeated]
-    return repeated, max(others, key=lambda name: name == "verse")
+class SongSounds:
+    """Songs as they sound, kept in ``folder`` where one is given: each is played once, also when
+    the command is broken off and begun again."""
 
+    def __init__(self, engine: Engine, folder: Path | None) -> None:
+        self._engine, self._folder = engine, folder
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
 
-def played(engine: Engine, song: Song) -> tuple[Waveform, tuple[Place, ...]]:
-    """The sound of a song, and where its sections are."""
-    with SongSession(engine, song) as session:
-        samples = np.concatenate([block.samples for block in session], axis=1)
-        return Waveform(samples, session.sample_rate), session.places
+    def sound(self, name: str, song: Song) -> Waveform:
+        """The sound of a song, from the folder where its plan is the same."""
+        if self._folder is None:
+            return played(self._engine, song)
+        audio, plan = (self._folder / f"{name}{suffix}" for suffix in (".flac", ".yaml"))
+        text = plan_text(song)
+        if not (audio.exists() and plan.exists() and plan.read_text("utf-8") == text):
+            plan.unlink(missing_ok=True)
+            write_whole(audio, encode_audio(played(self._engine, song), ".flac"))
+            write_whole(plan, text.encode())
+        return read_audio(audio)
 
 
 def measure_song(
-    engine: Engine, judge: Judge, song: Song, variation: float, png: Path | None
+    song: Song, wave: Waveform, *, judge: Judge | None, exactly: Engine | None, png: Path | None
 ) -> SongMeasures:
-    """Play a song with ``variation``, and what is compared once more without."""
+    """What ``wave``, the sound of ``song``, shows. ``exactly`` plays it without variation too."""
+    rate = wave.sample_rate
+    places = places_of(song, rate)
+    half_bar_s = song.beats_per_bar * 60 / song.bpm / 2
     repeated, other = compared(song)
-    begin = time.perf_counter()
-    wave, places = played(engine, replace(song, variation=variation))
-    wall_s = time.perf_counter() - begin
-    within, across = distances(judge, wave, places, repeated, other)
     similarity = form.self_similarity(form.features(wave))
-    true = form.true_boundaries_s(places, wave.sample_rate)
-    bar_s = song.beats_per_bar * 60 / song.bpm
+    true = form.true_boundaries_s(places, rate)
+    found = form.boundaries_s(similarity)
     if png:
-        marks = [(place.start / wave.sample_rate, place.name) for place in places]
-        draw_form(similarity, form.STEP_S, marks, png)
+        draw_form(similarity, form.STEP_S, _marks(places, rate), png)
     return SongMeasures(
         title=song.title,
         seconds=wave.duration_s,
-        wall_s=wall_s,
         repeated=repeated,
         other=other,
-        same_bytes=comes_back_exactly(engine, song, repeated, other),
-        distance_within=within,
-        distance_across=across,
+        same_bytes=comes_back_exactly(exactly, song, places) if exactly else None,
+        distances=distances(judge, wave, places, repeated, other) if judge else None,
         boundaries=len(true),
-        f_measure=form.f_measure(form.boundaries_s(similarity), true, bar_s / 2),
+        found=len(found),
+        f_measure=form.f_measure(found, true, half_bar_s),
+        f_measure_excused=form.f_measure(
+            form.without(found, form.repeats_s(places, rate), true, half_bar_s), true, half_bar_s
+        ),
     )
 
 
-def comes_back_exactly(engine: Engine, song: Song, repeated: str, other: str) -> bool:
-    """Whether a section has the same bytes again, but for the transition window."""
-    wave, places = played(engine, replace(song, order=(repeated, other, repeated), variation=0.0))
-    first, again = (_pcm(wave, places[number]) for number in (0, 2))
-    walk = places[0].section.transition
-    bar = round(song.beats_per_bar * 60 / song.bpm * wave.sample_rate)
-    # The last one has nothing to walk to, and fades out over its last bar.
-    length = min(first.shape[1], again.shape[1]) - bar * max(1, walk.bars)
-    return length > 0 and bool(np.array_equal(first[:, :length], again[:, :length]))
-
-
-def distances(
-    judge: Judge, wave: Waveform, places: tuple[Place, ...], repeated: str, other: str
-) -> tuple[float, float]:
-    """Mean distances of embeddings: among places of ``repeated``, and to those of ``other``."""
-    groups = [
-        judge.listen(np.stack([_impression(wave, p) for p in places if p.name == name])).embedding
-        for name in (repeated, other)
-    ]
-    same, different = (group.double().numpy() for group in groups)
-    within = np.linalg.norm(same[:, None] - same[None], axis=2)
-    across = np.linalg.norm(same[:, None] - different[None], axis=2)
-    pairs = np.triu_indices(len(same), 1)
-    return float(within[pairs].mean()), float(across.mean())
-
-
-def _pcm(wave: Waveform, place: Place) -> npt.NDArray[np.int16]:
-    start = place.start + round(FADE_IN_S * wave.sample_rate)
-    return to_pcm(wave.samples[:, start : place.stop - round(WINDOW_S * wave.sample_rate)])
-
-
-def _impression(wave: Waveform, place: Place) -> FloatArray:
-    """The first five seconds of a section as the judge hears them; shorter ones are repeated."""
-    part = Waveform(wave.samples[:, place.start : place.stop], wave.sample_rate)
-    heard = part.resample(COMPACT_PARAMS.sample_rate)
-    magnitudes = mel_spectrogram(heard, COMPACT_PARAMS).magnitudes
-    levels = log_mel(magnitudes).permute(2, 0, 1).numpy()
-    frames = np.arange(FRAMES) % len(levels)
-    return impression(levels[frames])
+def _marks(places: tuple[Place, ...], sample_rate: int) -> list[tuple[float, str]]:
+    return [(place.start / sample_rate, place.name) for place in places]
 
 
 def summary(measures: list[SongMeasures], variation: float) -> str:
     """The shares over all songs, one a line."""
-    count = len(measures)
-    nearer = sum(one.comes_back for one in measures)
-    exact = sum(one.same_bytes for one in measures)
-    ratio = np.median([one.distance_within / one.distance_across for one in measures])
-    speed = sum(one.seconds for one in measures) / sum(one.wall_s for one in measures)
-    return "\n".join(
-        [
-            f"songs                                             {count}",
-            f"variation 0: same bytes                           {exact} of {count}",
-            f"variation {variation:g}: nearer to itself than to another   {nearer} of {count}",
-            f"distance within over across, median               {ratio:.2f}",
-            "boundaries within half a bar, F-measure, mean     "
+    exact = [one for one in measures if one.same_bytes is not None]
+    rows = [
+        ("songs", f"{len(measures)}, {sum(one.seconds for one in measures) / 60:.0f} minutes"),
+        ("variation 0: same bytes", _share(exact, lambda one: one.same_bytes is True)),
+        *_nearness([one.distances for one in measures if one.distances], variation),
+        (
+            "boundaries within half a bar, F-measure, mean",
             f"{np.mean([one.f_measure for one in measures]):.2f}",
-            f"seconds of music a second                         {speed:.2f}",
-        ]
-    )
+        ),
+        (
+            "  where a section follows itself, finding that is no error",
+            f"{np.mean([one.f_measure_excused for one in measures]):.2f}",
+        ),
+        (
+            "boundaries there are, and found",
+            f"{sum(o.boundaries for o in measures)}, {sum(o.found for o in measures)}",
+        ),
+    ]
+    return "\n".join(f"{name:<58}{value}" for name, value in rows)
+
+
+def _nearness(heard: list[Distances], variation: float) -> list[tuple[str, str]]:
+    """How many songs have what comes back nearer to itself than to another section."""
+    if not heard:
+        return []
+    ratio = np.median([one.within / one.across for one in heard])
+    return [
+        (
+            f"variation {variation:g}: nearer to itself than to another, mean",
+            _share(heard, lambda one: one.within < one.across),
+        ),
+        (
+            "  the first two, and the first of the other",
+            _share(heard, lambda one: one.first_within < one.first_across),
+        ),
+        (
+            "  even the furthest two than the nearest other",
+            _share(heard, lambda one: one.furthest_within < one.nearest_across),
+        ),
+        ("  distance within over across, median", f"{ratio:.2f}"),
+    ]
+
+
+def _share(measured: list[T], holds: Callable[[T], bool]) -> str:
+    return f"{sum(map(holds, measured))} of {len(measured)}"
 
 
 def time_song(engine: Engine, line: str) -> str:
@@ -205,32 +203,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", type=Path, help="a model folder (default: the shipped)")
     parser.add_argument("--judge", type=Path, help="a judge, as `riffusion evaluate` writes it")
     parser.add_argument("--songs", type=int, default=50, help="how many songs (default 50)")
-    parser.add_argument("--minutes", type=float, default=3.0, help="their planned length")
+    parser.add_argument("--minutes", type=float, default=1.25, help="their planned length")
     parser.add_argument("--bars", type=int, default=4, help="most bars of a section (default 4)")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first plan (default 0)")
     parser.add_argument("--variation", type=float, default=0.3, help="of returns (default 0.3)")
-    parser.add_argument("--out", type=Path, help="a folder for each song's numbers and picture")
+    parser.add_argument(
+        "--exact", type=int, default=10, help="how many are played at variation 0 too (default 10)"
+    )
+    parser.add_argument(
+        "--kept", action="store_true", help="measure sections kept from jams instead of songs"
+    )
+    parser.add_argument("--strength", type=float, help="of what was kept (default: the usual)")
+    parser.add_argument(
+        "--out", type=Path, help="a folder for sounds, numbers and pictures; goes on where it was"
+    )
     parser.add_argument("--line", help="only time this one song, whole: 'bossa nova, 3 minutes'")
 
 
 def main(args: argparse.Namespace) -> None:
     """Play, measure, print."""
-    if args.line is None and args.judge is None:
-        raise InvalidInput("--judge", "missing", "give the file that `riffusion evaluate` wrote")
+    judge = load_judge(args.judge) if args.judge else None
     engine = load_engine(str(args.model)) if args.model else load_engine()
     if args.line is not None:
         print(time_song(engine, args.line))
         return
-    judge = load_judge(args.judge)
-    songs = planned_songs(args.songs, args.minutes, args.bars)
-    if args.out:
-        args.out.mkdir(parents=True, exist_ok=True)
+    planned = planned_songs(args.songs, args.minutes, args.bars, args.first)
+    if args.kept:
+        print(_measure_all_kept(engine, judge, planned, args))
+        return
+    songs = [replace(song, variation=args.variation) for song in planned]
+    sounds = SongSounds(engine, args.out)
     measures: list[SongMeasures] = []
     with progress("songs", sum(song.duration_s for song in songs)) as advance:
         for number, song in enumerate(songs):
-            png = args.out / f"song-{number:02}.png" if args.out else None
-            measures.append(measure_song(engine, judge, song, args.variation, png))
+            name = f"song-{number:02}"
+            wave = sounds.sound(name, song)
+            png = args.out / f"{name}.png" if args.out else None
+            exactly = engine if number < args.exact else None
+            measures.append(measure_song(song, wave, judge=judge, exactly=exactly, png=png))
             advance(song.duration_s)
             if args.out:
                 rows = json.dumps([asdict(one) for one in measures], indent=1)
-                (args.out / "songs.json").write_text(rows)
+                write_whole(args.out / "songs.json", rows.encode())
     print(summary(measures, args.variation))
+
+
+def _measure_all_kept(
+    engine: Engine, judge: Judge | None, songs: list[Song], args: argparse.Namespace
+) -> str:
+    if judge is None:
+        raise InvalidInput("--judge", "missing", "give the file that `riffusion evaluate` wrote")
+    measures: list[KeptMeasures] = []
+    with progress("sections", len(songs)) as advance:
+        for song in songs:
+            section = song.section(compared(song)[0])
+            measures.append(measure_kept(engine, judge, song, section, args.bars, args.strength))
+            advance(1)
+    return kept_summary(measures)
+
+
+def kept_summary(measures: list[KeptMeasures]) -> str:
+    """How near the kept sections are, one figure a line."""
+    rows = [
+        ("sections kept", str(len(measures))),
+        ("nearer to what was heard than the recipe", _share(measures, lambda m: m.kept < m.recipe)),
+        ("distance to what was heard, median", f"{np.median([m.kept for m in measures]):.2f}"),
+        ("  of the recipe alone", f"{np.median([m.recipe for m in measures]):.2f}"),
+        ("  of the jam's next bars", f"{np.median([m.following for m in measures]):.2f}"),
+    ]
+    return "\n".join(f"{name:<58}{value}" for name, value in rows)

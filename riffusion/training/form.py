@@ -16,19 +16,24 @@ RATE = 22050
 HOP = 512
 STEP_S = 0.25
 COEFFICIENTS = 20
-KERNEL_S = 4.0
+KERNEL_S = 6.0
 # Peaks of the novelty: how far apart at least, and how much over the usual.
-APART_S = 2.0
+APART_S = 3.0
 PROMINENCE = 0.05
 
 
 def features(wave: Waveform) -> FloatArray:
-    """Timbre (MFCC) and harmony (chroma), (coefficients, steps of 0.25 s), each of equal weight."""
+    """Timbre (MFCC) and how much goes on (onset strength), (coefficients, steps of 0.25 s), each of
+    equal weight.
+
+    Chords are left out: they change with every bar, which hides where sections do.
+    """
     mono = wave.resample(RATE).samples.mean(0)
-    timbre = librosa.feature.mfcc(y=mono, sr=RATE, n_mfcc=COEFFICIENTS, hop_length=HOP)[1:]
-    harmony = librosa.feature.chroma_stft(y=mono, sr=RATE, hop_length=HOP)
+    levels = librosa.power_to_db(librosa.feature.melspectrogram(y=mono, sr=RATE, hop_length=HOP))
+    timbre = librosa.feature.mfcc(S=levels, n_mfcc=COEFFICIENTS)[1:]
+    activity = librosa.onset.onset_strength(S=levels, sr=RATE)[None]
     steps = np.arange(0, timbre.shape[1], STEP_S * RATE / HOP).astype(int).tolist()
-    rows = [_standardised(librosa.util.sync(part, steps)) for part in (timbre, harmony)]
+    rows = [_standardised(librosa.util.sync(part, steps)) for part in (timbre, activity)]
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -72,8 +77,13 @@ def boundaries_s(similarity: FloatArray) -> list[float]:
 
 
 def true_boundaries_s(places: Sequence[Place], sample_rate: int) -> list[float]:
-    """Where a section of another name begins. Nobody can hear one that follows itself."""
+    """Where a section of another name begins. Nobody need hear one that follows itself."""
     return [b.start / sample_rate for a, b in pairwise(places) if a.name != b.name]
+
+
+def repeats_s(places: Sequence[Place], sample_rate: int) -> list[float]:
+    """Where a section follows itself."""
+    return [b.start / sample_rate for a, b in pairwise(places) if a.name == b.name]
 
 
 def f_measure(found: Sequence[float], true: Sequence[float], tolerance: float) -> float:
@@ -86,6 +96,17 @@ def f_measure(found: Sequence[float], true: Sequence[float], tolerance: float) -
             used_found.add(f)
             used_true.add(t)
     return 2 * len(used_true) / max(1, len(found) + len(true))
+
+
+def without(
+    found: Sequence[float], excused: Sequence[float], true: Sequence[float], tolerance: float
+) -> list[float]:
+    """What was ``found``, but for what is near an ``excused`` boundary and near no ``true`` one."""
+
+    def near(time: float, boundaries: Sequence[float]) -> bool:
+        return any(abs(time - other) <= tolerance for other in boundaries)
+
+    return [time for time in found if near(time, true) or not near(time, excused)]
 
 
 def _standardised(rows: FloatArray) -> FloatArray:
