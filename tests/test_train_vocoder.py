@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 
 from riffusion.cli import main
 from riffusion.errors import InvalidInput
-from riffusion.training.train_vocoder import (
+from riffusion.training.lessons import (
     Lesson,
     Recordings,
-    VocoderOptions,
-    VocoderTrainer,
     make_lesson,
     random_curves,
-    tones,
+    random_tones,
+    samples_under,
+)
+from riffusion.training.train_vocoder import (
+    VocoderOptions,
+    VocoderTrainer,
     vocoder_losses,
 )
 from riffusion.vocoder import LearnedVocoder
@@ -33,8 +36,8 @@ FINE = 372
 
 def a_lesson(seed: int = 0, frames: int = 12) -> Lesson:
     rng = np.random.default_rng(seed)
-    samples = (frames - 1) * PARAMS.hop_length + PARAMS.win_length
-    sound = np.stack([tones(rng, samples, RATE) + 0.01 * rng.normal(size=(2, samples))])
+    samples = samples_under(frames, PARAMS)
+    sound = np.stack([random_tones(rng, samples, RATE) + 0.01 * rng.normal(size=(2, samples))])
     curves = random_curves(rng, 1, PARAMS.mel_bands)
     return make_lesson(torch.from_numpy(sound.astype(np.float32)), curves, PARAMS)
 
@@ -66,7 +69,7 @@ def test_a_perfect_drawing_costs_nothing(seed: int) -> None:
 
 
 def test_tones_are_those_asked_of_the_generator() -> None:
-    first, again = (tones(np.random.default_rng(3), 5000, RATE) for _ in range(2))
+    first, again = (random_tones(np.random.default_rng(3), 5000, RATE) for _ in range(2))
     assert first.shape == (2, 5000)
     assert np.array_equal(first, again)
     assert 0.001 < np.abs(first).max() < 4
@@ -77,7 +80,7 @@ def sound(tmp_path: Path) -> Path:
     rng = np.random.default_rng(1)
     for split in ("train", "validation"):
         (tmp_path / "sound" / split).mkdir(parents=True)
-        music = np.clip(tones(rng, RATE, RATE), -1, 1)
+        music = np.clip(random_tones(rng, RATE, RATE), -1, 1)
         write_audio(Waveform(music, RATE), tmp_path / "sound" / split / "song.flac")
     return tmp_path / "sound"
 
