@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from riffusion.engines import load_engine
+from riffusion.errors import ModelError
 from riffusion.spectrogram import SpectrogramParams, mel_bank
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.generated import GeneratedWindows, check_engine
@@ -35,13 +36,18 @@ from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
-AVERAGE_DECAY = 0.998
+AVERAGE_DECAY = 0.995  # also of short runs that go on from another's weights
 VALIDATION_BATCHES = 6
 LEVELLING_BATCHES = 24
 # Of each batch, the share that an engine drew, and how many windows of both splits it draws.
 GENERATED = 0.375
 GENERATED_WINDOWS, VALIDATION_WINDOWS = 400, 32
 TINY = 1e-9
+# torch.compile of 2.13 with bfloat16 was seen to make gradients of trained weights no numbers.
+NOT_A_NUMBER = (
+    "the losses are no numbers any more. Go on from the last save with --no-compile, or with a "
+    "lower --rate."
+)
 MAGNITUDE_WEIGHT, SIDES_WEIGHT = 4.0, 0.5
 
 
@@ -133,6 +139,8 @@ class VocoderTrainer:
             for group in (g for optimizer in self.optimizers for g in optimizer.param_groups):
                 group["lr"] = options.rate * learning_rate(step, spent_s / total_s)
             losses = self._step(rng)
+            if not np.isfinite(losses).all():
+                raise ModelError(NOT_A_NUMBER)
             smooth = losses if smooth is None else 0.98 * smooth + 0.02 * losses
             step, windows = step + 1, windows + options.batch
             if step % LOG_STEPS == 0:
