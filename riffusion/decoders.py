@@ -24,7 +24,12 @@ def griffin_lim_extended(spectrogram: Spectrogram) -> Waveform:
 
 def learned(spectrogram: Spectrogram) -> Waveform:
     """The shipped learned vocoder."""
-    blocks = list(shipped_vocoder().blocks(spectrogram.cut, spectrogram.frames))
+    return in_blocks(shipped_vocoder(), spectrogram)
+
+
+def in_blocks(vocoder: LearnedVocoder, spectrogram: Spectrogram) -> Waveform:
+    """All of a spectrogram by a learned vocoder, in memory that does not grow."""
+    blocks = list(vocoder.blocks(spectrogram.cut, spectrogram.frames))
     return Waveform(np.concatenate(blocks, axis=1), spectrogram.params.sample_rate)
 
 

@@ -53,10 +53,16 @@ class GeneratedWindows:
                 samples = samples_under(engine.frames, engine.params)
                 path, start = recordings.place(rng, samples)
                 sound = torch.from_numpy(recordings.read(path, start, samples))
-                strength, steps = rng.uniform(*STRENGTHS), rng.integers(1, MOST_STEPS + 1)
-                seed = int(rng.integers(2**31))
-                drawn = redraw(engine, sound, float(strength), int(steps), seed)
-                self._windows.append(Redrawn(path, start, drawn.half()))
+                flat = torch.zeros(1, engine.params.mel_bands)
+                levels = make_lesson(sound[None], flat, engine.params).levels[0]
+                drawn = redraw(
+                    engine,
+                    Spectrogram(10**levels, engine.params),
+                    float(rng.uniform(*STRENGTHS)),
+                    int(rng.integers(1, MOST_STEPS + 1)),
+                    int(rng.integers(2**31)),
+                )
+                self._windows.append(Redrawn(path, start, log_mel(drawn.magnitudes).half()))
                 advance(length_s)
 
     def batch(
@@ -75,22 +81,14 @@ class GeneratedWindows:
 
 
 def redraw(
-    engine: Engine, sound: torch.Tensor, strength: float, steps: int, seed: int
-) -> torch.Tensor:
-    """The levels (2, mel, frames) that ``engine`` draws for ``sound``, (2, samples) over all
-    windows of as many frames as it draws, re-noised by ``strength``."""
-    params = engine.params
-    lesson = make_lesson(sound[None], torch.zeros(1, params.mel_bands), params)
+    engine: Engine, spectrogram: Spectrogram, strength: float, steps: int, seed: int
+) -> Spectrogram:
+    """As ``engine`` draws a window, as long as it draws them, after re-noising by ``strength``."""
     prompt = Prompt(NOBODY, seed)
     request = ClipRequest(
-        prompt,
-        prompt,
-        anchor=Spectrogram(10 ** lesson.levels[0], params),
-        strength=strength,
-        guidance=0.0,
-        steps=steps,
+        prompt, prompt, anchor=spectrogram, strength=strength, guidance=0.0, steps=steps
     )
-    return log_mel(engine.generate([request])[0].magnitudes)
+    return engine.generate([request])[0]
 
 
 def check_engine(engine: Engine, params: SpectrogramParams) -> None:

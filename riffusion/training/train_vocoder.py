@@ -264,20 +264,23 @@ class VocoderTrainer:
 
 @torch.no_grad()
 def level_sides(network: VocoderNetwork, lessons: Iterable[Lesson]) -> None:
-    """Let the sides that ``network`` draws have the energy of those of ``lessons``, in place.
+    """Let the sides that ``network`` draws be as loud as those of the median crop, in place.
 
-    It learns the median of a level, and of what cannot be told the mean energy is higher: without
-    this its music is a little narrow. One number a mel band, added to the last layer.
+    It learns the median of each level, and energy is more than the medians': without this its
+    music is a little narrow. One number for all bands, in the bias of the last layer: how wide a
+    single song is, a mel spectrogram does not tell, and the mean is that of the widest songs.
     """
     bank = mel_bank(network.params).to(network.device)
-    wanted = drawn = torch.zeros(network.mel_bands, device=network.device)
+    ratios = []
     for lesson in lessons:
         power = bank @ lesson.middle.abs().square()
-        power = power / (power.mean((1, 2), keepdim=True) + TINY)  # loud music counts no more
-        wanted = wanted + (power * 10 ** (2 * lesson.sides)).sum((0, 2))
-        drawn = drawn + (power * 10 ** (2 * network(lesson.levels).sides)).sum((0, 2))
-    higher = ((wanted + TINY) / (drawn + TINY)).log10() / 2
-    network.draw.bias[network.bins : network.bins + network.mel_bands] += higher
+        wanted, drawn = (
+            (power * 10 ** (2 * sides)).sum((1, 2)) + TINY
+            for sides in (lesson.sides, network(lesson.levels).sides)
+        )
+        ratios.append(wanted / drawn)
+    louder = torch.cat(ratios).median().log10() / 2
+    network.draw.bias[network.bins : network.bins + network.mel_bands] += louder
 
 
 def weighed(losses: torch.Tensor) -> torch.Tensor:
