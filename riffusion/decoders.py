@@ -1,4 +1,4 @@
-"""The decoders, from magnitudes to sound, by name: what ``evaluate-sound`` compares."""
+"""The decoders, from magnitudes to sound, by name: what evaluations compare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from riffusion.band_extension import extend_band
 from riffusion.engines import SHIPPED
-from riffusion.phase import griffin_lim_in_blocks
+from riffusion.phase import Vocoder, griffin_lim, griffin_lim_in_blocks
 from riffusion.spectrogram import Spectrogram
 from riffusion.vocoder import LearnedVocoder
 from riffusion.waveform import Waveform
@@ -24,12 +24,18 @@ def griffin_lim_extended(spectrogram: Spectrogram) -> Waveform:
 
 def learned(spectrogram: Spectrogram) -> Waveform:
     """The shipped learned vocoder."""
-    blocks = list(_shipped_vocoder().blocks(spectrogram.cut, spectrogram.frames))
+    return in_blocks(shipped_vocoder(), spectrogram)
+
+
+def in_blocks(vocoder: LearnedVocoder, spectrogram: Spectrogram) -> Waveform:
+    """All of a spectrogram by a learned vocoder, in memory that does not grow."""
+    blocks = list(vocoder.blocks(spectrogram.cut, spectrogram.frames))
     return Waveform(np.concatenate(blocks, axis=1), spectrogram.params.sample_rate)
 
 
 @lru_cache(maxsize=1)
-def _shipped_vocoder() -> LearnedVocoder:
+def shipped_vocoder() -> LearnedVocoder:
+    """The vocoder of the shipped engine, loaded once."""
     return LearnedVocoder.load(SHIPPED / "vocoder")
 
 
@@ -40,4 +46,10 @@ DECODERS: Mapping[str, Decoder] = {
     BASELINE: partial(griffin_lim_in_blocks, iterations=32, refined=False),
     "learned": learned,
     "griffin-lim-extended": griffin_lim_extended,
+}
+
+# Those that go on from what was heard, as jams need it; loaded when asked for.
+VOCODERS: Mapping[str, Callable[[], Vocoder]] = {
+    BASELINE: lambda: griffin_lim,
+    "learned": shipped_vocoder,
 }

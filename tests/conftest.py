@@ -42,10 +42,15 @@ def tiny_engine(tiny_model_folder: Path) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def tiny_stereo_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def tiny_stereo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with two channels, left and right."""
-    folder = save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-stereo", channels=2)
-    return load_engine(str(folder), "cpu")
+    return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-stereo", channels=2)
+
+
+@pytest.fixture(scope="session")
+def tiny_stereo_engine(tiny_stereo_folder: Path) -> Engine:
+    """A real engine of it."""
+    return load_engine(str(tiny_stereo_folder), "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from riffusion.anchors import library
 from riffusion.engines.base import Engine
 from riffusion.serving.answers import MOST_BODY_BYTES
 from riffusion.serving.server import Serving, serve
-from riffusion.spectrogram_image import from_image, read_image, read_info
+from riffusion.spectrogram_image import from_image, image_to_audio, read_image, read_info
 
 RATE = 44100
 REQUEST: dict[str, Any] = {
@@ -283,6 +283,43 @@ def test_clips_that_cannot_be_are_refused_in_words(
     client: httpx.Client, order: dict[str, Any], words: str
 ) -> None:
     answer = client.post("/api/clips", json={"prompt": "x", **order})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]
+
+
+def test_an_image_is_sent_and_comes_back_as_its_sound(client: httpx.Client) -> None:
+    data = client.get("/api/anchors/marimba.png").content
+    image = read_image(data)
+    order = {"image": data_url("image/png", data)}
+    for extended in (False, True):
+        expected = image_to_audio(image, extended=extended)
+        answer = client.post("/api/decode.wav", json={**order, "extend_band": extended})
+        assert answer.headers["content-type"] == "audio/wav"
+        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        assert rate == RATE
+        assert np.allclose(samples.reshape(len(samples), -1).T, expected.samples, atol=1e-4)
+    usual = client.post("/api/decode.wav", json=order)
+    assert usual.content != answer.content
+    assert client.post("/api/decode.mp3", json=order).headers["content-type"] == "audio/mpeg"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "order", "words"),
+    [
+        ("png", {"image": data_url("image/png", picture((4, 512)))}, "use one of wav"),
+        ("wav", {"image": data_url("image/png", picture((640, 480)))}, "512 rows"),
+        ("wav", {"image": data_url("image/png", picture((1, 512)))}, "two columns"),
+        ("wav", {"image": data_url("image/png", picture((60_002, 512)))}, "at most 600 s"),
+        ("wav", {"image": "marimba"}, "data URL"),
+        ("wav", {"image": "data:image/png;base64,aGVsbG8="}, "no image"),
+        ("wav", {}, "image: Field required"),
+        ("wav", {"image": "", "extend": True}, "extend: Extra inputs"),
+    ],
+)
+def test_images_that_cannot_be_heard_are_refused_in_words(
+    client: httpx.Client, suffix: str, order: dict[str, Any], words: str
+) -> None:
+    answer = client.post(f"/api/decode.{suffix}", json=order)
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 

@@ -14,10 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from riffusion.decoders import VOCODERS
+from riffusion.engines import load_engine
 from riffusion.engines.compact import COMPACT_PARAMS
-from riffusion.engines.mel_image import ImageScale
+from riffusion.engines.mel_image import ImageScale, log_mel
 from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import InvalidInput, ModelError
+from riffusion.spectrogram import mel_spectrogram
 from riffusion.training import comparing, evaluate
 from riffusion.training.captions import scenes_of
 from riffusion.training.corpus import make_shard, split_of
@@ -26,7 +29,7 @@ from riffusion.training.judge import Judge, impression, save_judge
 from riffusion.training.measures.likeness import grid_flux
 from riffusion.training.measures.styles import UNSEEN_PROMPTS
 from riffusion.training.plots import draw_gain
-from riffusion.training.samples import ask, studio, with_controls
+from riffusion.training.samples import Asked, Sample, ask, studio, with_controls
 from riffusion.training.start import start_from
 from riffusion.training.styles import STYLES
 from riffusion.waveform import Waveform, write_audio
@@ -232,3 +235,36 @@ def test_clips_made_in_other_processes_are_the_same(tiny_model_folder: Path) -> 
         for one, other in pairs:
             assert np.array_equal(one.levels, other.levels)
             assert one.asked == other.asked
+
+
+@pytest.mark.parametrize("name", VOCODERS)
+def test_clips_heard_through_a_vocoder_are_those_of_its_sound(
+    tiny_model_folder: Path, name: str
+) -> None:
+    asked = ask([("house", ("house",))], 1)
+    drawn, heard = (studio_clip(tiny_model_folder, asked, through) for through in (None, name))
+    engine = load_engine(str(tiny_model_folder))
+    clip = engine.generate([asked[0].request(engine)])[0]
+    sound = VOCODERS[name]()(clip, prefix=None)
+    expected = log_mel(mel_spectrogram(sound, engine.params).magnitudes)
+    assert np.allclose(heard.levels, expected.permute(2, 0, 1).numpy(), atol=1e-5)
+    assert np.allclose(drawn.levels, log_mel(clip.magnitudes).permute(2, 0, 1).numpy())
+    assert heard.levels.shape == drawn.levels.shape
+    assert heard.lead_sheet.frames == drawn.lead_sheet.frames
+
+
+def studio_clip(model: Path, asked: list[Asked], through: str | None) -> Sample:
+    with studio(model, 1, through) as made_in:
+        return made_in.clips(asked, "one")[0]
+
+
+def test_jams_are_played_by_the_vocoder_asked_for(tiny_model_folder: Path) -> None:
+    asked = ask([("house", ("house",))], 1)
+    jams = {}
+    for through in (None, "griffin-lim", "learned"):
+        with studio(tiny_model_folder, 1, through) as made_in:
+            jams[through] = made_in.jams(asked, "one")[0]
+    # This model brings no vocoder: Griffin-Lim is its own.
+    assert np.array_equal(jams[None].levels, jams["griffin-lim"].levels)
+    assert not np.allclose(jams[None].levels, jams["learned"].levels, atol=0.1)
+    assert jams[None].seams == jams["learned"].seams

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from PIL import Image
 
 from riffusion.cli import main
@@ -18,6 +19,7 @@ from riffusion.training import sound_measures as measures
 from riffusion.training.corpus import make_song, split_of
 from riffusion.training.corpus_sound import make_sound_file, song_numbers, sound_file
 from riffusion.training.styles import STYLES
+from riffusion.vocoder.network import VocoderNetwork
 from riffusion.waveform import Waveform, read_audio, write_audio
 
 RATE = 44100
@@ -114,6 +116,47 @@ def test_the_command_compares_decoders(tmp_path: Path, capsys: pytest.CaptureFix
         assert page.width > 500
     made = read_audio(listen / f"stereo-{BASELINE}.wav")
     assert made.samples.shape == (2, COMPACT_PARAMS.samples(121))
+
+
+def test_recordings_of_any_kind_are_measured(tmp_path: Path) -> None:
+    """MP3 in mono, Ogg at half the rate, four channels, 96 kHz: as people have them."""
+    folder, report = tmp_path / "recordings", tmp_path / "report.json"
+    folder.mkdir()
+    sound = Waveform(hits(0.002, 1.5), RATE)
+    write_audio(sound.mono(), folder / "mono.mp3")
+    write_audio(sound.resample(22050), folder / "half.ogg")
+    soundfile.write(folder / "four.wav", np.concatenate([sound.samples] * 2).T, RATE)
+    soundfile.write(folder / "fine.flac", sound.resample(96000).samples.T, 96000)
+    arguments = ["--decoders", BASELINE, "--out", str(report), "--image", str(tmp_path / "p.png")]
+    assert main(["evaluate-sound", str(folder), *arguments]) == 0
+    trips = json.loads(report.read_text())["recordings"][BASELINE]
+    assert {trip["file"] for trip in trips} == {"mono.mp3", "half.ogg", "four.wav", "fine.flac"}
+    for trip in trips:
+        assert 1.4 < trip["seconds"] < 1.6
+        assert 0 < trip["log_spectral_db"] < 20
+
+
+def test_what_a_model_draws_of_recordings_is_measured_against_them(
+    tmp_path: Path, tiny_stereo_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, report = tmp_path / "recordings", tmp_path / "report.json"
+    folder.mkdir()
+    write_audio(Waveform(hits(0.002, 6.0), RATE), folder / "long.flac")
+    write_audio(Waveform(hits(0.002, 6.0)[:1], RATE), folder / "mono.flac")
+    write_audio(Waveform(hits(0.002, 3.0), RATE), folder / "short.flac")
+    VocoderNetwork(width=8, hidden=8, depth=1).save_pretrained(tmp_path / "other")
+    arguments = ["evaluate-sound", str(folder), "--out", str(report), "--decoders", "learned"]
+    far = []
+    for more in ([], ["--generated", str(tiny_stereo_folder), "--strength", "0.5"]):
+        assert main([*arguments, "--vocoder", str(tmp_path / "other"), *more]) == 0
+        recordings = json.loads(report.read_text())["recordings"]
+        assert list(recordings) == ["learned", str(tmp_path / "other")]
+        far.append(recordings["learned"][0]["log_spectral_db"])
+    assert [trip["file"] for trip in recordings["learned"]] == ["long.flac", "mono.flac"]
+    assert recordings["learned"][0]["seconds"] == pytest.approx(5.11)
+    assert "Left out short.flac" in capsys.readouterr().out
+    # What a network of random weights draws is other music.
+    assert far[1] > 1.5 * far[0]
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

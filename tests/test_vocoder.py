@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from riffusion.spectrogram import RIFFUSION, Spectrogram, mel_bank, mel_spectrog
 from riffusion.training.corpus_sound import song_numbers, song_sound
 from riffusion.training.sound_measures import log_spectral_distance
 from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.decoder import BLOCK_FRAMES
 from riffusion.vocoder.network import VocoderNetwork, band_to_bin
 from riffusion.vocoder.recurrence import unroll_phases
 from riffusion.vocoder.stereo import side_over_middle
@@ -151,6 +153,50 @@ def test_what_cannot_be_played_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=message):
         vocoder(image)
+
+
+def test_a_million_frames_are_begun_at_once_and_read_bit_by_bit(vocoder: LearnedVocoder) -> None:
+    image, asked = spectrogram(1.0), []
+
+    def cut(start: int, stop: int) -> Spectrogram:
+        asked.append((start, stop))
+        places = torch.arange(start, stop) % image.frames
+        return Spectrogram(image.magnitudes[:, :, places], COMPACT_PARAMS)
+
+    blocks = list(islice(vocoder.blocks(cut, 1_000_000), 3))
+    assert sum(block.shape[1] for block in blocks) == 3 * BLOCK_FRAMES * HOP
+    assert max(stop - start for start, stop in asked) < 200
+    assert asked[-1][1] < 4 * BLOCK_FRAMES + 200
+
+
+def test_a_damaged_frame_far_into_an_image_is_refused(vocoder: LearnedVocoder) -> None:
+    image = spectrogram(4.0)
+    image.magnitudes[0, 50, 350] = torch.nan
+    with pytest.raises(InvalidInput, match="finite"):
+        list(vocoder.blocks(image.cut, image.frames))
+
+
+def test_music_between_silences_makes_no_bursts(shipped: LearnedVocoder) -> None:
+    mel = spectrogram(3.0).magnitudes
+    mel[:, :, :100] = 0.0
+    mel[:, :, 200:] = 0.0
+    sound = shipped(Spectrogram(mel, COMPACT_PARAMS)).samples
+    reach = COMPACT_PARAMS.win_length
+    outside = np.concatenate([sound[:, : 100 * HOP - reach], sound[:, 200 * HOP + reach :]], 1)
+    assert np.abs(outside).max() < 1e-3
+    assert 0.5 < np.abs(sound).max() / np.abs(music(3.0).samples).max() < 2.0
+
+
+@pytest.mark.parametrize("silent", [20, 60])
+def test_music_begins_after_what_was_heard_was_silent(shipped: LearnedVocoder, silent: int) -> None:
+    mel = spectrogram(1.5).magnitudes
+    mel[:, :, :silent] = 0.0
+    image = Spectrogram(mel, COMPACT_PARAMS)
+    prefix = Waveform(np.zeros((2, silent * HOP), np.float32), 44100)
+    sounds = (shipped(image, prefix=prefix).samples, shipped(image).samples)
+    loud = [np.std(sound[:, (silent + 10) * HOP :]) for sound in sounds]
+    assert loud[0] == pytest.approx(loud[1], rel=0.2)
+    assert loud[1] > 0.02
 
 
 @pytest.mark.parametrize("prefix", [(2, 10, 48000), (1, 10, 44100), (2, 44100, 44100)])

@@ -3,6 +3,7 @@
     POST /run_inference/         a clip as the original's web app asks for it
     POST /api/clips              a clip of a prompt: settings as JSON
     GET  /api/clip.mp3?prompt=   the same as a file; also .wav .flac .ogg .png .jpg
+    POST /api/decode.mp3         a spectrogram image as sound; also .wav .flac .ogg
     POST /api/songs/plan         a song from a line, as a plan to edit
     POST /api/songs/check        whether a plan can be played
     POST /api/songs/render.mp3   a plan as a file; also .wav .flac .ogg
@@ -46,6 +47,7 @@ from riffusion.serving.answers import (
     MaskEntry,
 )
 from riffusion.serving.exports import MEDIA_TYPES
+from riffusion.serving.images import ImageApi
 from riffusion.serving.openapi import api_page, document
 from riffusion.serving.songs import SongApi
 from riffusion.serving.stage import Stage
@@ -70,7 +72,7 @@ class Api:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._engine = stage.engine
-        self.songs = SongApi(stage)
+        self.songs, self.images = SongApi(stage), ImageApi(stage)
         self._document: dict[str, Any] = {}
 
     def routes(self) -> list[BaseRoute]:
@@ -80,6 +82,9 @@ class Api:
         router.post("/run_inference", include_in_schema=False)(self.run_inference)
         router.post("/api/clips", tags=["clips"])(self.make_clip)
         router.get("/api/clip.{suffix}", tags=["clips"], response_class=Response)(self.clip_file)
+        router.post("/api/decode.{suffix}", tags=["clips"], response_class=Response)(
+            self.images.decode
+        )
         router.post("/api/songs/plan", tags=["songs"])(self.songs.plan)
         router.post("/api/songs/check", tags=["songs"])(self.songs.check)
         router.post("/api/songs/render.{suffix}", tags=["songs"], response_class=Response)(

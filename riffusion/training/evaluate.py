@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from riffusion.decoders import VOCODERS
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput
@@ -157,6 +158,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--judge-steps", type=int, help="to train each judge (default: enough)")
     parser.add_argument("--seeds", type=int, default=4, help="clips a prompt (default 4)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument(
+        "--through",
+        choices=VOCODERS,
+        help="judge the sound of clips and jams by this vocoder, not clips as they were drawn",
+    )
     parser.add_argument("--json", type=Path, help="also write the rows here, and a PNG beside")
     parser.add_argument(
         "--group-styles",
@@ -174,7 +180,7 @@ def main(args: argparse.Namespace) -> None:
             print(", ".join(names))
         return
     if (args.model / "config.json").exists():
-        with studio(args.model, args.workers) as made_in:
+        with studio(args.model, args.workers, args.through) as made_in:
             _announce(made_in, judges, args.seeds, args.workers)
             rows = evaluate_model(made_in, judges, Splits.of(args.corpus), args.seeds)
     else:

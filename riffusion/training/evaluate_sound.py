@@ -12,17 +12,21 @@ import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from riffusion.decoders import BASELINE, DECODERS, Decoder
+from riffusion.decoders import BASELINE, DECODERS, Decoder, in_blocks
+from riffusion.engines import load_engine
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.errors import InvalidAudio, InvalidInput
 from riffusion.interop.files import audio_files, output_folder
-from riffusion.spectrogram import RIFFUSION, SpectrogramParams, mel_spectrogram
+from riffusion.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_spectrogram
 from riffusion.training import sound_measures as measures
+from riffusion.training.generated import MOST_STEPS, check_engine, redraw
 from riffusion.training.plots import draw_spectrograms
+from riffusion.vocoder import LearnedVocoder
 from riffusion.waveform import Waveform, read_audio, write_audio
 
 GEOMETRIES = {"shipped": COMPACT_PARAMS, "riffusion": RIFFUSION}
@@ -56,10 +60,10 @@ class RoundTrip:
 
 
 def round_trip(
-    name: str, source: Waveform, decode: Decoder, params: SpectrogramParams
+    name: str, source: Waveform, spectrogram: Spectrogram, decode: Decoder
 ) -> tuple[RoundTrip, Waveform]:
-    """Encode ``source`` in ``params``, decode and measure it."""
-    spectrogram = mel_spectrogram(source, params)
+    """Decode ``spectrogram``, that of ``source`` or as an engine draws it, and measure it."""
+    params = spectrogram.params
     begin = time.process_time()
     made = decode(spectrogram)
     work_s = time.process_time() - begin
@@ -132,10 +136,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--geometry", choices=GEOMETRIES, default="shipped", help="of the spectrograms"
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="of each recording")
+    parser.add_argument("--vocoder", type=Path, help="another vocoder's folder, to compare")
+    parser.add_argument(
+        "--generated",
+        type=Path,
+        help="a model's folder: decode what it makes of each recording's first window, re-noised",
+    )
+    parser.add_argument(
+        "--strength", type=float, default=0.3, help="how far it is re-noised (default 0.3)"
+    )
     parser.add_argument("--limit", type=int, default=-1, help="most recordings (default: all)")
     parser.add_argument("--out", type=Path, help="all numbers: .json")
     parser.add_argument("--image", type=Path, help="a page of spectrograms: .png")
     parser.add_argument("--listen", help="a folder for what came back, as WAV")
+
+
+class Redrawing:
+    """Has a model draw the first window of each recording again, re-noised by ``strength``."""
+
+    def __init__(self, model: Path, strength: float, params: SpectrogramParams) -> None:
+        self._engine, self._strength = load_engine(str(model)), strength
+        check_engine(self._engine, params)
+
+    def __call__(self, source: Waveform) -> tuple[Waveform, Spectrogram]:
+        """The window's sound in stereo, and its spectrogram as drawn. Raises InvalidAudio."""
+        params = self._engine.params
+        length = params.samples(self._engine.frames)
+        if source.samples.shape[1] < length:
+            legal = f"use recordings of at least {length / params.sample_rate:.2f} s"
+            raise InvalidAudio("length", f"{source.duration_s:.2f} s", legal)
+        samples = np.broadcast_to(source.samples[:, :length], (2, length))
+        window = Waveform(np.ascontiguousarray(samples), params.sample_rate)
+        spectrogram = mel_spectrogram(window, params)
+        return window, redraw(self._engine, spectrogram, self._strength, MOST_STEPS, seed=0)
+
+
+def _decoders(args: argparse.Namespace) -> dict[str, Decoder]:
+    """Those that are asked for, by name, the baseline first: every table reads against it."""
+    asked = set(args.decoders or USUAL[args.geometry])
+    decoders = {name: DECODERS[name] for name in sorted(asked, key=lambda n: (n != BASELINE, n))}
+    if args.vocoder is not None:
+        other = LearnedVocoder.load(args.vocoder)
+        decoders[str(args.vocoder)] = partial(in_blocks, other)
+    return decoders
 
 
 def main(args: argparse.Namespace) -> None:
@@ -145,29 +188,31 @@ def main(args: argparse.Namespace) -> None:
         raise InvalidInput("--seconds", args.seconds, f"use at least {SHORTEST_S:g}")
     files = audio_files(args.folder, limit=args.limit)
     listen = Path(output_folder(args.listen)) if args.listen else None
-    # The baseline first, whatever the order of the options: every table reads against it.
-    names = sorted(
-        set(args.decoders or USUAL[args.geometry]), key=lambda name: (name != BASELINE, name)
-    )
-    results: dict[str, list[RoundTrip]] = {name: [] for name in names}
+    decoders = _decoders(args)
+    redrawing = Redrawing(args.generated, args.strength, params) if args.generated else None
+    results: dict[str, list[RoundTrip]] = {name: [] for name in decoders}
     pages: list[tuple[str, list[tuple[str, Waveform]]]] = []
     for file in files:
         try:
             source = read_source(file, params, args.seconds)
+            if redrawing is None:
+                spectrogram = mel_spectrogram(source, params)
+            else:
+                source, spectrogram = redrawing(source)
         except InvalidAudio as error:
             print(f"Left out {file.name}: {error}", flush=True)
             continue
         sounds = [("source", source)]
-        for name in names:
-            trip, made = round_trip(file.name, source, DECODERS[name], params)
+        for name, decode in decoders.items():
+            trip, made = round_trip(file.name, source, spectrogram, decode)
             results[name].append(trip)
             sounds.append((name, made))
         if len(pages) < PAIRS:
             pages.append((file.stem, sounds))
         if listen is not None:
             for name, sound in sounds:
-                write_audio(sound, listen / f"{file.stem}-{name}.wav")
-    if not results[names[0]]:
+                write_audio(sound, listen / f"{file.stem}-{Path(name).name}.wav")
+    if not any(results.values()):
         raise InvalidInput("folder", args.folder, "holds no recording that can be measured")
     print(table(results), flush=True)
     if args.out:

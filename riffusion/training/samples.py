@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet, Prompt
+from riffusion.decoders import VOCODERS
 from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 from riffusion.engines.compact import COMPACT_PARAMS
@@ -111,10 +112,17 @@ def with_controls(asked: Asked, name: str, values: Sequence[float]) -> list[Aske
 
 
 class Studio:
-    """Has a model make clips and jams, in several processes where there are several cores."""
+    """Has a model make clips and jams, in several processes where there are several cores.
 
-    def __init__(self, model: Path, pool: ProcessPoolExecutor | None) -> None:
-        self._model, self._pool = model, pool
+    ``through`` names the vocoder that plays them (see ``riffusion.decoders``): what is judged is
+    then the spectrogram of that sound. Without it, clips are judged as they were drawn, and jams
+    played by the model's own vocoder.
+    """
+
+    def __init__(
+        self, model: Path, pool: ProcessPoolExecutor | None, through: str | None = None
+    ) -> None:
+        self._model, self._pool, self._through = model, pool, through
 
     def clips(self, asked: Sequence[Asked], what: str) -> list[Sample]:
         """A clip for each request, with a progress bar."""
@@ -126,19 +134,19 @@ class Studio:
 
     def clip_takes_s(self, asked: Asked) -> float:
         """How long one process takes for a clip, once the model is loaded."""
-        make_clip(self._model, asked)
+        make_clip(self._model, self._through, asked)
         begin = time.perf_counter()
-        make_clip(self._model, asked)
+        make_clip(self._model, self._through, asked)
         return time.perf_counter() - begin
 
     def _made(
         self,
-        make: Callable[[Path, Asked], Answer],
+        make: Callable[[Path, str | None, Asked], Answer],
         asked: Sequence[Asked],
         what: str,
         each_s: float,
     ) -> list[Answer]:
-        job = partial(make, self._model)
+        job = partial(make, self._model, self._through)
         with progress(what, len(asked) * each_s) as advance:
             answers = []
             for answer in self._pool.map(job, asked) if self._pool else map(job, asked):
@@ -148,28 +156,31 @@ class Studio:
 
 
 @contextmanager
-def studio(model: Path, workers: int) -> Iterator[Studio]:
+def studio(model: Path, workers: int, through: str | None = None) -> Iterator[Studio]:
     """A studio of ``workers`` processes; one works in this process."""
     if workers == 1:
-        yield Studio(model, None)
+        yield Studio(model, None, through)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        yield Studio(model, pool)
+        yield Studio(model, pool, through)
 
 
-def make_clip(model: Path, asked: Asked) -> Sample:
-    """Generate one clip."""
+def make_clip(model: Path, through: str | None, asked: Asked) -> Sample:
+    """Generate one clip, and play it if it is to be heard ``through`` a vocoder."""
     engine = _engine(model)
     request = asked.request(engine)
     clip = engine.generate([request])[0]
+    if through is not None:
+        clip = mel_spectrogram(VOCODERS[through]()(clip, prefix=None), engine.params)
     levels = log_mel(clip.magnitudes).permute(2, 0, 1).numpy()
     return Sample(asked, levels, asked.lead_sheet(len(levels), engine.params.frame_s))
 
 
-def make_jam(model: Path, asked: Asked) -> Jam:
-    """Play a jam, as a listener hears it."""
+def make_jam(model: Path, through: str | None, asked: Asked) -> Jam:
+    """Play a jam, as a listener hears it, or ``through`` another vocoder."""
     engine = _engine(model)
-    session = JamSession(engine, asked.jam())
+    vocoder = None if through is None else VOCODERS[through]()
+    session = JamSession(engine, asked.jam(), vocoder=vocoder)
     blocks = list(render(session, round(JAM_S * session.sample_rate)))
     wave = Waveform(np.concatenate([block.samples for block in blocks], 1), session.sample_rate)
     levels = log_mel(mel_spectrogram(wave, engine.params).magnitudes).permute(2, 0, 1).numpy()

@@ -2,7 +2,8 @@
 
 SOUND is a folder of ``train`` and ``validation`` recordings, as ``corpus-sound`` makes it. What is
 learnt is all told by the sound itself, magnitudes and the steps of its phases, so that a run of an
-hour on one core is enough; nothing is trained against a discriminator.
+hour on one core is enough; nothing is trained against a discriminator. With ``--generated MODEL``
+a part of each batch is music as that engine draws it.
 """
 
 from __future__ import annotations
@@ -12,38 +13,43 @@ import copy
 import json
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import torch
 from torch import nn
 
-from riffusion.errors import InvalidInput
+from riffusion.engines import load_engine
+from riffusion.errors import ModelError
 from riffusion.spectrogram import SpectrogramParams, mel_bank
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from riffusion.training.generated import GeneratedWindows, check_engine
+from riffusion.training.lessons import Lesson, Recordings, make_lesson, random_curves, samples_under
 from riffusion.training.plots import draw_curve
 from riffusion.training.precision import fastest
 from riffusion.training.train import learning_rate, make_optimizers
-from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork, band_to_bin
+from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
-RELOAD_S = 300.0  # recordings may still be rendered while a run goes on
-AVERAGE_DECAY = 0.998
+AVERAGE_DECAY = 0.995  # also of short runs that go on from another's weights
 VALIDATION_BATCHES = 6
-AUDIO = ("*.flac", "*.wav")
-TONES = 0.2  # the share of crops that are tones in place of music
-TONE_HZ = (40.0, 3000.0)
-MOST_PARTIALS = 10
-QUIETEST_POWER = 1e-9
+LEVELLING_BATCHES = 24
+# Of each batch, the share that an engine drew, and how many windows of both splits it draws.
+GENERATED = 0.375
+GENERATED_WINDOWS, VALIDATION_WINDOWS = 400, 32
 TINY = 1e-9
+# torch.compile of 2.13 with bfloat16 was seen to make gradients of trained weights no numbers.
+NOT_A_NUMBER = (
+    "the losses are no numbers any more. Go on from the last save with --no-compile, or with a "
+    "lower --rate."
+)
 MAGNITUDE_WEIGHT, SIDES_WEIGHT = 4.0, 0.5
-# Deviations in dB of the random equalizer: a level, a tilt and three waves over the range.
-EQUALIZER_DB = (4.0, 3.0, 2.0, 1.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -58,92 +64,7 @@ class VocoderOptions:
     device: str = "cpu"
     compiled: bool = True
     start_from: Path | None = None
-
-
-class Recordings:
-    """Random stereo crops of the audio files in a folder."""
-
-    def __init__(self, folder: Path, sample_rate: int) -> None:
-        self._folder, self._rate = folder, sample_rate
-        self._files = self._find()
-        self._found_at = time.perf_counter()
-
-    def batch(self, rng: np.random.Generator, size: int, samples: int) -> torch.Tensor:
-        """(size, 2, samples) float32. Some are tones of any pitch in place of music."""
-        if time.perf_counter() - self._found_at > RELOAD_S:
-            self._files, self._found_at = self._find(), time.perf_counter()
-        crops = [
-            tones(rng, samples, self._rate) if rng.random() < TONES else self._crop(rng, samples)
-            for _ in range(size)
-        ]
-        return torch.from_numpy(np.stack(crops))
-
-    def _find(self) -> list[Path]:
-        files = sorted(path for form in AUDIO for path in self._folder.glob(form))
-        if not files:
-            legal = "it has no FLAC or WAV file; make some: python -m riffusion corpus-sound"
-            raise InvalidInput("sound folder", str(self._folder), legal)
-        return files
-
-    def _crop(self, rng: np.random.Generator, samples: int) -> npt.NDArray[np.float32]:
-        path = self._files[int(rng.integers(len(self._files)))]
-        with soundfile.SoundFile(path) as file:
-            if file.samplerate != self._rate or file.channels != 2 or file.frames < samples:
-                what = f"{path.name}: {file.channels} channels at {file.samplerate} Hz"
-                legal = f"needs stereo at {self._rate} Hz, at least {samples} samples"
-                raise InvalidInput("recording", what, legal)
-            file.seek(int(rng.integers(file.frames - samples + 1)))
-            return np.ascontiguousarray(file.read(samples, dtype="float32").T)
-
-
-def tones(rng: np.random.Generator, samples: int, sample_rate: int) -> npt.NDArray[np.float32]:
-    """A few notes, pure or with partials, that stand or fade: (2, samples).
-
-    Rendered music is tuned to one scale and full of partials. A vocoder that has heard nothing
-    else plays a whistle or a bent note at the nearest pitch it knows.
-    """
-    seconds = np.arange(samples) / sample_rate
-    sound = np.zeros((2, samples))
-    for _ in range(rng.integers(1, 5)):
-        pitch_hz = np.exp(rng.uniform(*np.log(TONE_HZ)))
-        partials = np.arange(1, rng.integers(1, MOST_PARTIALS + 1) + 1)
-        partials = partials[partials * pitch_hz < sample_rate / 2]
-        levels = partials ** -rng.uniform(0.5, 2.0)
-        turns = np.outer(partials * pitch_hz, seconds) + rng.random((len(partials), 1))
-        note = levels @ np.sin(2 * np.pi * turns) * np.exp(-rng.uniform(0, 6) * seconds)
-        seat = rng.uniform(0, np.pi / 2)
-        sound += rng.uniform(0.02, 0.15) * np.outer([np.cos(seat), np.sin(seat)], note)
-    return sound.astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What a batch of crops should be drawn as, and from which mel levels.
-
-    ``levels`` (batch, 2, mel, frames); ``middle`` complex (batch, bins, frames), phases at the
-    centre of the window; ``sides`` (batch, mel, frames).
-    """
-
-    levels: torch.Tensor
-    middle: torch.Tensor
-    sides: torch.Tensor
-
-
-def make_lesson(sound: torch.Tensor, curves: torch.Tensor, params: SpectrogramParams) -> Lesson:
-    """From (batch, 2, samples), seen through equalizers (batch, mel) in base-10 levels."""
-    bank = mel_bank(params).to(sound.device)
-    spread = band_to_bin(params)[0].to(sound.device)
-    framed = sound.unfold(-1, params.win_length, params.hop_length)
-    window = torch.hann_window(params.win_length, device=sound.device)
-    spectrum = torch.fft.rfft(framed * window)[..., : len(spread)].transpose(-1, -2)
-    spectrum = spectrum * (10 ** (curves @ spread.T))[:, None, :, None]
-    levels = (bank @ spectrum.abs()).clamp(min=10**QUIETEST_LEVEL).log10()
-    left, right = spectrum.unbind(1)
-    centred = torch.tensor([1.0, -1.0], device=sound.device).repeat(len(spread))[: len(spread)]
-    middle, side = (left + right) / 2 * centred[:, None], (left - right) / 2
-    power = (bank @ middle.abs().square()).clamp(min=QUIETEST_POWER)
-    side_power = (bank @ side.abs().square()).clamp(min=QUIETEST_POWER)
-    return Lesson(levels, middle, (side_power / power).log10() / 2)
+    generated: Path | None = None
 
 
 def vocoder_losses(
@@ -186,14 +107,6 @@ def _step_error(drawn: torch.Tensor, step: torch.Tensor, power: torch.Tensor) ->
     return (weight * (drawn - step / power[:, None]).square().sum(1)).mean()
 
 
-def random_curves(rng: np.random.Generator, size: int, bands: int) -> torch.Tensor:
-    """Random equalizers, base-10 levels (size, bands)."""
-    places = np.pi * (np.arange(bands) + 0.5) / bands
-    waves = np.cos(np.arange(len(EQUALIZER_DB))[:, None] * places)
-    gains = rng.normal(size=(size, len(EQUALIZER_DB))) * np.array(EQUALIZER_DB) / 20
-    return torch.from_numpy((gains @ waves).astype(np.float32))
-
-
 class VocoderTrainer:
     """One training run in a folder."""
 
@@ -206,6 +119,7 @@ class VocoderTrainer:
         self.params, self.fine = self.network.params, self.network.fine_bins
         self.train = Recordings(sound / "train", self.params.sample_rate)
         self.validation = Recordings(sound / "validation", self.params.sample_rate)
+        self.drawn_train, self.drawn_validation = self._redrawn()
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = make_optimizers(self.network, options.rate)
         config: Any = self.network.config
@@ -213,7 +127,7 @@ class VocoderTrainer:
         run = out / "run"
         loaded = load_checkpoint(run, self.network, self.average, self.optimizers, self.config)
         self.progress = loaded or Progress(0, 0, 0.0, self.config)
-        self._drawn: Any = torch.compile(self._losses) if options.compiled else self._losses
+        self._compiled: Any = torch.compile(self._losses) if options.compiled else self._losses
 
     def run(self) -> None:
         """Train until the budget is spent, saving as it goes."""
@@ -226,6 +140,8 @@ class VocoderTrainer:
             for group in (g for optimizer in self.optimizers for g in optimizer.param_groups):
                 group["lr"] = options.rate * learning_rate(step, spent_s / total_s)
             losses = self._step(rng)
+            if not np.isfinite(losses).all():
+                raise ModelError(NOT_A_NUMBER)
             smooth = losses if smooth is None else 0.98 * smooth + 0.02 * losses
             step, windows = step + 1, windows + options.batch
             if step % LOG_STEPS == 0:
@@ -245,15 +161,46 @@ class VocoderTrainer:
             drawing = network(lesson.levels)
         return vocoder_losses(drawing, lesson, self.params, self.fine)
 
-    def _lesson(self, recordings: Recordings, rng: np.random.Generator) -> Lesson:
-        samples = (self.options.frames - 1) * self.params.hop_length + self.params.win_length
-        sound = recordings.batch(rng, self.options.batch, samples).to(self.options.device)
-        curves = random_curves(rng, self.options.batch, self.params.mel_bands)
+    def _redrawn(self) -> tuple[GeneratedWindows | None, GeneratedWindows | None]:
+        """Windows of both splits as an engine draws them, if that is asked for."""
+        if self.options.generated is None:
+            return None, None
+        engine = load_engine(str(self.options.generated), self.options.device)
+        check_engine(engine, self.params)
+        rng = np.random.default_rng(self.options.seed)
+        return (
+            GeneratedWindows(self.train, engine, GENERATED_WINDOWS, rng),
+            GeneratedWindows(self.validation, engine, VALIDATION_WINDOWS, rng),
+        )
+
+    def _training_lesson(self, rng: np.random.Generator) -> Lesson:
+        if self.drawn_train is None:
+            return self._lesson(self.train, rng, self.options.batch)
+        drawn = round(GENERATED * self.options.batch)
+        heard = self._lesson(self.train, rng, self.options.batch - drawn)
+        return heard.joined(self._drawn_lesson(self.drawn_train, rng, drawn))
+
+    def _lesson(self, recordings: Recordings, rng: np.random.Generator, size: int) -> Lesson:
+        samples = samples_under(self.options.frames, self.params)
+        return self._seen(rng, recordings.batch(rng, size, samples))
+
+    def _drawn_lesson(
+        self, windows: GeneratedWindows, rng: np.random.Generator, size: int
+    ) -> Lesson:
+        return self._seen(rng, *windows.batch(rng, size, self.options.frames))
+
+    def _seen(
+        self, rng: np.random.Generator, sound: torch.Tensor, drawn: torch.Tensor | None = None
+    ) -> Lesson:
+        """A lesson through random equalizers."""
+        device = self.options.device
+        curves = random_curves(rng, len(sound), self.params.mel_bands).to(device)
+        drawn = drawn if drawn is None else drawn.to(device)
         with torch.no_grad():
-            return make_lesson(sound, curves.to(sound.device), self.params)
+            return make_lesson(sound.to(device), curves, self.params, drawn)
 
     def _step(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-        losses = self._drawn(self.network, self._lesson(self.train, rng))
+        losses = self._compiled(self.network, self._training_lesson(rng))
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         weighed(losses).backward()  # type: ignore[no-untyped-call]
@@ -267,11 +214,19 @@ class VocoderTrainer:
         return _numbers(losses)
 
     @torch.no_grad()
-    def _validate(self) -> npt.NDArray[np.float64]:
-        rng = np.random.default_rng(1)
-        lessons = (self._lesson(self.validation, rng) for _ in range(VALIDATION_BATCHES))
-        losses = [self._losses(self.average, lesson) for lesson in lessons]
-        return _numbers(torch.stack(losses).mean(0))
+    def _validate(self) -> dict[str, npt.NDArray[np.float64]]:
+        """The losses of the average on validation recordings, and as an engine draws them."""
+        size = self.options.batch
+        lessons = {"validation": partial(self._lesson, self.validation)}
+        if self.drawn_validation is not None:
+            lessons["generated"] = partial(self._drawn_lesson, self.drawn_validation)
+        losses = {}
+        for name, lesson in lessons.items():
+            rng = np.random.default_rng(1)
+            batches = [lesson(rng, size) for _ in range(VALIDATION_BATCHES)]
+            each = [self._losses(self.average, batch) for batch in batches]
+            losses[name] = _numbers(torch.stack(each).mean(0))
+        return losses
 
     def _save(
         self, step: int, windows: int, elapsed_s: float, training: npt.NDArray[np.float64]
@@ -279,19 +234,54 @@ class VocoderTrainer:
         progress = Progress(step, windows, elapsed_s, self.config)
         run = self.out / "run"
         save_checkpoint(run, self.network, self.average, self.optimizers, progress)
-        half: Any = copy.deepcopy(self.average)
+        final = copy.deepcopy(self.average)
+        rng = np.random.default_rng(2)
+        size = self.options.batch
+        level_sides(final, [self._lesson(self.train, rng, size) for _ in range(LEVELLING_BATCHES)])
+        half: Any = final
         half.half().save_pretrained(self.out, safe_serialization=True)
         validation = self._validate()
-        point = {
-            "step": step,
-            "windows": windows,
-            "training": float(weighed(torch.from_numpy(training))),
-            "validation": float(weighed(torch.from_numpy(validation))),
-        }
+        point = {"step": step, "windows": windows}
+        named = {"training": training, **validation}
+        point |= {name: float(weighed(torch.from_numpy(loss))) for name, loss in named.items()}
         with (run / "curve.jsonl").open("a") as curve:
             curve.write(json.dumps(point) + "\n")
         draw_curve(run / "curve.jsonl", run / "curve.png")
-        print(f"saved at step {step}, validation {np.round(validation, 4)}", flush=True)
+        shown = ", ".join(f"{name} {np.round(loss, 4)}" for name, loss in validation.items())
+        print(f"saved at step {step}, {shown}", flush=True)
+
+    def _level(self, network: VocoderNetwork) -> None:
+        """``level_sides`` by training music as it is."""
+        rng = np.random.default_rng(2)
+        samples = samples_under(self.options.frames, self.params)
+        size, bands = self.options.batch, self.params.mel_bands
+        flat = torch.zeros(size, bands, device=self.options.device)
+        music = (
+            self.train.batch(rng, size, samples, tones=0.0).to(flat)
+            for _ in range(LEVELLING_BATCHES)
+        )
+        level_sides(network, (make_lesson(sound, flat, self.params) for sound in music))
+
+
+@torch.no_grad()
+def level_sides(network: VocoderNetwork, lessons: Iterable[Lesson]) -> None:
+    """Let the sides that ``network`` draws be as loud as those of the median crop, in place.
+
+    It learns the median of each level, and energy is more than the medians': without this its
+    music is a little narrow. One number for all bands, in the bias of the last layer: how wide a
+    single song is, a mel spectrogram does not tell, and the mean is that of the widest songs.
+    """
+    bank = mel_bank(network.params).to(network.device)
+    ratios = []
+    for lesson in lessons:
+        power = bank @ lesson.middle.abs().square()
+        wanted, drawn = (
+            (power * 10 ** (2 * sides)).sum((1, 2)) + TINY
+            for sides in (lesson.sides, network(lesson.levels).sides)
+        )
+        ratios.append(wanted / drawn)
+    louder = torch.cat(ratios).median().log10() / 2
+    network.draw.bias[network.bins : network.bins + network.mel_bands] += louder
 
 
 def weighed(losses: torch.Tensor) -> torch.Tensor:
@@ -315,6 +305,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--start-from", type=Path, help="a vocoder's folder to begin with")
+    parser.add_argument(
+        "--generated", type=Path, help="a model's folder: also learn from what it draws"
+    )
     parser.add_argument("--no-compile", dest="compiled", action="store_false")
 
 

@@ -18,13 +18,13 @@ from riffusion.phase import Known, check_prefix, improve_phases, join, with_magn
 from riffusion.spectrogram import Spectrogram, SpectrogramParams, mel_bank
 from riffusion.stft import Stft
 from riffusion.vocoder.network import VocoderNetwork
-from riffusion.vocoder.recurrence import Spectrum, unroll_phases
+from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
 from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 
 ITERATIONS = 4
 MOMENTUM = 0.99
-BLOCK_FRAMES, TILE_FRAMES = 512, 128
+BLOCK_FRAMES = TILE_FRAMES = 128
 TINY = 1e-9
 # Of the advance above the fine bins, which the network does not tell.
 COARSE_CERTAINTY = 0.3
@@ -129,7 +129,10 @@ class LearnedVocoder:
         known = Known(heard[:, max(0, origin) :], max(0, -origin))
         score = self._read(spectrogram).cut(first, spectrogram.frames)
         heard_before = self._heard_before(score, known)
-        before = self._random(score, seed) if heard_before is None else heard_before
+        if heard_before is None:
+            before = self._random(score.middle[0], seed)
+        else:  # what was silent has no phases to go on from
+            before = heard_before + self._random(torch.zeros_like(score.middle[0]), seed)
         sound = join(self._play(score.phased(before), known), known, stft)
         new = sound[:, heard.shape[1] - origin : length - origin]
         return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
@@ -173,7 +176,7 @@ class LearnedVocoder:
             window = cut(seen, min(stop + reach, frames))
             self._check(window)
             score = self._read(window).cut(start - seen, stop - seen)
-            before = self._random(score, seed) if before is None else before
+            before = self._random(score.middle[0], seed) if before is None else before
             tile = score.phased(before)
             before = tile.spectra[-1]
             yield tile
@@ -215,11 +218,11 @@ class LearnedVocoder:
         own = score.advance[0] / (np.abs(score.advance[0]) + TINY)
         return np.asarray((first[0, 0] * self._centre).numpy() * own.conj(), np.complex64)
 
-    def _random(self, score: Score, seed: int) -> Spectrum:
-        """A spectrum of random phases, as loud as the first frame."""
+    def _random(self, size: torch.Tensor, seed: int) -> Spectrum:
+        """A spectrum of random phases with magnitudes ``size``, at least ``FAINTEST``."""
         generator = torch.Generator().manual_seed(seed)
-        turns = torch.rand(score.middle.shape[1], generator=generator)
-        return np.asarray(torch.polar(score.middle[0], 2 * math.pi * turns).numpy())
+        turns = torch.rand(len(size), generator=generator)
+        return np.asarray(torch.polar(size.clamp(min=FAINTEST), 2 * math.pi * turns).numpy())
 
     def _play(self, frames: Phased, known: Known | None = None) -> torch.Tensor:
         """The sound of ``frames`` in all channels, over all windows."""

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 Spectrum = npt.NDArray[np.complex64]
-TINY = 1e-9
+FAINTEST = 1e-7
+TINY = 1e-12
 
 
 def unroll_phases(
@@ -23,11 +24,12 @@ def unroll_phases(
 
     ``advance`` (frames, bins) are phasors of the whole step from the frame before, ``slope``
     (frames, bins) of the step to the next bin; shorter ones count less. Phases are taken at the
-    centre of the window.
+    centre of the window. In silence they go on, with magnitude ``FAINTEST``: without a past, all
+    after it would be silent too.
     """
     spectra = np.empty(magnitudes.shape, np.complex64)
     back = slope.conj()
-    for frame, size in enumerate(magnitudes):
+    for frame, size in enumerate(np.maximum(magnitudes, np.float32(FAINTEST))):
         ahead = before * advance[frame]
         spectrum = _with_size(ahead, size)
         drawn = ahead.copy()

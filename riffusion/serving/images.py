@@ -1,0 +1,58 @@
+"""Spectrogram images that are sent, as sound."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from riffusion.errors import InvalidInput
+from riffusion.image_tags import read_layout
+from riffusion.interop.uploads import uploaded_spectrogram
+from riffusion.serving.exports import MEDIA_TYPES
+from riffusion.serving.stage import Stage
+from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
+from riffusion.spectrogram_image import image_to_audio
+from riffusion.waveform import encode_audio
+
+# Others listen meanwhile: this takes a core for two minutes.
+LONGEST_S = 600.0
+SOUNDS = {name: kind for name, kind in MEDIA_TYPES.items() if f".{name}" not in IMAGES}
+
+
+class ImageOrder(BaseModel):
+    """A spectrogram image to be played."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str = Field(
+        description="A spectrogram image as a data URL", examples=["data:image/png;base64,..."]
+    )
+    extend_band: bool = Field(
+        default=False, description="Guess what lies above the image's range, up to 20 kHz"
+    )
+
+
+class ImageApi:
+    """The endpoint, on one stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    async def decode(self, suffix: str, order: ImageOrder) -> Response:
+        """The sound of a spectrogram image as a file (mp3, wav, flac, ogg)."""
+        async with self._stage.exports:
+            return await asyncio.to_thread(_sound_file, suffix, order)
+
+
+def _sound_file(suffix: str, order: ImageOrder) -> Response:
+    if suffix not in SOUNDS:
+        raise InvalidInput("file format", suffix, f"use one of {', '.join(SOUNDS)}")
+    image = uploaded_spectrogram("image", order.image)
+    length_s = image.width * read_layout(image).params.frame_s
+    if length_s > LONGEST_S:
+        legal = f"use at most {LONGEST_S:g} s; the command line decodes longer ones"
+        raise InvalidInput("image length", f"{length_s:.0f} s", legal)
+    sound = image_to_audio(image, extended=order.extend_band)
+    return Response(encode_audio(sound, f".{suffix}"), media_type=SOUNDS[suffix])
