@@ -146,7 +146,12 @@ def _anchor(entry: Entry, anchors: Anchors) -> Material:
 
 
 def _anchor_beside(folder: Path, name: str) -> Material:
-    """An anchor of the library, an audio file beside a plan, or one that ``save_plan`` wrote."""
+    """An anchor of the library, an audio file beside a plan, or one that ``save_plan`` wrote.
+
+    Plans are passed on, so what one names never leaves its folder.
+    """
+    if Path(name).name != name:
+        raise InvalidInput("anchor", name, "name a file beside the plan, without a folder")
     if not name.startswith(OWN):
         return anchor_of(str(folder / name) if Path(name).suffix else name)
     path = folder / f"{name}.flac"
