@@ -241,7 +241,7 @@ class VocoderTrainer:
         half: Any = final
         half.half().save_pretrained(self.out, safe_serialization=True)
         validation = self._validate()
-        point = {"step": step, "windows": windows}
+        point: dict[str, float] = {"step": step, "windows": windows}
         named = {"training": training, **validation}
         point |= {name: float(weighed(torch.from_numpy(loss))) for name, loss in named.items()}
         with (run / "curve.jsonl").open("a") as curve:
