@@ -15,6 +15,7 @@ from riffusion.song.model import parse_transition
 from riffusion.song.plan import plan_text, read_plan
 from riffusion.song.planner import chords_of, plan_song
 from riffusion.song.wording import understand
+from riffusion.training.instruments import NAMES
 from riffusion.training.score import transpose
 from riffusion.training.styles import STYLES
 
@@ -90,6 +91,20 @@ def test_sections_have_an_arc() -> None:
         if {"intro", "verse", "chorus"} <= set(controls):
             densities = [controls[name].density or 0 for name in ("intro", "verse", "chorus")]
             assert densities == sorted(densities)
+
+
+def test_sections_have_leads_of_their_own() -> None:
+    """Each section's prompt names another instrument, where it names one."""
+    for seed in range(20):
+        song = plan_song("bossa nova", seed=seed)
+        leads = next(style for style in STYLES if style.name == "bossa nova").leads
+        said = [
+            {NAMES[lead] for lead in leads if NAMES[lead] in section.prompt.text}
+            for section in song.sections[: len(leads)]
+            if section.name != "last chorus"
+        ]
+        named = [frozenset(names) for names in said if names]
+        assert len(named) == len(set(named)) > 1
 
 
 def test_every_form_is_made_of_roles() -> None:

@@ -67,7 +67,10 @@ def plan_song(line: str = "", minutes: float | None = None, seed: int = 0) -> So
     form = _form(rng, minutes * 60, _tempo(rng, wish), beats)
     key = _key(rng, wish)
     progressions = _progressions(rng, wish, key)
-    sections = [_section(rng, wish, name, form, key, progressions) for name in form.bars]
+    sections = [
+        _section(rng, f"{wish.words}, {words}", name, form, chords_of(progressions[name], key))
+        for name, words in _words(rng, wish, form).items()
+    ]
     song = Song(
         tuple(sections),
         form.order,
@@ -171,21 +174,14 @@ def _progressions(rng: random.Random, wish: Wish, key: Key) -> dict[str, str]:
     return {name: shared.get(name) or rng.choice(others) for name in ROLES}
 
 
-def _section(
-    rng: random.Random,
-    wish: Wish,
-    name: str,
-    form: Form,
-    key: Key,
-    progressions: dict[str, str],
-) -> Section:
+def _section(rng: random.Random, prompt: str, name: str, form: Form, chords: str) -> Section:
     role, bars = ROLES[name], form.bars[name]
     transition = parse_transition(rng.choice(role.transitions))
     return Section(
         name=name,
         bars=bars,
-        prompt=Prompt(_words(rng, wish, rng.choice(role.words)), rng.randrange(2**31)),
-        chords=chords_of(progressions[name], key),
+        prompt=Prompt(prompt, rng.randrange(2**31)),
+        chords=chords,
         controls=Controls(
             density=_near(rng, role.density),
             brightness=_near(rng, role.brightness),
@@ -195,9 +191,15 @@ def _section(
     )
 
 
-def _words(rng: random.Random, wish: Wish, words: str) -> str:
-    leads = wish.style.leads if wish.style else USUAL_LEADS
-    return f"{wish.words}, {words.format(lead=NAMES[rng.choice(leads)])}"
+def _words(rng: random.Random, wish: Wish, form: Form) -> dict[str, str]:
+    """What each section is like. Each has another lead, as long as the style has more: that is
+    what tells a verse from its chorus first."""
+    leads = [*(wish.style.leads if wish.style else USUAL_LEADS)]
+    rng.shuffle(leads)
+    return {
+        name: rng.choice(ROLES[name].words).format(lead=NAMES[leads[number % len(leads)]])
+        for number, name in enumerate(form.bars)
+    }
 
 
 def _near(rng: random.Random, value: float) -> float:

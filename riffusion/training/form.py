@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import librosa
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from riffusion.song.places import Place
 from riffusion.training.dataset import FloatArray
@@ -16,16 +17,19 @@ RATE = 22050
 HOP = 512
 STEP_S = 0.25
 COEFFICIENTS = 20
+SMOOTHING_S = 2.0
+ACTIVITY_WEIGHT = 0.5**0.5
 KERNEL_S = 6.0
 # Peaks of the novelty: how far apart at least, and how much over the usual.
-APART_S = 3.0
+APART_S = 2.0
+USUAL_S = 10.0  # before and after
 PROMINENCE = 0.05
 
 
 def features(wave: Waveform) -> FloatArray:
-    """Timbre (MFCC) and how much goes on (onset strength), (coefficients, steps of 0.25 s), each of
-    equal weight.
+    """Timbre (MFCC) and how much goes on (onset strength), (coefficients, steps of 0.25 s).
 
+    Means over two seconds, about a bar: what changes within one is no form. Timbre weighs double.
     Chords are left out: they change with every bar, which hides where sections do.
     """
     mono = wave.resample(RATE).samples.mean(0)
@@ -33,7 +37,10 @@ def features(wave: Waveform) -> FloatArray:
     timbre = librosa.feature.mfcc(S=levels, n_mfcc=COEFFICIENTS)[1:]
     activity = librosa.onset.onset_strength(S=levels, sr=RATE)[None]
     steps = np.arange(0, timbre.shape[1], STEP_S * RATE / HOP).astype(int).tolist()
-    rows = [_standardised(librosa.util.sync(part, steps)) for part in (timbre, activity)]
+    rows = [
+        weight * _standardised(_smoothed(librosa.util.sync(part, steps)))
+        for part, weight in ((timbre, 1.0), (activity, ACTIVITY_WEIGHT))
+    ]
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -62,13 +69,13 @@ def boundaries_s(similarity: FloatArray) -> list[float]:
     """Where something new begins, in seconds: the peaks of the novelty."""
     curve = novelty(similarity)
     curve = curve / max(1e-9, float(curve.max()))
-    apart = round(APART_S / STEP_S)
+    apart, usual = round(APART_S / STEP_S), round(USUAL_S / STEP_S)
     peaks = librosa.util.peak_pick(
         curve,
         pre_max=apart,
         post_max=apart,
-        pre_avg=2 * apart,
-        post_avg=2 * apart,
+        pre_avg=usual,
+        post_avg=usual,
         delta=PROMINENCE,
         wait=apart,
     )
@@ -107,6 +114,10 @@ def without(
         return any(abs(time - other) <= tolerance for other in boundaries)
 
     return [time for time in found if near(time, true) or not near(time, excused)]
+
+
+def _smoothed(rows: FloatArray) -> FloatArray:
+    return np.asarray(uniform_filter1d(rows, round(SMOOTHING_S / STEP_S), axis=1))
 
 
 def _standardised(rows: FloatArray) -> FloatArray:

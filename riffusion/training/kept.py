@@ -11,6 +11,7 @@ from riffusion.engines.base import Engine
 from riffusion.jam import JamSession, render
 from riffusion.song.keeping import cut_passage, heard_passage, kept_section, with_section
 from riffusion.song.model import Section, Song
+from riffusion.song.places import places_of
 from riffusion.song.takes import section_settings
 from riffusion.track import TrackFile
 from riffusion.training.judge import Judge
@@ -60,8 +61,9 @@ def measure_kept(
         return float(np.linalg.norm(embedding(judge, wave, first, last) - wanted))
 
     def of_section(kept: Section) -> float:
-        alone = played(engine, with_section(None, kept, settings))
-        return distance(alone, 0, alone.samples.shape[1])
+        # Twice, because a song fades out over its last bar.
+        song = replace(with_section(None, kept, settings), order=(kept.name, kept.name))
+        return distance(played(engine, song), 0, places_of(song, jam.sample_rate)[0].stop)
 
     kept = kept_section(segment, sample, section.name, bars, anchor)
     if strength is not None:
