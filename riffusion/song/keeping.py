@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from riffusion.errors import InvalidInput
 from riffusion.harmony import progression
 from riffusion.material import Material, own_material
@@ -69,7 +71,8 @@ def cut_passage(track: TrackFile, start: int, stop: int) -> Material | None:
     pcm = track.read(start, stop)
     if not pcm.any():
         return None
-    return own_material(encode_audio(Waveform(pcm / INT16_SCALE, track.sample_rate), ".flac"))
+    samples = (pcm / INT16_SCALE).astype(np.float32)
+    return own_material(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
 
 
 def with_section(song: Song | None, section: Section, settings: JamSettings) -> Song:
