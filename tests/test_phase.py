@@ -198,14 +198,17 @@ def test_a_steady_tone_goes_on_in_phase(refined: bool) -> None:
     assert alike > 0.95
 
 
-def test_each_side_goes_on_with_its_own_tone() -> None:
+@pytest.mark.parametrize("known", [20_000, 22_050, 25_000])
+def test_each_side_goes_on_with_its_own_tone(known: int) -> None:
+    """Tones that the mel bands can tell apart; a few Hz apart, nothing tells whose phase is whose."""
     t = np.arange(RIFFUSION.sample_rate) / RIFFUSION.sample_rate
-    tones = np.stack([0.5 * np.sin(2 * np.pi * hz * t) for hz in (330, 335)]).astype(np.float32)
+    tones = np.stack([0.5 * np.sin(2 * np.pi * hz * t) for hz in (330, 360)]).astype(np.float32)
     both = Waveform(tones, RIFFUSION.sample_rate)
-    prefix = Waveform(tones[:, :22050], RIFFUSION.sample_rate)
+    prefix = Waveform(tones[:, :known], RIFFUSION.sample_rate)
     sound = griffin_lim(mel_spectrogram(both), prefix=prefix, refined=True)
+    after = slice(known, known + 2205)
     for made, tone in zip(sound.samples, tones, strict=True):
-        assert np.corrcoef(made[22050:24255], tone[22050:24255])[0, 1] > 0.8
+        assert np.corrcoef(made[after], tone[after])[0, 1] > 0.98
 
 
 def test_frames_within_the_prefix_do_not_matter() -> None:
