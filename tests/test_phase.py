@@ -200,7 +200,7 @@ def test_a_steady_tone_goes_on_in_phase(refined: bool) -> None:
 
 @pytest.mark.parametrize("known", [20_000, 22_050, 25_000])
 def test_each_side_goes_on_with_its_own_tone(known: int) -> None:
-    """Tones that the mel bands can tell apart; a few Hz apart, nothing tells whose phase is whose."""
+    """Tones that mel bands can tell apart: of nearer ones nothing says whose phase is whose."""
     t = np.arange(RIFFUSION.sample_rate) / RIFFUSION.sample_rate
     tones = np.stack([0.5 * np.sin(2 * np.pi * hz * t) for hz in (330, 360)]).astype(np.float32)
     both = Waveform(tones, RIFFUSION.sample_rate)
