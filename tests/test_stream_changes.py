@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.clip import ClipRequest
-from riffusion.engines.base import Engine, Interrupted, never
+from riffusion.engines.base import Around, Engine, Interrupted, never
 from riffusion.errors import InvalidInput
 from riffusion.serving.fields import read_settings
 from riffusion.serving.stream import (
@@ -64,16 +64,13 @@ def test_a_change_rewrites_what_was_not_heard_yet(
     run(test())
 
 
-class Slow:
+class Slow(Around):
     """The tiny engine, slow enough to be caught while it is ``busy``."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self.busy = False
         self.given_up = 0
-        self.name, self.params = engine.name, engine.params
-        self.channels, self.frames = engine.channels, engine.frames
-        self.context_step, self.vocoder = engine.context_step, engine.vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
@@ -84,7 +81,7 @@ class Slow:
 
         self.busy = True
         try:
-            return self._engine.generate(requests, interrupted=slowly)
+            return self.engine.generate(requests, interrupted=slowly)
         except Interrupted:
             self.given_up += 1
             raise

@@ -91,21 +91,22 @@ def write_sound(folder: Path, rng: np.random.Generator, seconds: float) -> None:
     write_audio(Waveform(music, RATE), folder / "song.flac")
 
 
+def write_splits(folder: Path, seed: int, seconds: float) -> Path:
+    rng = np.random.default_rng(seed)
+    for split in ("train", "validation"):
+        write_sound(folder / split, rng, seconds)
+    return folder
+
+
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(1)
-    for split in ("train", "validation"):
-        write_sound(tmp_path / "sound" / split, rng, 1.0)
-    return tmp_path / "sound"
+    return write_splits(tmp_path / "sound", seed=1, seconds=1.0)
 
 
 @pytest.fixture
 def long_sound(tmp_path: Path) -> Path:
     """Longer than an engine's window."""
-    rng = np.random.default_rng(2)
-    for split in ("train", "validation"):
-        write_sound(tmp_path / "long" / split, rng, 6.0)
-    return tmp_path / "long"
+    return write_splits(tmp_path / "long", seed=2, seconds=6.0)
 
 
 def test_a_run_learns_writes_a_vocoder_and_goes_on(sound: Path, tmp_path: Path) -> None:
