@@ -11,7 +11,6 @@ import argparse
 import copy
 import inspect
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
-from riffusion.errors import RiffusionError
+from riffusion.errors import ModelError
 from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
 from riffusion.training.dataset import Corpus
 from riffusion.training.plots import draw_curve
@@ -93,6 +93,19 @@ def learning_rate(step: int, spent: float) -> float:
     return warm * max(LEAST_RATE, min(1.0, left))
 
 
+def check_losses(losses: float | npt.NDArray[np.float64], step: int) -> None:
+    """Raises ModelError where a run has broken, before anything of it is saved.
+
+    torch.compile of 2.13 with bfloat16 was seen to make gradients of trained weights no numbers.
+    """
+    if not np.isfinite(losses).all():
+        raise ModelError(
+            f"the losses are no numbers any more after {step} steps, so the run stops and its last "
+            "checkpoint stays as it is: go on from there with --no-compile, or begin in another "
+            "folder with a lower --rate"
+        )
+
+
 def make_optimizers(network: nn.Module, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside blocks, AdamW for embeddings, modulation and the output."""
     matrices: list[nn.Parameter] = []
@@ -151,12 +164,7 @@ class Trainer:
         while (spent_s := before_s + time.perf_counter() - begin) < total_s:
             self._set_rate(options.rate * learning_rate(step, spent_s / total_s))
             loss = self._step(rng, noise_rng)
-            if not math.isfinite(loss):
-                raise RiffusionError(
-                    f"the loss is {loss} after {step} steps, so the run stops and its last "
-                    "checkpoint stays as it is: go on from there with --no-compile, or begin in "
-                    "another folder with a lower --rate"
-                )
+            check_losses(loss, step)
             step, windows = step + 1, windows + options.batch
             self._update_average(step)
             smooth = loss if smooth == 0.0 else 0.98 * smooth + 0.02 * loss

@@ -25,14 +25,13 @@ import torch
 from torch import nn
 
 from riffusion.engines import load_engine
-from riffusion.errors import ModelError
 from riffusion.spectrogram import SpectrogramParams, mel_bank
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.generated import GeneratedWindows, check_engine
 from riffusion.training.lessons import Lesson, Recordings, make_lesson, random_curves, samples_under
 from riffusion.training.plots import draw_curve
 from riffusion.training.precision import fastest
-from riffusion.training.train import learning_rate, make_optimizers
+from riffusion.training.train import check_losses, learning_rate, make_optimizers
 from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork
 
 CHECKPOINT_S = 240.0
@@ -44,11 +43,6 @@ LEVELLING_BATCHES = 24
 GENERATED = 0.375
 GENERATED_WINDOWS, VALIDATION_WINDOWS = 400, 32
 TINY = 1e-9
-# torch.compile of 2.13 with bfloat16 was seen to make gradients of trained weights no numbers.
-NOT_A_NUMBER = (
-    "the losses are no numbers any more. Go on from the last save with --no-compile, or with a "
-    "lower --rate."
-)
 MAGNITUDE_WEIGHT, SIDES_WEIGHT = 4.0, 0.5
 
 
@@ -140,8 +134,7 @@ class VocoderTrainer:
             for group in (g for optimizer in self.optimizers for g in optimizer.param_groups):
                 group["lr"] = options.rate * learning_rate(step, spent_s / total_s)
             losses = self._step(rng)
-            if not np.isfinite(losses).all():
-                raise ModelError(NOT_A_NUMBER)
+            check_losses(losses, step)
             smooth = losses if smooth is None else 0.98 * smooth + 0.02 * losses
             step, windows = step + 1, windows + options.batch
             if step % LOG_STEPS == 0:
@@ -235,9 +228,7 @@ class VocoderTrainer:
         run = self.out / "run"
         save_checkpoint(run, self.network, self.average, self.optimizers, progress)
         final = copy.deepcopy(self.average)
-        rng = np.random.default_rng(2)
-        size = self.options.batch
-        level_sides(final, [self._lesson(self.train, rng, size) for _ in range(LEVELLING_BATCHES)])
+        self._level(final)
         half: Any = final
         half.half().save_pretrained(self.out, safe_serialization=True)
         validation = self._validate()
