@@ -34,7 +34,6 @@ PICKUP_BARS = 1
 # on the grid of its song may differ from that on its own by a sample.
 UNPLAYED_S = 0.11
 FILL_DENSITY = 0.3
-FILL_DRUMS = 0.3
 USUAL_DENSITY = 0.5
 
 
@@ -273,11 +272,6 @@ def _left(section: Section) -> Prompt:
 
 
 def filling(controls: Controls) -> Controls:
-    """The controls of a fill: more drums (all of them, where the section does not say how many),
-    and more going on.
-
-    Not all drums at once where there were few: that would sound like the next section, a bar early.
-    """
+    """The controls of a fill: all drums, and more going on."""
     density = USUAL_DENSITY if controls.density is None else controls.density
-    drums = 1.0 if controls.drums is None else controls.drums + FILL_DRUMS
-    return replace(controls, drums=min(1.0, drums), density=min(1.0, density + FILL_DENSITY))
+    return replace(controls, drums=1.0, density=min(1.0, density + FILL_DENSITY))
