@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import browser, codec, hour, latency, seams, setup, speed, stable
+from benchmarks import browser, codec, hour, latency, seams, setup, song, speed, stable
 from benchmarks.options import Options
 from benchmarks.report import as_json, machine, table
 
@@ -14,6 +14,7 @@ MEASUREMENTS = {
     "speed": speed.measure,
     "latency": latency.measure,
     "seams": seams.measure,
+    "song": song.measure,
     "codec": codec.measure,
     "browser": browser.measure,
     "hour": hour.measure,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import time
 from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.connection import Connection
@@ -11,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import psutil
 import soundfile
 
+from benchmarks.memory import watch
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
 from riffusion.clip import Prompt
@@ -22,8 +20,6 @@ from riffusion.jam import JamSession, JamSettings, render
 from riffusion.recording import Recording
 
 BPM = 94.0  # a bar is no whole number of samples
-FIRST_MINUTE_S = 60.0
-SAMPLE_EVERY_S = 0.5
 READ_SAMPLES = 1 << 20
 
 
@@ -49,39 +45,18 @@ def measure(options: Options) -> list[Row]:
     """Play in a process of its own, watch its memory from here, then read the file it left."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "track.wav"
-        growth_mb, played = watch(options, path)
+        watched = watch(play, options, path)
+        played: Played = watched.result
         info = soundfile.info(path)
         silence_ms = 1000 * longest_silence(path) / info.samplerate
         lost = abs(info.frames - played.samples) + played.gaps
     minutes = f"{options.jam_minutes:g} minutes"
     return [
-        Row("memory growth after the first minute", growth_mb, "MB", "< 50", minutes),
+        Row("memory growth after the first minute", watched.growth_mb, "MB", "< 50", minutes),
         Row("samples missing from the file", lost, "", "0", f"{minutes}, WAV"),
         Row("bar lines off the grid, at most", off_grid(played), "samples", "0", f"{BPM:g} bpm"),
         Row("longest digital silence", silence_ms, "ms", "", minutes),
     ]
-
-
-def watch(options: Options, path: Path) -> tuple[float, Played]:
-    """Growth of resident memory in MB from the end of the first minute, and what was played."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=play, args=(options, path, theirs))
-    process.start()
-    begin = time.monotonic()
-    seen: list[tuple[float, int]] = []
-    watched = psutil.Process(process.pid)
-    while not ours.poll(SAMPLE_EVERY_S):
-        if not process.is_alive():
-            raise RuntimeError(f"the jam ended with exit code {process.exitcode}")
-        seen.append((time.monotonic() - begin, watched.memory_info().rss))
-    played = ours.recv()
-    process.join()
-    # A shortened run has no first minute: its first half stands in.
-    settled_s = min(FIRST_MINUTE_S, seen[-1][0] / 2)
-    before = next(memory for at, memory in seen if at >= settled_s)
-    after = max(memory for at, memory in seen if at >= settled_s)
-    return (after - before) / 1e6, played
 
 
 def play(options: Options, path: Path, report: Connection) -> None:

@@ -23,7 +23,7 @@ JAM_S = 90.0
 # window of the transform spreads it.
 CROSSFADE_AT_S = (-HANDOVER_S - CROSSFADE_S, -HANDOVER_S)
 DOWNBEAT_AT_S = (-0.02, 0.05)
-SEAM_S = (CROSSFADE_AT_S[0] - 0.01, 0.02)
+AROUND_S = (-0.01, 0.02)  # from before the crossfade to behind the bar line
 FLOOR = 1e-4
 
 
@@ -47,7 +47,7 @@ def measure(options: Options) -> list[Row]:
     against_others = [
         flux_ratio(excerpt, params, DOWNBEAT_AT_S, bar_lines_only=True) for excerpt in excerpts
     ]
-    steps = [step_ratio(excerpt) for excerpt in excerpts]
+    steps = [step_ratio(excerpt, CROSSFADE_AT_S) for excerpt in excerpts]
     note = f"{len(PAIRS)} jams of {JAM_S:.0f} s, median"
     return [
         Row("spectral flux in crossfades / elsewhere", median(crossfades), "", "<= 1.3", note),
@@ -123,11 +123,15 @@ def flux_ratio(
     return median(around[at_boundaries]) / median(around[elsewhere])
 
 
-def step_ratio(excerpt: Excerpt) -> float:
-    """The largest jump from one sample to the next around boundaries, over the largest inside."""
+def step_ratio(excerpt: Excerpt, crossfade_at_s: tuple[float, float]) -> float:
+    """The largest jump from one sample to the next around boundaries, over the largest inside.
+
+    ``crossfade_at_s``: from when to when, from the bar line, clips fade over.
+    """
     steps = np.abs(np.diff(excerpt.samples, axis=1)).max(axis=0)
     at_boundary = np.zeros(len(steps), dtype=bool)
-    before, after = (round(s * excerpt.sample_rate) for s in SEAM_S)
+    around_s = (crossfade_at_s[0] + AROUND_S[0], AROUND_S[1])
+    before, after = (round(s * excerpt.sample_rate) for s in around_s)
     for sample in excerpt.boundaries:
         at_boundary[max(0, sample + before) : sample + after] = True
     return float(steps[at_boundary].max() / steps[~at_boundary].max())

@@ -17,6 +17,9 @@ from benchmarks.hour import BPM, BarLine, Played, longest_silence, off_grid
 from benchmarks.report import Row, as_json, machine, table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import downloaded_mb
+from benchmarks.song import off_grid as sections_off_grid
+from riffusion.song.places import places_of
+from riffusion.song.planner import plan_song
 from riffusion.spectrogram import SpectrogramParams
 
 RATE = 44100
@@ -48,10 +51,10 @@ def test_flux_ratio_hears_a_hard_cut_and_nothing_else(bar_lines_only: bool) -> N
 
 
 def test_step_ratio_sees_a_click() -> None:
-    assert step_ratio(excerpt(music())) <= 1.0
+    assert step_ratio(excerpt(music()), CROSSFADE_AT_S) <= 1.0
     clicked = music()
     clicked[:, BOUNDARIES[1]] += 2
-    assert step_ratio(excerpt(clicked)) > 2
+    assert step_ratio(excerpt(clicked), CROSSFADE_AT_S) > 2
 
 
 @given(st.integers(0, 1500), st.integers(-3, 3))
@@ -59,6 +62,14 @@ def test_off_grid_counts_samples(bar: int, error: int) -> None:
     exact = round(bar * 4 * 60 * RATE / BPM)
     played = Played(0, RATE, (BarLine(bar, exact + error),), 0)
     assert off_grid(played) == abs(error)
+
+
+@given(st.integers(0, 1000), st.integers(-3, 3))
+def test_sections_off_the_grid_are_counted_in_samples(seed: int, error: int) -> None:
+    song = plan_song("two minutes", seed=seed)
+    starts = [place.start for place in places_of(song, RATE)][1:]
+    moved = Excerpt(music(), RATE, (*starts[:-1], starts[-1] + error), ())
+    assert sections_off_grid(song, moved) == abs(error)
 
 
 def test_longest_silence_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

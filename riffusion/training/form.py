@@ -19,11 +19,11 @@ STEP_S = 0.25
 COEFFICIENTS = 20
 SMOOTHING_S = 2.0
 ACTIVITY_WEIGHT = 0.5**0.5
-KERNEL_S = 6.0
+KERNEL_S = 10.0
 # Peaks of the novelty: how far apart at least, and how much over the usual.
 APART_S = 2.0
 USUAL_S = 10.0  # before and after
-PROMINENCE = 0.05
+PROMINENCE = 0.15
 
 
 def features(wave: Waveform) -> FloatArray:
