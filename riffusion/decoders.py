@@ -27,6 +27,11 @@ def learned(spectrogram: Spectrogram) -> Waveform:
     return in_blocks(shipped_vocoder(), spectrogram)
 
 
+def drawn(spectrogram: Spectrogram) -> Waveform:
+    """What the network of the shipped vocoder draws as it is, phases not settled."""
+    return in_blocks(LearnedVocoder.load(SHIPPED / "vocoder", iterations=0), spectrogram)
+
+
 def in_blocks(vocoder: LearnedVocoder, spectrogram: Spectrogram) -> Waveform:
     """All of a spectrogram by a learned vocoder, in memory that does not grow."""
     blocks = list(vocoder.blocks(spectrogram.cut, spectrogram.frames))
@@ -45,6 +50,7 @@ BASELINE = "griffin-lim"
 DECODERS: Mapping[str, Decoder] = {
     BASELINE: partial(griffin_lim_in_blocks, iterations=32, refined=False),
     "learned": learned,
+    "drawn": drawn,
     "griffin-lim-extended": griffin_lim_extended,
 }
 

@@ -23,9 +23,12 @@ from riffusion.song.planner import plan_song
 from riffusion.training.dataset import FRAMES
 from riffusion.training.evaluate_songs import planned_songs, shortened
 from riffusion.training.form import (
+    STEP_S,
+    Form,
     boundaries_s,
     f_measure,
-    features,
+    form_of,
+    novelty_of_repetition,
     self_similarity,
     without,
 )
@@ -54,27 +57,36 @@ def part(pitches: list[float], seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def similarity() -> np.ndarray:
+def form() -> Form:
     """Of a song a b a c."""
     a, b, c = [220.0, 277.2, 329.6], [196.0, 246.9, 2349.3], [1174.7, 174.6, 4186.0]
     samples = np.concatenate([part(p, seed) for seed, p in enumerate((a, b, a, c))])
-    return self_similarity(features(Waveform(samples[None], RATE)))
+    return form_of(Waveform(samples[None], RATE))
 
 
-def test_what_comes_back_is_like_itself(similarity: np.ndarray) -> None:
-    steps = np.arange(len(similarity)) // round(PART_S / 0.25)
-    like = [similarity[steps == 0][:, steps == number].mean() for number in range(4)]
-    assert like[2] > 0.9 * like[0] > max(like[1], like[3]) + 0.3
+def test_what_comes_back_is_like_itself(form: Form) -> None:
+    for similarity in (form.texture, form.moments):
+        steps = np.arange(len(similarity)) // round(PART_S / STEP_S)
+        like = [similarity[steps == 0][:, steps == number].mean() for number in range(4)]
+        assert like[2] > 0.9 * like[0] > max(like[1], like[3]) + 0.3
 
 
-def test_boundaries_are_found_where_they_are(similarity: np.ndarray) -> None:
+def test_boundaries_are_found_where_they_are(form: Form) -> None:
     true = [PART_S, 2 * PART_S, 3 * PART_S]
-    assert f_measure(boundaries_s(similarity), true, 0.5) == 1.0
+    assert f_measure(boundaries_s(form), true, 0.5) == 1.0
+
+
+def test_what_sounds_alike_is_parted_where_it_comes_back() -> None:
+    a, b, c = np.random.default_rng(0).standard_normal((3, 20, 48))
+    curve = novelty_of_repetition(self_similarity(np.concatenate([a, b, a, c], axis=1)))
+    for boundary in (48, 96, 144):
+        around = curve[boundary - 1 : boundary + 2].max()
+        assert around > 3 * max(curve[boundary - 20], curve[boundary + 20])
 
 
 def test_a_sound_without_form_has_no_boundaries_where_none_are() -> None:
     samples = np.concatenate([part([220.0, 330.0], seed) for seed in range(4)])
-    found = boundaries_s(self_similarity(features(Waveform(samples[None], RATE))))
+    found = boundaries_s(form_of(Waveform(samples[None], RATE)))
     assert len(found) < 8  # chance; a boundary a part would be three
 
 

@@ -110,11 +110,11 @@ def measure_song(
     places = places_of(song, rate)
     half_bar_s = song.beats_per_bar * 60 / song.bpm / 2
     repeated, other = compared(song)
-    similarity = form.self_similarity(form.features(wave))
+    heard = form.form_of(wave)
     true = form.true_boundaries_s(places, rate)
-    found = form.boundaries_s(similarity)
+    found = form.boundaries_s(heard)
     if png:
-        draw_form(similarity, form.STEP_S, _marks(places, rate), png)
+        draw_form(heard.texture, form.STEP_S, _marks(places, rate), png)
     return SongMeasures(
         title=song.title,
         seconds=wave.duration_s,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import librosa
 import numpy as np
 from scipy.ndimage import uniform_filter1d
+from scipy.signal import fftconvolve
 
 from riffusion.song.places import Place
 from riffusion.training.dataset import FloatArray
@@ -17,19 +19,36 @@ RATE = 22050
 HOP = 512
 STEP_S = 0.25
 COEFFICIENTS = 20
-SMOOTHING_S = 2.0
-ACTIVITY_WEIGHT = 0.5**0.5
+# Texture: what a stretch sounds like. Means over about a bar: what changes within one is no form.
+TEXTURE_MEAN_S = 2.0
+TEXTURE_ACTIVITY = 0.5**0.5  # weight of the onset strength beside the timbre
 KERNEL_S = 10.0
+TEXTURE_WEIGHT = 0.25
+# Repetition: which moments come back, each told by a second around it.
+MOMENT_MEAN_S = 0.5
+MOMENT_STEPS = 4
+MOMENT_ACTIVITY = 0.5
+SAME, SAME_SOFTNESS = 0.8, 0.1  # what similarity is half a return, and how far from it is more
+NEAREST_S = 4.0  # what is like this moment sooner than that is texture
+SIDE_S = 12.0
 # Peaks of the novelty: how far apart at least, and how much over the usual.
 APART_S = 2.0
 USUAL_S = 10.0  # before and after
-PROMINENCE = 0.15
+PROMINENCE = 0.1
 
 
-def features(wave: Waveform) -> FloatArray:
-    """Timbre (MFCC) and how much goes on (onset strength), (coefficients, steps of 0.25 s).
+@dataclass(frozen=True)
+class Form:
+    """How alike all pairs of moments are, (steps, steps) of 0.25 s: ``texture`` in what they sound
+    like, ``moments`` in what happens there. Cosines."""
 
-    Means over two seconds, about a bar: what changes within one is no form. Timbre weighs double.
+    texture: FloatArray
+    moments: FloatArray
+
+
+def form_of(wave: Waveform) -> Form:
+    """Hear a song: its timbre (MFCC) and how much goes on (onset strength).
+
     Chords are left out: they change with every bar, which hides where sections do.
     """
     mono = wave.resample(RATE).samples.mean(0)
@@ -37,20 +56,19 @@ def features(wave: Waveform) -> FloatArray:
     timbre = librosa.feature.mfcc(S=levels, n_mfcc=COEFFICIENTS)[1:]
     activity = librosa.onset.onset_strength(S=levels, sr=RATE)[None]
     steps = np.arange(0, timbre.shape[1], STEP_S * RATE / HOP).astype(int).tolist()
-    rows = [
-        weight * _standardised(_smoothed(librosa.util.sync(part, steps)))
-        for part, weight in ((timbre, 1.0), (activity, ACTIVITY_WEIGHT))
-    ]
-    return np.concatenate(rows).astype(np.float32)
+    parts = [librosa.util.sync(part, steps) for part in (timbre, activity)]
+    texture = _features(parts, TEXTURE_MEAN_S, TEXTURE_ACTIVITY)
+    moments = _with_context(_features(parts, MOMENT_MEAN_S, MOMENT_ACTIVITY), MOMENT_STEPS)
+    return Form(self_similarity(texture), self_similarity(moments))
 
 
 def self_similarity(heard: FloatArray) -> FloatArray:
-    """Cosine similarity of each step to each, (steps, steps), from the features."""
+    """Cosine similarity of each step to each, (steps, steps), from (features, steps)."""
     unit = heard / np.maximum(np.linalg.norm(heard, axis=0), 1e-9)
     return np.asarray(unit.T @ unit, np.float32)
 
 
-def novelty(similarity: FloatArray) -> FloatArray:
+def novelty_of_texture(similarity: FloatArray) -> FloatArray:
     """How much what follows differs from what was: a checkerboard moved along the diagonal.
 
     J. Foote, "Automatic audio segmentation using a measure of audio novelty", 2000.
@@ -65,9 +83,33 @@ def novelty(similarity: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(0.0, curve), np.float32)
 
 
-def boundaries_s(similarity: FloatArray) -> list[float]:
-    """Where something new begins, in seconds: the peaks of the novelty."""
-    curve = novelty(similarity)
+def novelty_of_repetition(similarity: FloatArray) -> FloatArray:
+    """How much where else the music is the same changes: what comes back begins or ends here.
+
+    As in J. Serra, M. Mueller, P. Grosche and J. L. Arcos, "Unsupervised music structure
+    annotation by time series structure features and segment similarity", 2014.
+    """
+    steps, half = len(similarity), round(SIDE_S / STEP_S)
+    same = 1 / (1 + np.exp((SAME - similarity) / SAME_SOFTNESS))
+    step = np.arange(steps)
+    same[np.abs(step[:, None] - step) < NEAREST_S / STEP_S] = 0.0
+    lagged = np.zeros((2 * steps - 1, steps))
+    for now in step:  # row: how much later, or sooner, the same is heard
+        lagged[steps - 1 - now : 2 * steps - 1 - now, now] = same[:, now]
+    taper = np.exp(-2 * ((np.arange(half) + 0.5) / half) ** 2)
+    kernel = np.concatenate([taper[::-1], -taper]) / taper.sum()
+    padded = np.pad(lagged, ((0, 0), (half, half)), mode="edge")
+    change = fftconvolve(padded, kernel[None], mode="valid", axes=1)[:, :steps]
+    return np.asarray((change**2).sum(0), np.float32)
+
+
+def boundaries_s(form: Form) -> list[float]:
+    """Where something new begins, in seconds: the peaks of both kinds of novelty together."""
+    texture, repetition = (
+        curve / max(1e-9, float(curve.max()))
+        for curve in (novelty_of_texture(form.texture), novelty_of_repetition(form.moments))
+    )
+    curve = TEXTURE_WEIGHT * texture + repetition
     curve = curve / max(1e-9, float(curve.max()))
     apart, usual = round(APART_S / STEP_S), round(USUAL_S / STEP_S)
     peaks = librosa.util.peak_pick(
@@ -116,8 +158,19 @@ def without(
     return [time for time in found if near(time, true) or not near(time, excused)]
 
 
-def _smoothed(rows: FloatArray) -> FloatArray:
-    return np.asarray(uniform_filter1d(rows, round(SMOOTHING_S / STEP_S), axis=1))
+def _features(parts: Sequence[FloatArray], mean_s: float, activity: float) -> FloatArray:
+    """Timbre and activity, smoothed, each row without its mean and all timbre as much as one."""
+    timbre, onsets = (
+        _standardised(uniform_filter1d(part, round(mean_s / STEP_S), axis=1)) for part in parts
+    )
+    return np.concatenate([timbre, activity * onsets]).astype(np.float32)
+
+
+def _with_context(rows: FloatArray, steps: int) -> FloatArray:
+    """Each step with those around it, (features * steps, n)."""
+    before = steps // 2
+    padded = np.pad(rows, ((0, 0), (before, steps - before - 1)), mode="edge")
+    return np.concatenate([padded[:, at : at + rows.shape[1]] for at in range(steps)])
 
 
 def _standardised(rows: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
 from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 
-ITERATIONS = 4
+ITERATIONS = 6
 MOMENTUM = 0.99
 BLOCK_FRAMES = TILE_FRAMES = 128
 TINY = 1e-9
@@ -77,12 +77,18 @@ class Phased:
 
 
 class LearnedVocoder:
-    """Implements ``riffusion.stitcher.Vocoder``. The same call gives the same bits."""
+    """Implements ``riffusion.phase.Vocoder``. The same call gives the same bits.
 
-    def __init__(self, network: VocoderNetwork, device: str = "cpu") -> None:
+    ``iterations`` of fast Griffin-Lim settle the phases that the network's steps lead to.
+    """
+
+    def __init__(
+        self, network: VocoderNetwork, device: str = "cpu", *, iterations: int = ITERATIONS
+    ) -> None:
         module: Any = network  # diffusers types its methods too loosely to be checked
         self._network: VocoderNetwork = module.float().to(device).eval()
         self._device = torch.device(device)
+        self._iterations = iterations
         self.params: SpectrogramParams = network.params
         self._stft = Stft(self.params)
         self._bank, self._spread = mel_bank(self.params), network.spread.cpu()
@@ -92,10 +98,12 @@ class LearnedVocoder:
         # Between phases at the centre of the window and those at its start.
         self._centre = (1 - 2 * (bins % 2)).float()
         # Frames that what is heard depends on: those the iterations reach, and the network's.
-        self._margin = (ITERATIONS + 1) * -(-self.params.win_length // self.params.hop_length)
+        self._margin = (iterations + 1) * -(-self.params.win_length // self.params.hop_length)
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> LearnedVocoder:
+    def load(
+        cls, folder: Path, device: str = "cpu", *, iterations: int = ITERATIONS
+    ) -> LearnedVocoder:
         """Load a folder with config.json and safetensors weights. Raises ModelError."""
         try:
             network: Any = VocoderNetwork.from_pretrained(
@@ -106,7 +114,7 @@ class LearnedVocoder:
             raise ModelError(
                 f"the vocoder in {folder} cannot be loaded: {line[:200]} Fetch the folder again."
             ) from error
-        return cls(network, device)
+        return cls(network, device, iterations=iterations)
 
     def __call__(
         self, spectrogram: Spectrogram, *, prefix: Waveform | None = None, seed: int = 0
@@ -229,6 +237,8 @@ class LearnedVocoder:
         known = known or Known(torch.zeros(len(frames.placing), 0), 0)
         estimate = (torch.from_numpy(frames.spectra) * self._centre)[None]
         middle = frames.middle[None]
-        aim = improve_phases(self._stft, middle, estimate, known.middle(), ITERATIONS, MOMENTUM)
+        aim = improve_phases(
+            self._stft, middle, estimate, known.middle(), self._iterations, MOMENTUM
+        )
         channels = with_magnitude(middle, aim) * frames.placing
         return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))
