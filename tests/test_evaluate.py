@@ -29,7 +29,8 @@ from riffusion.training.judge import Judge, impression, save_judge
 from riffusion.training.measures.likeness import grid_flux
 from riffusion.training.measures.styles import UNSEEN_PROMPTS
 from riffusion.training.plots import draw_gain
-from riffusion.training.samples import Asked, Sample, ask, studio, with_controls
+from riffusion.training.renders import Renders
+from riffusion.training.samples import Asked, Sample, ask, ask_like, studio, with_controls
 from riffusion.training.start import start_from
 from riffusion.training.styles import STYLES
 from riffusion.waveform import Waveform, write_audio
@@ -130,9 +131,22 @@ def test_requests_cover_prompts_tempi_and_keys() -> None:
     assert len({one.seed for one in asked}) == 12
     assert len({one.key for one in asked}) == 12
     assert len({one.bpm for one in asked}) > 5
+    assert all((one.lead_sheet(9, 0.01).chroma[0] > 0).any() for one in asked)
     louder = with_controls(asked[0], "density", (0.1, 0.9))
     assert [one.controls.density for one in louder] == [0.1, 0.9]
     assert {one.seed for one in louder} == {asked[0].seed}
+
+
+def test_renders_are_asked_for_as_they_are(splits: Path) -> None:
+    test = Renders.draw(Corpus(splits, "test"), 1)
+    whole = test.whole()
+    assert {whole.song(n).arrangement for n in range(len(whole))} <= {"band", "no lead", "solo"}
+    for number, asked in enumerate(ask_like(whole)):
+        song, sheet = whole.song(number), asked.lead_sheet(FRAMES, COMPACT_PARAMS.frame_s)
+        assert (asked.prompt, asked.bpm) == (song.style, song.bpm)
+        assert asked.right == (song.style,)
+        assert np.array_equal(sheet.chroma, whole.lead_sheet(number).chroma)
+        assert sheet.beats_per_bar == song.beats_per_bar
 
 
 def test_unseen_prompts_name_styles_that_exist_and_are_unseen() -> None:
@@ -189,6 +203,9 @@ def test_the_whole_table(
         assert picture.width > 500
     assert rows["style named first"]["chance"] == 0.5
     assert rows["unseen wording, named first"]["clips"] == 40
+    like = rows["tempo and chords of renders: style first"]
+    assert like["clips"] in (1, 2, 3)
+    assert like["ceiling"] is not None
     assert rows["  house"]["clips"] == 1
     assert rows["family named first, of 2"]["chance"] == 0.5
     assert rows["tonic asked for, 20 s"]["clips"] == 6

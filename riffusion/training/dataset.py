@@ -103,6 +103,10 @@ class Corpus:
         measured = self._measure(rng)
         self.statistics = measured if scale is None else replace(measured, scale=scale)
 
+    def is_whole(self, song: Song) -> bool:
+        """Whether it is all of what its style plays: the band, where there is one."""
+        return is_whole(song, song.style in self._bands)
+
     def frames(self, song: int, start: int, count: int) -> FloatArray:
         """``count`` frames of a song from ``start`` on, (count, 2, bands); the last is held."""
         about = self.songs[song]
@@ -241,11 +245,14 @@ def conditioning_of(windows: Sequence[Window], text: torch.Tensor) -> Conditioni
     )
 
 
+def is_whole(song: Song, has_band: bool) -> bool:
+    """Not where it is a solo or drums alone in a style that has a band."""
+    return song.arrangement in WHOLE_BANDS or not has_band
+
+
 def caption_of(song: Song, has_band: bool, rng: np.random.Generator) -> str:
-    """One of the song's captions, or the bare name of its style: not where it is a solo or drums
-    alone in a style that has a band."""
-    whole = song.arrangement in WHOLE_BANDS or not has_band
-    bare = whole and rng.random() < BARE_STYLE
+    """One of the song's captions, or, of what is whole, the bare name of its style."""
+    bare = is_whole(song, has_band) and rng.random() < BARE_STYLE
     return song.style if bare else str(rng.choice(song.captions))
 
 

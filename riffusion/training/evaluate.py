@@ -36,6 +36,7 @@ from riffusion.training.measures.styles import (
     NAMED_PROMPTS,
     by_prompt,
     heard,
+    matched_rows,
     prompt_rows,
     rank_of_right,
     style_rows,
@@ -55,11 +56,12 @@ JAM_CLIPS = 7  # what a jam costs, in clips: five of them, and making them sound
 
 @dataclass(frozen=True)
 class Splits:
-    """Windows of every split, and long ones of the test split."""
+    """Windows of every split; of the test split also one a song, and long ones."""
 
     train: Renders
     validation: Renders
     test: Renders
+    once_test: Renders
     long_test: Renders
 
     @classmethod
@@ -69,6 +71,7 @@ class Splits:
             Renders.draw(Corpus(folder, "train"), 1, NEAR_SONGS),
             Renders.draw(Corpus(folder, "validation"), TEST_WINDOWS),
             Renders.draw(test, TEST_WINDOWS),
+            Renders.draw(test, 1),
             Renders.draw(test, 1, frames=JAM_FRAMES),
         )
 
@@ -81,6 +84,7 @@ def evaluate_model(made_in: Studio, judges: Judges, splits: Splits, seeds: int) 
     drummed = drummed_styles(splits.train)
     return [
         *style_rows(judges.style, splits.test, samples),
+        *matched_rows(judges.style, splits.once_test, made_in),
         *prompt_rows(judges.style, made_in, seeds),
         *rhythm_rows(judges.rhythm, splits.test, samples, drummed),
         *chord_rows(judges.harmony, splits.test, samples),
@@ -104,11 +108,12 @@ def control_seeds(seeds: int) -> int:
     return max(1, seeds // 2)
 
 
-def clips_of(styles: int, seeds: int) -> int:
-    """How many clips an evaluation takes, a jam counted as what it costs."""
+def clips_of(styles: int, matched: int, seeds: int) -> int:
+    """How many clips an evaluation takes, a jam counted as what it costs; ``matched`` of them are
+    asked for as renders are."""
     prompts = styles + len(NAMED_PROMPTS) + len(unseen_prompts()) + JAMS_A_SEED * JAM_CLIPS
     controlled = len(CONTROLLED) * len(VALUES) * len(CONTROLS)
-    return prompts * seeds + controlled * control_seeds(seeds)
+    return prompts * seeds + matched + controlled * control_seeds(seeds)
 
 
 def _by_style(judge: Judge, samples: Sequence[Sample]) -> list[Measure]:
@@ -181,8 +186,10 @@ def main(args: argparse.Namespace) -> None:
         return
     if (args.model / "config.json").exists():
         with studio(args.model, args.workers, args.through) as made_in:
-            _announce(made_in, judges, args.seeds, args.workers)
-            rows = evaluate_model(made_in, judges, Splits.of(args.corpus), args.seeds)
+            splits = Splits.of(args.corpus)
+            clips = clips_of(len(judges.style.styles), len(splits.once_test.whole()), args.seeds)
+            _announce(made_in, clips, judges.style.styles[0], args.workers)
+            rows = evaluate_model(made_in, judges, splits, args.seeds)
     else:
         rows = evaluate_audio(args.model, judges.style)
     print(table(rows))
@@ -191,10 +198,9 @@ def main(args: argparse.Namespace) -> None:
         draw_measures(rows, args.json.with_suffix(".png"))
 
 
-def _announce(made_in: Studio, judges: Judges, seeds: int, workers: int) -> None:
+def _announce(made_in: Studio, clips: int, style: str, workers: int) -> None:
     """Say how long it will take, from the time of one clip."""
-    styles = judges.style.styles
-    clips, each_s = clips_of(len(styles), seeds), made_in.clip_takes_s(ask([(styles[0], ())], 1)[0])
+    each_s = made_in.clip_takes_s(ask([(style, ())], 1)[0])
     print(
         f"{clips} clips of {each_s:.1f} s on {workers} processes: about "
         f"{clips * each_s / workers / 60:.0f} minutes, and one or two to listen",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,6 +33,12 @@ class Renders:
         lengths = (corpus.songs[number].frames for number in numbers)
         starts = tuple(int(rng.integers(max(1, length - frames))) for length in lengths)
         return cls(corpus, numbers, starts, frames)
+
+    def whole(self) -> Renders:
+        """Those with all of what their style plays: what its bare name asks for."""
+        kept = [n for n in range(len(self)) if self.corpus.is_whole(self.song(n))]
+        numbers, starts = (tuple(of[n] for n in kept) for of in (self.numbers, self.starts))
+        return replace(self, numbers=numbers, starts=starts)
 
     def __len__(self) -> int:
         return len(self.numbers)

@@ -28,6 +28,7 @@ from riffusion.progress import progress
 from riffusion.settings import JamSettings
 from riffusion.spectrogram import mel_spectrogram
 from riffusion.training.dataset import FRAMES, FloatArray
+from riffusion.training.renders import Renders
 from riffusion.waveform import Waveform
 
 TEMPI = (84, 92, 100, 108, 116, 124, 132, 140)
@@ -40,7 +41,10 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of an evaluation. ``right`` names the styles or instruments that would do."""
+    """One request of an evaluation. ``right`` names the styles or instruments that would do.
+
+    A clip's chords are those of its ``sheet``; without one, the usual four of the key, one a bar.
+    """
 
     prompt: str
     right: tuple[str, ...]
@@ -48,9 +52,10 @@ class Asked:
     bpm: float
     key: str
     controls: Controls = field(default_factory=Controls)
+    sheet: LeadSheet | None = None
 
     def request(self, engine: Engine) -> ClipRequest:
-        """As the engine is asked: four chords of the key, one a bar."""
+        """As the engine is asked."""
         prompt = Prompt(self.prompt, self.seed)
         sheet = self.lead_sheet(engine.frames, engine.params.frame_s)
         return ClipRequest(prompt, prompt, bpm=self.bpm, lead_sheet=sheet, controls=self.controls)
@@ -61,6 +66,8 @@ class Asked:
         return JamSettings(prompt, prompt, path="hold", bpm=self.bpm, key=self.key)
 
     def lead_sheet(self, frames: int, frame_s: float) -> LeadSheet:
+        if self.sheet is not None:
+            return self.sheet
         chords = np.stack([chord.chroma() for chord in progression(self.key)])
         beats = np.arange(frames) * frame_s * self.bpm / 60
         return LeadSheet(beats, 4, chords[(beats / 4).astype(int) % len(chords)])
@@ -103,6 +110,22 @@ def ask(prompts: Sequence[tuple[str, tuple[str, ...]]], seeds: int) -> list[Aske
             KEYS[number * 7 % 12] + ("m" if number % 2 else ""),
         )
         for number, (prompt, right, seed) in enumerate(pairs)
+    ]
+
+
+def ask_like(renders: Renders) -> list[Asked]:
+    """The bare name of the style of each window, at its tempo, with its metre and its chords."""
+    songs = [renders.song(n) for n in range(len(renders))]
+    return [
+        Asked(
+            song.style,
+            (song.style,),
+            number,
+            float(song.bpm),
+            song.key,
+            sheet=renders.lead_sheet(number),
+        )
+        for number, song in enumerate(songs)
     ]
 
 

@@ -15,7 +15,7 @@ from riffusion.training.instruments import LEAD_FAMILIES
 from riffusion.training.judge import Judge, Verdict, impression
 from riffusion.training.measures.row import Measure, share
 from riffusion.training.renders import Renders
-from riffusion.training.samples import Sample, Studio, ask
+from riffusion.training.samples import Sample, Studio, ask, ask_like
 
 # The original's examples: what should come first or second.
 NAMED_PROMPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -35,7 +35,7 @@ def heard(judge: Judge, samples: Sequence[Sample]) -> Verdict:
     return judge.listen(np.stack([impression(sample.levels) for sample in samples]))
 
 
-def rank_of_right(judge: Judge, verdict: Verdict, right: list[tuple[str, ...]]) -> list[int]:
+def rank_of_right(judge: Judge, verdict: Verdict, right: Sequence[tuple[str, ...]]) -> list[int]:
     """At which place (0 is first) the first right answer comes, styles and leads each ranked.
 
     Behind the last place where the judge knows none of them.
@@ -71,6 +71,21 @@ def style_rows(judge: Judge, test: Renders, samples: Sequence[Sample]) -> list[M
         Measure("style named first", share(places < 1), share(best < 1), chance, count),
         Measure("style among first three", share(places < 3), share(best < 3), 3 * chance, count),
         Measure(f"family named first, of {number}", family, best_family, 1 / number, count),
+    ]
+
+
+def matched_rows(judge: Judge, test: Renders, studio: Studio) -> list[Measure]:
+    """Prompt match beside renders of the same tempo, metre and chords: of whole bands, one window
+    a song."""
+    whole = test.whole()
+    samples = studio.clips(ask_like(whole), "asked as renders")
+    right = [(style,) for style in whole.styles]
+    verdicts = (heard(judge, samples), judge.listen(whole.impressions))
+    places, best = (np.array(rank_of_right(judge, said, right)) for said in verdicts)
+    count, chance, like = len(samples), 1 / len(judge.styles), "tempo and chords of renders"
+    return [
+        Measure(f"{like}: style first", share(places < 1), share(best < 1), chance, count),
+        Measure(f"{like}: first three", share(places < 3), share(best < 3), 3 * chance, count),
     ]
 
 
