@@ -203,6 +203,8 @@ def test_the_whole_table(
         assert picture.width > 500
     assert rows["style named first"]["chance"] == 0.5
     assert rows["unseen wording, named first"]["clips"] == 40
+    bells = [row for row in json.loads(out.read_text()) if row["name"] == "  church bells"]
+    assert [row["ceiling"] is not None for row in bells] == [True, False]  # a prompt, then a style
     like = rows["tempo and chords of renders: style first"]
     assert like["clips"] in (1, 2, 3)
     assert like["ceiling"] is not None

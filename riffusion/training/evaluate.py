@@ -85,7 +85,7 @@ def evaluate_model(made_in: Studio, judges: Judges, splits: Splits, seeds: int) 
     return [
         *style_rows(judges.style, splits.test, samples),
         *matched_rows(judges.style, splits.once_test, made_in),
-        *prompt_rows(judges.style, made_in, seeds),
+        *prompt_rows(judges.style, splits.test, made_in, seeds),
         *rhythm_rows(judges.rhythm, splits.test, samples, drummed),
         *chord_rows(judges.harmony, splits.test, samples),
         *key_rows(judges.harmony, splits.long_test, jams),

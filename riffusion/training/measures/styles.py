@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from riffusion.training.families import family_scores, style_families
-from riffusion.training.instruments import LEAD_FAMILIES
+from riffusion.training.instruments import LEAD_FAMILIES, lead_family
 from riffusion.training.judge import Judge, Verdict, impression
 from riffusion.training.measures.row import Measure, share
 from riffusion.training.renders import Renders
@@ -96,9 +97,13 @@ def _names_family(
     return np.asarray(named == np.array([families[style] for style in truth]))
 
 
-def prompt_rows(judge: Judge, studio: Studio, seeds: int) -> list[Measure]:
-    """The original's seven prompts, and forty in wording the corpus never used."""
+def prompt_rows(judge: Judge, test: Renders, studio: Studio, seeds: int) -> list[Measure]:
+    """The original's seven prompts, and forty in wording the corpus never used.
+
+    The ceiling of a prompt is the same of renders in a style, or with a lead, that would do.
+    """
     rows = []
+    verdict = judge.listen(test.impressions)
     for name, prompts, within in (
         ("seven known prompts, first or second", NAMED_PROMPTS, 2),
         ("unseen wording, named first", unseen_prompts(), 1),
@@ -106,11 +111,25 @@ def prompt_rows(judge: Judge, studio: Studio, seeds: int) -> list[Measure]:
         samples = studio.clips(ask(prompts, seeds), name)
         right = [sample.asked.right for sample in samples]
         hits = np.array(rank_of_right(judge, heard(judge, samples), right)) < within
+        best = {prompt: _ceiling(judge, verdict, test, names, within) for prompt, names in prompts}
+        known = [value for value in best.values() if value is not None]
+        ceiling = float(np.mean(known)) if known else None
         chance = float(np.mean([_chance(judge, names, within) for names in right]))
-        rows.append(Measure(name, share(hits), None, chance, len(samples)))
+        rows.append(Measure(name, share(hits), ceiling, chance, len(samples)))
         if within == 2:
-            rows += by_prompt(samples, hits)
+            rows += by_prompt(samples, hits, best)
     return rows
+
+
+def _ceiling(
+    judge: Judge, verdict: Verdict, test: Renders, names: Sequence[str], within: int
+) -> float | None:
+    """How often what a render is comes first, of renders that are one of ``names``."""
+    songs = [test.song(n) for n in range(len(test))]
+    fitting = [tuple({s.style, lead_family(s.lead)} & set(names)) for s in songs]
+    hits = np.array(rank_of_right(judge, verdict, fitting)) < within
+    asked = np.array([bool(one) for one in fitting])
+    return share(hits[asked]) if asked.any() else None
 
 
 def unseen_prompts() -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -129,10 +148,15 @@ def _chance(judge: Judge, names: Sequence[str], within: int) -> float:
     return 1 - missed
 
 
-def by_prompt(samples: Sequence[Sample], hits: npt.NDArray[np.bool_]) -> list[Measure]:
+def by_prompt(
+    samples: Sequence[Sample],
+    hits: npt.NDArray[np.bool_],
+    ceilings: Mapping[str, float | None] = MappingProxyType({}),
+) -> list[Measure]:
     """A row a prompt."""
     prompts = np.array([sample.asked.prompt for sample in samples])
-    return [
-        Measure(f"  {prompt}", share(hits[prompts == prompt]), clips=int((prompts == prompt).sum()))
-        for prompt in dict.fromkeys(prompts.tolist())
-    ]
+    rows = []
+    for prompt in dict.fromkeys(prompts.tolist()):
+        own = hits[prompts == prompt]
+        rows.append(Measure(f"  {prompt}", share(own), ceilings.get(prompt), clips=len(own)))
+    return rows
