@@ -236,6 +236,25 @@ def test_bare_names_ask_for_a_band(corpus: Path) -> None:
     assert 40 < bare(bells, has_band=False) < 80
 
 
+def test_emphasised_styles_are_drawn_oftener(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "songs"
+    shutil.copytree(corpus, folder)
+    listing = folder / "songs-00000.json"
+    songs = json.loads(listing.read_text())
+    next(song for song in songs if song["split"] == "train").update(style="rare", bpm=77)
+    listing.write_text(json.dumps(songs))
+
+    def rare(emphasis: tuple[str, ...]) -> int:
+        drawn, rng = Corpus(folder, "train", emphasis=emphasis), np.random.default_rng(0)
+        return sum(drawn.window(rng).bpm == 77 for _ in range(200))
+
+    # One of four songs, drawn three times as often.
+    assert 30 < rare(()) < 70
+    assert 80 < rare(("rare",)) < 120
+    with pytest.raises(InvalidInput, match="use some of church bells, rare"):
+        rare(("no such style",))
+
+
 def test_captions_reach_the_network_with_noise_around_them(corpus: Path) -> None:
     songs = Corpus(corpus, "train")
     _, conditioning = songs.batch(np.random.default_rng(0), 64)

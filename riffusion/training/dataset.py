@@ -58,6 +58,8 @@ SHOW_CONTEXT = 0.4
 # types it wants the band: what only a part of the band plays has captions that say so.
 BARE_STYLE = 0.3
 WHOLE_BANDS = ("band", "no lead")
+# How much oftener than others the songs of an emphasised style are drawn.
+EMPHASIS = 3
 # Of the windows with a context, how many go on with another song from the bar line: a jam whose
 # prompt changes continues music of another kind, and must follow the new prompt.
 CHANGE_SONG = 0.3
@@ -90,12 +92,20 @@ class Statistics:
 class Corpus:
     """Songs of one split, memory-mapped, with their captions embedded."""
 
-    def __init__(self, folder: Path, split: str, scale: ImageScale | None = None) -> None:
-        """``scale`` of the images; without one, that of this split."""
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        scale: ImageScale | None = None,
+        emphasis: Sequence[str] = (),
+    ) -> None:
+        """``scale`` of the images; without one, that of this split. Windows come oftener from
+        songs in the styles of ``emphasis``: InvalidInput where there is none in one of them."""
         entries = [(path, song) for path, song in read_songs(folder) if song.split == split]
         shards = groupby(entries, key=itemgetter(0))
         arrays = {path: open_frames(path, [song for _, song in group]) for path, group in shards}
         self.songs: list[Song] = [song for _, song in entries]
+        self._draws = emphasised([song.style for song in self.songs], emphasis)
         self._bands = {song.style for song in self.songs if song.arrangement in WHOLE_BANDS}
         self._arrays = [arrays[path] for path, _ in entries]
         self._captions, self.embeddings = embedded_captions(folder)
@@ -117,7 +127,7 @@ class Corpus:
 
     def window(self, rng: np.random.Generator) -> Window:
         """A random window with randomly dropped conditioning."""
-        song = int(rng.integers(len(self.songs)))
+        song = self._draws[int(rng.integers(len(self._draws)))]
         about = self.songs[song]
         start = int(rng.integers(max(1, about.frames - FRAMES)))
         frames = self.frames(song, start, FRAMES)
@@ -243,6 +253,15 @@ def conditioning_of(windows: Sequence[Window], text: torch.Tensor) -> Conditioni
         torch.stack([w.lead_sheet for w in windows]),
         torch.stack([(frames < w.context).float() for w in windows]),
     )
+
+
+def emphasised(styles: Sequence[str], emphasis: Sequence[str]) -> list[int]:
+    """The numbers of songs, by their styles: each once, those of emphasised styles oftener."""
+    for style in emphasis:
+        if style not in styles:
+            legal = f"use some of {', '.join(sorted(set(styles)))}"
+            raise InvalidInput("style to emphasise", style, legal)
+    return [n for n, s in enumerate(styles) for _ in range(EMPHASIS if s in emphasis else 1)]
 
 
 def is_whole(song: Song, has_band: bool) -> bool:
