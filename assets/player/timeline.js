@@ -25,20 +25,30 @@ export class Timeline {
   }
 
   // `sections`: {section, start_s, duration_s} in the order they play; `names`: each once.
+  // Blocks are kept and filled anew, so that none loses the keyboard's focus or a drag.
   show(sections, names) {
-    const items = sections.map(({ section, duration_s }) => {
-      const block = document.createElement("button");
-      block.type = "button";
-      block.textContent = section;
-      block.title = `${section}, ${duration_s.toFixed(0)} s`;
-      const item = document.createElement("li");
-      item.style.flexGrow = duration_s;
-      item.style.setProperty("--hue", hue(names.indexOf(section)));
-      item.append(block);
-      return item;
-    });
-    this.element.replaceChildren(...items, this.line);
+    const kept = this.blocks.map((block) => block.parentElement);
+    const items = sections.map((section, i) => this.filled(kept[i] ?? this.empty(), section, names));
+    kept.slice(items.length).forEach((item) => item.remove());
+    this.element.append(...items.slice(kept.length), this.line);
     this.playhead(null);
+  }
+
+  empty() {
+    const item = document.createElement("li");
+    const block = document.createElement("button");
+    block.type = "button";
+    item.append(block);
+    return item;
+  }
+
+  filled(item, { section, duration_s }, names) {
+    const block = item.firstElementChild;
+    block.textContent = section;
+    block.title = `${section}, ${duration_s.toFixed(0)} s`;
+    item.style.flexGrow = duration_s;
+    item.style.setProperty("--hue", hue(names.indexOf(section)));
+    return item;
   }
 
   select(index) {

@@ -33,6 +33,8 @@ PICKUP_BARS = 1
 # A jam gives out nothing nearer than 0.1 s to where its next clip would begin; a section's length
 # on the grid of its song may differ from that on its own by a sample.
 UNPLAYED_S = 0.11
+# A song reads a section to about here before the end of what there is.
+MOMENT_S = 0.02
 FILL_DENSITY = 0.3
 USUAL_DENSITY = 0.5
 
@@ -66,10 +68,14 @@ def take_key(place: Place) -> TakeKey:
 
 
 class Take:
-    """A section's sound, rendered as far as it was read. Sample 0 is its first bar line."""
+    """A section's sound, rendered as far as it was read. Sample 0 is its first bar line.
+
+    Once it is whole its jam, with half a minute of past, is let go: what is on disk is enough.
+    """
 
     def __init__(self, session: JamSession, section: Section) -> None:
-        self._session = session
+        self._session: JamSession | None = session
+        self._loudness = session.loudness
         self._tape = TrackFile(session.sample_rate, session.channels)
         self._unwritten: JamBlock | None = None
         self._clips: list[ClipMark] = []
@@ -78,20 +84,22 @@ class Take:
         self._pickup = grid.bar_sample(PICKUP_BARS)
         end = grid.bar_sample(PICKUP_BARS + section.bars)
         self._length = end - round(UNPLAYED_S * session.sample_rate)
+        self._moment = round(MOMENT_S * session.sample_rate)
 
     @property
     def loudness(self) -> float:
         """Its loudness in LUFS, before the gain, where it was rendered last."""
-        return self._session.loudness
+        return self._session.loudness if self._session else self._loudness
 
     @property
     def unfinished(self) -> bool:
         """Whether a part of its last clip has not become sound yet."""
-        return self._session.unfinished
+        return self._session is not None and self._session.unfinished
 
     def has(self, stop: int) -> bool:
         """Whether it can be read up to ``stop`` without any computing."""
-        return self._tape.length >= self._until(stop) or self._session.ready
+        made = self._tape.length >= self._until(stop)
+        return made or (self._session is not None and self._session.ready)
 
     def read(self, start: int, stop: int, interrupted: Callable[[], bool] = never) -> Samples:
         """Samples (channels, n), also before the first bar line; none within 0.11 s of its end.
@@ -100,7 +108,7 @@ class Take:
         StorageError where the disk is full; it can then be read again.
         """
         until = self._until(stop)
-        while self._tape.length < until:
+        while self._session and self._tape.length < until:
             # A full disk takes nothing: the block waits until it has space.
             block = self._unwritten or self._session.block(until, interrupted=interrupted)
             self._unwritten = block
@@ -108,6 +116,8 @@ class Take:
             self._unwritten = None
             if block.clip not in self._clips[-1:]:
                 self._clips.append(block.clip)
+            if self._tape.length >= self._length:
+                self._loudness, self._session = self._session.loudness, None
         pcm = self._tape.read(self._pickup + start, self._pickup + stop)
         return (pcm / np.float32(INT16_SCALE)).astype(np.float32)
 
@@ -123,7 +133,9 @@ class Take:
         self._tape.close()
 
     def _until(self, stop: int) -> int:
-        return min(self._pickup + stop, self._length)
+        """How far to render, to read up to ``stop``: the last moment is not left for later."""
+        until = self._pickup + stop
+        return until if until + self._moment < self._length else self._length
 
 
 class Takes:
