@@ -19,8 +19,7 @@ from riffusion.engines import load_engine
 from riffusion.engines.base import Engine
 from riffusion.song.model import Song
 from riffusion.song.planner import plan_song
-from riffusion.song.session import HANDOVER_S, SongSession
-from riffusion.stitcher import CROSSFADE_S
+from riffusion.song.session import CROSSFADE_S, HANDOVER_S, SongSession
 
 LINE = "bossa nova, three minutes"
 LONG_LINE = "rock, ten minutes"

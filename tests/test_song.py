@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections import deque
 from dataclasses import replace
@@ -20,6 +21,7 @@ from riffusion.clip import Controls, Prompt
 from riffusion.engines.base import Engine
 from riffusion.errors import InvalidInput
 from riffusion.harmony import parse_chords
+from riffusion.jam import JamSession
 from riffusion.material import Material
 from riffusion.phase import griffin_lim
 from riffusion.settings import USUAL_STRENGTH
@@ -35,7 +37,7 @@ RATE = 44100
 STEP = 1 / 32768  # takes are kept in 16 bits
 QUICK = partial(griffin_lim, iterations=1)
 # What SongSession says about returns: the same bytes until then, before their end.
-WINDOW = round(0.15 * RATE)
+WINDOW = round(0.32 * RATE)
 FADE_IN = round(0.005 * RATE)  # of the song
 VERSE = Section("verse", 2, Prompt("funky piano", 1), chords="Am F C G")
 CHORUS = Section("chorus", 3, Prompt("church bells", 2), key="C", transition=Transition("fill", 1))
@@ -177,6 +179,20 @@ def test_memory_does_not_grow_with_the_song(tiny_engine: Engine) -> None:
             tracemalloc.stop()
     assert last.start > 4 * 60 * RATE
     assert peak < 8_000_000  # the song has over 42 MB
+
+
+def test_sections_that_are_over_keep_no_jam(tiny_engine: Engine) -> None:
+    names = tuple("abcd")
+    sections = tuple(replace(VERSE, name=name, prompt=Prompt(name, 1)) for name in names)
+    gc.collect()
+    before = jams()
+    with SongSession(tiny_engine, Song(sections, names, bpm=120.0), vocoder=QUICK) as session:
+        deque(session, maxlen=0)
+        assert jams() == before
+
+
+def jams() -> int:
+    return sum(type(thing) is JamSession for thing in gc.get_objects())
 
 
 def test_song_fades_in_and_out(tiny_engine: Engine) -> None:

@@ -24,7 +24,7 @@ from riffusion.track import Pcm, to_pcm
 RATE = 44100
 BAR = RATE * 4 * 60 // 180
 QUICK = partial(griffin_lim, iterations=1)
-WINDOW = round(0.15 * RATE)
+WINDOW = round(0.32 * RATE)
 FADE_IN = round(0.005 * RATE)
 SONG = Song(
     (Section("a", 2, Prompt("jazz", 1)), Section("b", 1, Prompt("techno", 2))),

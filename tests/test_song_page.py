@@ -117,6 +117,15 @@ def test_a_line_becomes_a_timeline_that_is_edited(page: Page) -> None:
     assert read_plan(plan(page)).order == ("verse", "chorus", "intro", "verse")
 
 
+def test_a_section_keeps_the_keyboard_when_the_plan_is_checked_again(page: Page) -> None:
+    use_plan(page, PLAN)
+    expect(page.locator(".riff-timeline button")).to_have_count(4)
+    page.locator(".riff-timeline button").nth(2).focus()
+    page.evaluate("text => riffusionSong.check(text)", PLAN.replace("verse, chorus", "verse"))
+    expect(page.locator(".riff-timeline button")).to_have_text(["intro", "verse", "verse"])
+    expect(page.locator(".riff-timeline button").nth(2)).to_be_focused()
+
+
 def test_a_song_plays_jumps_and_goes_on_through_bad_plans(page: Page) -> None:
     use_plan(page, PLAN)
     page.wait_for_function("() => riffusionSong.plan !== null")

@@ -13,15 +13,15 @@ from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import log_mel
 from riffusion.song.model import Song
 from riffusion.song.places import Place
-from riffusion.song.session import SongSession
+from riffusion.song.session import CROSSFADE_S, HANDOVER_S, SongSession
 from riffusion.spectrogram import mel_spectrogram
+from riffusion.stitcher import FADE_IN_S
 from riffusion.track import to_pcm
 from riffusion.training.dataset import FRAMES, FloatArray
 from riffusion.training.judge import Judge, impression
 from riffusion.waveform import Waveform
 
-WINDOW_S = 0.15  # what a transition may change, says SongSession
-FADE_IN_S = 0.005
+WINDOW_S = CROSSFADE_S + HANDOVER_S  # what a transition may change
 
 
 @dataclass(frozen=True)
