@@ -1,4 +1,4 @@
-"""Make the anchors in assets/anchors again: python scripts/make_anchors.py
+"""Make the anchors in assets/anchors again: python -m scripts.make_anchors
 
 Each is one clip of the shipped engine. Run it after the weights change, listen, and commit.
 """
