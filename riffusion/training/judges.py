@@ -16,7 +16,7 @@ from riffusion.training.judge import Judge, load_judge, save_judge, train_judge
 from riffusion.training.rhythm_judge import RhythmJudge, train_rhythm_judge
 
 STYLE_STEPS = 3000
-RHYTHM_STEPS = 1300
+RHYTHM_STEPS = 2600
 HARMONY_STEPS = 650
 
 
