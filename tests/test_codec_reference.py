@@ -75,14 +75,9 @@ def test_images_are_those_of_the_original_s_constants(channels: int) -> None:
 
 @pytest.mark.parametrize("mono", [True, False])
 def test_our_way_back_is_closer_than_the_original_s(mono: bool) -> None:
-    """In the median of three clips, the hardest of all among them, which the original's way may
-    bring nearer; ``python -m benchmarks codec`` has all of them, and the times."""
-    ratios = []
-    for name in ("night_drive", "funk_guitar", "piano_ballad"):
-        sound = anchor_sound(find_anchor(name))
-        sound = Waveform(sound.samples[:, : 2 * RATE], RATE)
-        sound = sound.mono() if mono else sound
-        image = audio_to_image(sound)
-        ratios.append(error(sound, image_to_audio(image)) / error(sound, original_decoder()(image)))
-    assert np.median(ratios) < 0.85
-    assert max(ratios) < 1.4
+    """On one clip; ``python -m benchmarks codec`` has all of them, and the times."""
+    sound = anchor_sound(find_anchor("night_drive"))
+    sound = Waveform(sound.samples[:, : 2 * RATE], RATE)
+    sound = sound.mono() if mono else sound
+    image = audio_to_image(sound)
+    assert error(sound, image_to_audio(image)) < 0.95 * error(sound, original_decoder()(image))
