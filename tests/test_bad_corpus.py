@@ -108,7 +108,7 @@ def test_captions_in_any_script_and_wrong_ones_train(
     tmp_path: Path, captions: tuple[str, ...]
 ) -> None:
     corpus = Corpus(write_corpus(tmp_path, captions=captions), "train")
-    _, conditioning = corpus.batch(np.random.default_rng(0), 4)
+    conditioning = corpus.batch(np.random.default_rng(0), 4).conditioning
     assert torch.isfinite(conditioning.text).all()
 
 

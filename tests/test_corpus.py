@@ -154,8 +154,9 @@ def test_windows_come_with_everything_that_is_known(small_corpus: Path) -> None:
     shown = [window.context > 0 for window in windows]
     assert 0.2 < np.mean(shown) < 0.8
     assert any(not window.prompt_known for window in windows)
-    images, conditioning = corpus.batch(rng, 16)
-    assert images.shape == (16, 2, COMPACT_PARAMS.mel_bands, FRAMES)
+    batch = corpus.batch(rng, 16)
+    conditioning = batch.conditioning
+    assert batch.images.shape == (16, 2, COMPACT_PARAMS.mel_bands, FRAMES)
     unknown = conditioning.text_known[:, 0] == 0
     assert (conditioning.text[unknown] == 0).all()
     assert torch.isfinite(conditioning.text).all()

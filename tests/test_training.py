@@ -21,6 +21,7 @@ from riffusion.errors import InvalidInput, ModelError
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.corpus import make_shard, split_of
 from riffusion.training.dataset import Corpus, caption_of
+from riffusion.training.flow import flow_loss
 from riffusion.training.instruments import lead_family
 from riffusion.training.judge import impression, load_judge, save_judge, train_judge
 from riffusion.training.measures.styles import rank_of_right
@@ -29,7 +30,6 @@ from riffusion.training.styles import STYLES
 from riffusion.training.train import (
     Trainer,
     TrainOptions,
-    flow_loss,
     learning_rate,
     make_optimizers,
 )
@@ -205,7 +205,7 @@ def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> Non
     assert trainer.progress.windows > 0
     assert trainer.train.statistics.scale == ImageScale(-1.5, 0.9, 0.3)
     assert trainer.validation.statistics.scale == ImageScale(-1.5, 0.9, 0.3)
-    images, _ = trainer.validation.batch(np.random.default_rng(0), 4)
+    images = trainer.validation.batch(np.random.default_rng(0), 4).images
     assert float(images.diff(dim=-1).abs().mean()) > 0.01
 
 
@@ -257,7 +257,7 @@ def test_emphasised_styles_are_drawn_oftener(corpus: Path, tmp_path: Path) -> No
 
 def test_captions_reach_the_network_with_noise_around_them(corpus: Path) -> None:
     songs = Corpus(corpus, "train")
-    _, conditioning = songs.batch(np.random.default_rng(0), 64)
+    conditioning = songs.batch(np.random.default_rng(0), 64).conditioning
     known = conditioning.text[conditioning.text_known[:, 0] > 0]
     nearest = torch.cdist(known, songs.embeddings.float()).amin(1) / known.shape[1] ** 0.5
     assert 0.2 < float(nearest.mean()) < 0.5  # uniform up to 0.7

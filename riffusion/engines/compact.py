@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers.utils import logging
+from torch import nn
 
 from riffusion.clip import ClipRequest, Controls, LeadSheet
 from riffusion.engines.base import Interrupted, never
 from riffusion.engines.mel_image import ImageScale, log_mel
+from riffusion.engines.reader import Reader
 from riffusion.engines.sampler import Estimate, advance, schedule
 from riffusion.engines.transformer import (
     LEAD_SHEET_DIM,
@@ -28,6 +29,7 @@ from riffusion.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.text import embed_prompt
 from riffusion.vocoder import LearnedVocoder
 from riffusion.walk import lerp, slerp
+from riffusion.weights import read_network
 
 COMPACT_PARAMS = SpectrogramParams(
     hop_length=441,
@@ -76,15 +78,15 @@ class CompactEngine:
         name: str,
         device: str = "cpu",
         vocoder: Vocoder = griffin_lim,
+        reader: Reader | None = None,
     ) -> None:
-        # diffusers types these methods and its configuration too loosely to be checked.
-        module: Any = network
-        self._network: SpectrogramTransformer = module.float().to(device).eval()
+        self._network = nn.Module.to(network, device, torch.float32).eval()
         self._device = torch.device(device)
-        config: Any = network.config
+        config: Any = network.config  # diffusers types it too loosely to be checked
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
         self.vocoder = vocoder
+        self._reader = reader
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
         self.frames: int = config.frames
@@ -92,14 +94,10 @@ class CompactEngine:
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> CompactEngine:
-        """Load a folder with config.json and safetensors weights, and the vocoder in its folder
-        "vocoder" where there is one. Raises ModelError."""
-        # The bar of a load that takes a moment would only disturb our own.
-        logging.disable_progress_bar()
+        """Load a folder with config.json and safetensors weights, its reader, and the vocoder in
+        its folder "vocoder", where there are any. Raises ModelError."""
         try:
-            network = SpectrogramTransformer.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
-            )
+            network = read_network(SpectrogramTransformer, folder)
         except Exception as error:
             raise ModelError(
                 f"the model in {folder} cannot be loaded: {_first_line(error)} "
@@ -107,7 +105,7 @@ class CompactEngine:
             ) from error
         has_vocoder = (folder / VOCODER).is_dir()
         vocoder = LearnedVocoder.load(folder / VOCODER, device) if has_vocoder else griffin_lim
-        return cls(network, folder.resolve().name, device, vocoder)
+        return cls(network, folder.resolve().name, device, vocoder, Reader.load(folder))
 
     @torch.inference_mode()
     def generate(
@@ -168,7 +166,7 @@ class CompactEngine:
                 )
             given[..., :length] = self._standardised(request.context, length)
             context[:length] = 1.0
-        text = lerp(embed_prompt(request.start.text), embed_prompt(request.end.text), request.alpha)
+        text = lerp(self._read(request.start.text), self._read(request.end.text), request.alpha)
         noise = slerp(
             _noise(request.start.seed, shape), _noise(request.end.seed, shape), request.alpha
         )
@@ -181,7 +179,7 @@ class CompactEngine:
             lead_sheet_features(request.lead_sheet, self.frames)[None],
             context[None],
         )
-        both = prompted.joined(_unwanted(prompted, request)).to(self._device)
+        both = prompted.joined(self._unwanted(prompted, request)).to(self._device)
         start = 1 - request.walked_strength if request.anchor is not None else 0.0
         return _Job(
             both,
@@ -191,6 +189,23 @@ class CompactEngine:
             (context > 0.5).expand(shape).to(self._device),
             start,
         )
+
+    def _unwanted(self, prompted: Conditioning, request: ClipRequest) -> Conditioning:
+        """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
+        free = prompted.unguided()
+        ends = [prompt.negative for prompt in (request.start, request.end)]
+        texts = [self._read(text)[None] if text else free.text for text in ends]
+        known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
+        return replace(
+            free,
+            text=lerp(texts[0], texts[1], request.alpha),
+            text_known=lerp(known[0], known[1], request.alpha),
+        )
+
+    def _read(self, text: str) -> torch.Tensor:
+        """A prompt as the network knows it, (384,)."""
+        embedding = embed_prompt(text)
+        return embedding if self._reader is None else self._reader(embedding[None])[0]
 
     def _kept(self, request: ClipRequest) -> torch.Tensor:
         mask = torch.from_numpy(np.array(request.mask, np.float32))
@@ -223,21 +238,6 @@ class _Job:
     kept: torch.Tensor
     context: torch.Tensor
     start: float
-
-
-def _unwanted(prompted: Conditioning, request: ClipRequest) -> Conditioning:
-    """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
-    free = prompted.without_prompt()
-    ends = [prompt.negative for prompt in (request.start, request.end)]
-    texts = [embed_prompt(text)[None] if text else free.text for text in ends]
-    known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
-    return replace(
-        free,
-        # Guided by the prompt alone, controls hardly move the music (docs/model.md).
-        controls=torch.zeros_like(free.controls),
-        text=lerp(texts[0], texts[1], request.alpha),
-        text_known=lerp(known[0], known[1], request.alpha),
-    )
 
 
 def _noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:

@@ -11,7 +11,7 @@ one of their own (low rank, as in "Cosmos World Foundation Model", NVIDIA, 2025)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -42,16 +42,21 @@ class Conditioning:
     lead_sheet: torch.Tensor
     context: torch.Tensor
 
-    def without_prompt(self) -> Conditioning:
-        """The same with the prompt unknown: the other end of classifier-free guidance."""
-        return Conditioning(
-            torch.zeros_like(self.text),
-            torch.zeros_like(self.text_known),
-            self.tempo,
-            self.controls,
-            self.lead_sheet,
-            self.context,
+    def unguided(self) -> Conditioning:
+        """The same with prompt and controls unknown: what guidance leads away from.
+
+        Guided by the prompt alone, controls hardly move the music (docs/model.md).
+        """
+        return replace(
+            self,
+            text=torch.zeros_like(self.text),
+            text_known=torch.zeros_like(self.text_known),
+            controls=torch.zeros_like(self.controls),
         )
+
+    def rows(self, numbers: torch.Tensor) -> Conditioning:
+        """That of some windows of the batch."""
+        return Conditioning(*(getattr(self, name)[numbers] for name in FIELDS))
 
     def joined(self, other: Conditioning) -> Conditioning:
         """Two batches as one."""

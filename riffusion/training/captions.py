@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from riffusion.training.instruments import everyday_names
+from riffusion.training.instruments import everyday_names, lead_family
+from riffusion.training.styles import STYLES
 
 DRUM_WORDS = ("drums", "a drum kit", "percussion", "beats")
 DRUM_SOLO_WORDS = ("drums only", "drum solo", "drum beat", "drum loop", "solo drums", "beat")
@@ -45,6 +46,14 @@ REQUESTS = (
     "{core} riff",
 )
 DENSITY_WORDS = (("sparse", "minimal", "slow-moving", "spacious"), ("busy", "dense", "fast-moving"))
+
+
+@dataclass(frozen=True)
+class Named:
+    """The style and the family of the lead instrument that a caption names; None where not."""
+
+    style: str | None
+    lead: str | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,20 @@ def _scenes() -> dict[str, list[str]]:
 def scenes_of(style: str) -> tuple[str, ...]:
     """Phrases that make one think of a style without naming it; none for an unknown one."""
     return tuple(_scenes().get(style, ()))
+
+
+@cache
+def words_for(style: str) -> tuple[str, ...]:
+    """All that captions call a style: its name, what else people call it, and its scenes."""
+    others = next((known.words for known in STYLES if known.name == style), ())
+    return (style, *others, *scenes_of(style))
+
+
+def named_in(caption: str, style: str, lead: int | None) -> Named:
+    """What ``caption`` names of the style and the lead (a General MIDI program) of its song."""
+    has_style = any(word in caption for word in words_for(style))
+    has_lead = lead is not None and any(name in caption for name in everyday_names(lead))
+    return Named(style if has_style else None, lead_family(lead) if has_lead else None)
 
 
 def write_captions(rng: random.Random, about: Description, count: int) -> list[str]:

@@ -23,11 +23,13 @@ from riffusion.engines.compact import (
     lead_sheet_features,
 )
 from riffusion.engines.mel_image import ImageScale
+from riffusion.engines.reader import Reader
 from riffusion.engines.transformer import TEMPO_SCALE, Conditioning
 from riffusion.errors import InvalidInput
 from riffusion.harmony import parse_chords
 from riffusion.storage import writing_whole
 from riffusion.text import prompt_encoder
+from riffusion.training.captions import Named, named_in, scenes_of
 from riffusion.training.shards import Song, open_frames, read_songs
 
 FloatArray = npt.NDArray[np.float32]
@@ -46,6 +48,7 @@ ONSET_PARTS, LEAST_RISE, ONSET_SLOT = 8, 0.2, 5
 # Noise on the embedding of a caption, at most, in its own deviations: wordings that nobody wrote
 # lie between and around those that somebody did.
 CAPTION_NOISE = 0.7
+READ_AT_ONCE = 4096
 
 # How often each part is left out, so that guidance and partial control work.
 DROP_PROMPT = 0.1
@@ -77,6 +80,23 @@ class Window:
     context: int
     prompt_known: bool
     tempo_known: bool
+    named: Named
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``images`` (windows, 2, bands, 512), standardised, their conditioning, and what their
+    captions name."""
+
+    images: torch.Tensor
+    conditioning: Conditioning
+    named: tuple[Named, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return replace(
+            self, images=self.images.to(device), conditioning=self.conditioning.to(device)
+        )
 
 
 @dataclass(frozen=True)
@@ -113,6 +133,17 @@ class Corpus:
         measured = self._measure(rng)
         self.statistics = measured if scale is None else replace(measured, scale=scale)
 
+    def plain_captions(self) -> torch.Tensor:
+        """Vectors of the captions that name what sounds, (captions, 384): all but scenes."""
+        scenes = {scene for song in self.songs for scene in scenes_of(song.style)}
+        rows = [row for caption, row in self._captions.items() if caption not in scenes]
+        return self.embeddings[rows].float()
+
+    def read_by(self, reader: Reader) -> None:
+        """Take captions for what ``reader`` makes of them, as the model will be asked."""
+        parts = torch.split(self.embeddings.float(), READ_AT_ONCE)
+        self.embeddings = torch.cat([reader(part).half() for part in parts])
+
     def is_whole(self, song: Song) -> bool:
         """Whether it is all of what its style plays: the band, where there is one."""
         return is_whole(song, song.style in self._bands)
@@ -145,16 +176,28 @@ class Corpus:
             features[:, :5] = 0
         if rng.random() < DROP_CHORDS:
             features[:, 5:] = 0
+        caption = caption_of(about, about.style in self._bands, rng)
         return Window(
             frames,
-            self._captions[caption_of(about, about.style in self._bands, rng)],
+            self._captions[caption],
             about.bpm,
             features,
             self._controls(about, frames[context:], rng),
             context,
             prompt_known,
             bool(rng.random() >= DROP_TEMPO),
+            named_in(caption, about.style, about.lead),
         )
+
+    def images(self, rng: np.random.Generator, songs: npt.NDArray[np.int64]) -> torch.Tensor:
+        """A random window of each of ``songs``, (songs, 2, bands, 512) standardised images."""
+        starts = [int(rng.integers(max(1, self.songs[n].frames - FRAMES))) for n in songs]
+        frames = [self.frames(int(n), s, FRAMES) for n, s in zip(songs, starts, strict=True)]
+        return self._image(frames)
+
+    def _image(self, frames: Sequence[FloatArray]) -> torch.Tensor:
+        levels = torch.from_numpy(np.stack(frames))
+        return self.statistics.scale.image(levels.permute(0, 2, 3, 1))
 
     def _with_other_past(
         self, rng: np.random.Generator, song: int, context: int
@@ -224,12 +267,12 @@ class Corpus:
         )
         return Statistics(scale, _sorted(dense), _sorted(bright), _sorted(drums))
 
-    def batch(self, rng: np.random.Generator, size: int) -> tuple[torch.Tensor, Conditioning]:
-        """(size, 2, bands, 512) standardised images and their conditioning."""
+    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+        """``size`` random windows."""
         windows = [self.window(rng) for _ in range(size)]
-        levels = torch.from_numpy(np.stack([window.frames for window in windows]))
-        images = self.statistics.scale.image(levels.permute(0, 2, 3, 1))
-        return images, conditioning_of(windows, self._disturbed(windows, rng))
+        images = self._image([window.frames for window in windows])
+        conditioning = conditioning_of(windows, self._disturbed(windows, rng))
+        return Batch(images, conditioning, tuple(window.named for window in windows))
 
     def _disturbed(self, windows: Sequence[Window], rng: np.random.Generator) -> torch.Tensor:
         """Embeddings of the captions, (windows, 384), with noise of random strength."""

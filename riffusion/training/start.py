@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.mel_image import ImageScale
@@ -19,6 +20,7 @@ from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import ModelError
 from riffusion.spectrogram import SpectrogramParams, band_centres_hz
 from riffusion.training.shards import CHANNELS
+from riffusion.weights import read_network
 
 NEW_LAYER = ".own_modulation."
 IMAGE_LAYERS = {"embed.weight": 1, "draw.weight": 0, "draw.bias": 0}  # where the image's axis is
@@ -40,13 +42,10 @@ def scale_of(folder: Path) -> ImageScale | None:
 def start_from(network: SpectrogramTransformer, folder: Path) -> None:
     """Load the weights in ``folder`` into ``network``. Raises ModelError where they don't fit."""
     try:
-        # diffusers types what it loads too loosely to be checked.
-        earlier: Any = SpectrogramTransformer.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
-        )
-    except (OSError, ValueError) as error:
+        earlier = read_network(SpectrogramTransformer, folder)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"there is no model to start from in {folder}: {error}") from error
-    weights = earlier.float().state_dict()
+    weights = earlier.state_dict()
     current = network.state_dict()
     for name, axis in IMAGE_LAYERS.items():
         weights[name] = _moved(weights[name], axis, earlier.config, network.config)

@@ -12,7 +12,6 @@ import copy
 import inspect
 import json
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,15 @@ import torch
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
-from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
+from riffusion.engines.reader import Reader
+from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import ModelError
 from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
+from riffusion.training.critic import critic_of, lesson
 from riffusion.training.dataset import Corpus
+from riffusion.training.flow import Network, flow_loss, guess, velocity_error
 from riffusion.training.plots import draw_curve
-from riffusion.training.precision import fastest
+from riffusion.training.reading import fit_reader
 from riffusion.training.shards import CHANNELS
 from riffusion.training.sheet import draw_sheet
 from riffusion.training.start import scale_of, start_from
@@ -36,14 +38,11 @@ from riffusion.training.start import scale_of, start_from
 CHECKPOINT_S = 240.0
 SHEET_EVERY = 5  # checkpoints
 LOG_STEPS = 50
+CRITIC = "critic.safetensors"  # beside the corpus
 WARMUP_STEPS = 100
 DECAY_FROM = 0.6
 LEAST_RATE = 0.01
 AVERAGE_DECAY = 0.999
-TIME_MEAN, TIME_DEVIATION = -1.2, 1.0
-# Of the balance in the loss: most of what it could still gain is the noise of reverberation.
-BALANCE_WEIGHT = 0.1
-NEAREST_CLEAN = 0.08  # bounds the weight of nearly clean images in the loss
 VALIDATION_BATCHES = 4
 
 
@@ -63,28 +62,7 @@ class TrainOptions:
     compiled: bool = True
     start_from: Path | None = None
     emphasis: tuple[str, ...] = ()
-
-
-Network = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
-
-
-def flow_loss(
-    network: Network, images: torch.Tensor, conditioning: Conditioning, rng: torch.Generator
-) -> torch.Tensor:
-    """Mean squared velocity error outside the context of (batch, channels, mel, frames)."""
-    device = images.device
-    noise = torch.randn(images.shape, generator=rng).to(device)
-    normal = torch.randn(len(images), generator=rng).to(device)
-    now = torch.sigmoid(normal * TIME_DEVIATION + TIME_MEAN)
-    blend = now[:, None, None, None]
-    given = conditioning.context[:, None, None, :]
-    noisy = torch.where(given > 0, images, blend * images + (1 - blend) * noise)
-    with fastest(device.type):
-        clean = network(noisy, now, conditioning)
-    weight = (1 - given) / (1 - blend).clamp(min=NEAREST_CLEAN) ** 2
-    shares = torch.tensor([1.0, BALANCE_WEIGHT], device=device)[: images.shape[1], None, None]
-    rows = shares.sum() * images.shape[2]
-    return ((clean.float() - images) ** 2 * shares * weight).sum() / ((1 - given).sum() * rows)
+    critic: float = 0.0
 
 
 def learning_rate(step: int, spent: float) -> float:
@@ -130,6 +108,7 @@ class Trainer:
         scale = scale_of(options.start_from) if options.start_from is not None else None
         self.train = Corpus(corpus, "train", scale, options.emphasis)
         self.validation = Corpus(corpus, "validation", self.train.statistics.scale)
+        self.reader = self._teach_reading()
         self.network = SpectrogramTransformer(
             channels=CHANNELS,
             width=options.width,
@@ -148,8 +127,18 @@ class Trainer:
             out / "run", self.network, self.average, self.optimizers, self.config
         )
         self.progress = loaded or Progress(0, 0, 0.0, self.config)
+        path = corpus / CRITIC
+        self.critic = critic_of(self.train, path).to(options.device) if options.critic else None
         self._saves = 0
         self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
+
+    def _teach_reading(self) -> Reader | None:
+        styles = sorted({song.style for song in self.train.songs})
+        reader = fit_reader(styles, self.train.plain_captions())
+        if reader is not None:
+            self.train.read_by(reader)
+            self.validation.read_by(reader)
+        return reader
 
     def _config(self) -> dict[str, Any]:
         names = inspect.signature(SpectrogramTransformer).parameters
@@ -158,7 +147,7 @@ class Trainer:
     def run(self) -> None:
         """Train until the budget is spent, saving as it goes."""
         options, total_s = self.options, self.options.minutes * 60.0
-        begin, saved, smooth = time.perf_counter(), time.perf_counter(), 0.0
+        begin, saved, smooth = time.perf_counter(), time.perf_counter(), np.zeros(2)
         before_s, step, windows = self.progress.elapsed_s, self.progress.step, self.progress.windows
         rng = np.random.default_rng([options.seed, step])
         noise_rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
@@ -168,27 +157,34 @@ class Trainer:
             check_losses(loss, step)
             step, windows = step + 1, windows + options.batch
             self._update_average(step)
-            smooth = loss if smooth == 0.0 else 0.98 * smooth + 0.02 * loss
+            smooth = 0.98 * smooth + 0.02 * loss if smooth.any() else loss
             now = time.perf_counter()
             if step % LOG_STEPS == 0:
                 speed = (windows - self.progress.windows) / (now - begin)
                 self._log(step, windows, smooth, speed, (total_s - spent_s) / 60)
             if now - saved > CHECKPOINT_S:
-                self._save(step, windows, before_s + now - begin, smooth)
+                self._save(step, windows, before_s + now - begin, float(smooth[0]))
                 saved = time.perf_counter()
-        self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
+        self._save(step, windows, before_s + time.perf_counter() - begin, float(smooth[0]))
 
-    def _step(self, rng: np.random.Generator, noise_rng: torch.Generator) -> float:
-        images, conditioning = self.train.batch(rng, self.options.batch)
-        device = torch.device(self.options.device)
-        loss = flow_loss(self.compiled, images.to(device), conditioning.to(device), noise_rng)
+    def _step(
+        self, rng: np.random.Generator, noise_rng: torch.Generator
+    ) -> npt.NDArray[np.float64]:
+        """One step's errors: of the velocity, and what the critic says, or 0."""
+        batch = self.train.batch(rng, self.options.batch).to(torch.device(self.options.device))
+        guessed = guess(self.compiled, batch.images, batch.conditioning, noise_rng)
+        error = velocity_error(guessed, batch.images, batch.conditioning.context)
+        taught = error.new_zeros(())
+        if self.critic is not None:
+            taught = lesson(self.critic, self.compiled, guessed, batch, noise_rng)
+        loss = error + self.options.critic * taught
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
-        return float(loss.detach())
+        return np.array([float(error.detach()), float(taught.detach())])
 
     def _set_rate(self, rate: float) -> None:
         for optimizer in self.optimizers:
@@ -207,15 +203,18 @@ class Trainer:
         device = torch.device(self.options.device)
         losses = []
         for _ in range(VALIDATION_BATCHES):
-            images, conditioning = self.validation.batch(rng, 32)
-            images, conditioning = images.to(device), conditioning.to(device)
-            losses.append(float(flow_loss(self.average, images, conditioning, noise_rng)))
+            batch = self.validation.batch(rng, 32).to(device)
+            error = flow_loss(self.average, batch.images, batch.conditioning, noise_rng)
+            losses.append(float(error))
         return float(np.mean(losses))
 
-    def _log(self, step: int, windows: int, loss: float, speed: float, left: float) -> None:
+    def _log(
+        self, step: int, windows: int, loss: npt.NDArray[np.float64], speed: float, left: float
+    ) -> None:
+        told = f"critic {loss[1]:.3f}  " if self.critic is not None else ""
         print(
-            f"step {step:6}  {windows / 1000:6.1f} k windows  {speed:5.1f}/s  loss {loss:.4f}  "
-            f"{left:5.1f} min left",
+            f"step {step:6}  {windows / 1000:6.1f} k windows  {speed:5.1f}/s  "
+            f"loss {loss[0]:.4f}  {told}{left:5.1f} min left",
             flush=True,
         )
 
@@ -228,6 +227,8 @@ class Trainer:
     def _show(self, step: int, windows: int, training: float) -> None:
         """Write the model as it is now, the curve, and now and then a sheet of samples."""
         export(self.average, self.out)
+        if self.reader is not None:
+            self.reader.save(self.out)
         loss = self._validate()
         point = {"step": step, "windows": windows, "training": training, "validation": loss}
         listing = self.out / "run" / "curve.jsonl"
@@ -270,6 +271,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(),
         metavar="STYLES",
         help="styles to draw three times as often as others: 'blues, funk'",
+    )
+    parser.add_argument(
+        "--critic",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="of the lesson of a critic of style and lead, trained first if missing (default 0)",
     )
     parser.add_argument("--no-compile", dest="compiled", action="store_false")
 

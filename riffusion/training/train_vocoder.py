@@ -33,6 +33,7 @@ from riffusion.training.plots import draw_curve
 from riffusion.training.precision import fastest
 from riffusion.training.train import check_losses, learning_rate, make_optimizers
 from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork
+from riffusion.weights import read_network
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
@@ -107,9 +108,9 @@ class VocoderTrainer:
     def __init__(self, sound: Path, out: Path, options: VocoderOptions) -> None:
         torch.manual_seed(options.seed)
         self.options, self.out = options, out
-        begin: Any = options.start_from
-        network: Any = VocoderNetwork.from_pretrained(begin).float() if begin else VocoderNetwork()
-        self.network: VocoderNetwork = network.to(options.device)
+        begin = options.start_from
+        network = read_network(VocoderNetwork, begin) if begin else VocoderNetwork()
+        self.network = nn.Module.to(network, options.device).train()
         self.params, self.fine = self.network.params, self.network.fine_bins
         self.train = Recordings(sound / "train", self.params.sample_rate)
         self.validation = Recordings(sound / "validation", self.params.sample_rate)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput, ModelError
@@ -21,10 +22,11 @@ from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
 from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
+from riffusion.weights import read_network
 
 ITERATIONS = 6
 MOMENTUM = 0.99
-BLOCK_FRAMES = TILE_FRAMES = 128
+BLOCK_FRAMES = TILE_FRAMES = 256
 TINY = 1e-9
 # Of the advance above the fine bins, which the network does not tell.
 COARSE_CERTAINTY = 0.3
@@ -85,8 +87,7 @@ class LearnedVocoder:
     def __init__(
         self, network: VocoderNetwork, device: str = "cpu", *, iterations: int = ITERATIONS
     ) -> None:
-        module: Any = network  # diffusers types its methods too loosely to be checked
-        self._network: VocoderNetwork = module.float().to(device).eval()
+        self._network = nn.Module.to(network, device, torch.float32).eval()
         self._device = torch.device(device)
         self._iterations = iterations
         self.params: SpectrogramParams = network.params
@@ -106,9 +107,7 @@ class LearnedVocoder:
     ) -> LearnedVocoder:
         """Load a folder with config.json and safetensors weights. Raises ModelError."""
         try:
-            network: Any = VocoderNetwork.from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
-            )
+            network = read_network(VocoderNetwork, folder)
         except Exception as error:
             line = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ModelError(
@@ -155,11 +154,12 @@ class LearnedVocoder:
     ) -> Iterator[npt.NDArray[np.float32]]:
         """The sound of ``frames`` frames, (channels, n) a block, in memory that does not grow.
 
-        ``cut(start, stop)`` gives those frames. How long the blocks are changes nothing one could
-        hear: less than 1e-4 of full scale.
+        ``cut(start, stop)`` gives those frames, and is called in another thread: the network reads
+        ahead while a block is played. How long the blocks are changes nothing one could hear: less
+        than 1e-4 of full scale.
         """
         hop = self.params.hop_length
-        tiles = self._tiles(cut, frames, seed)
+        tiles = _ahead(self._tiles(cut, frames, seed))
         played = next(tiles)
         base = 0  # the frame that ``played`` begins with
         for start in range(0, max(1, frames - 1), block_frames):
@@ -242,3 +242,12 @@ class LearnedVocoder:
         )
         channels = with_magnitude(middle, aim) * frames.placing
         return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))
+
+
+def _ahead(tiles: Iterator[Phased]) -> Iterator[Phased]:
+    """The same tiles, each made while the one before it is used."""
+    with ThreadPoolExecutor(1) as worker:
+        following = worker.submit(next, tiles, None)
+        while (tile := following.result()) is not None:
+            following = worker.submit(next, tiles, None)
+            yield tile
