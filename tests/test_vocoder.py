@@ -120,6 +120,17 @@ def test_a_bin_follows_its_neighbour_where_its_own_past_says_nothing() -> None:
     assert np.allclose(spectra[:, 1], spectra[:, 0] * 1j / 3, atol=1e-5)
 
 
+def test_a_hit_out_of_silence_is_sharp() -> None:
+    """Phases that were random agree with those of their neighbours on where it lies."""
+    bins, rng = 1025, np.random.default_rng(0)
+    before = 1e-6 * np.exp(2j * np.pi * rng.random(bins)).astype(np.complex64)
+    size = np.ones((1, bins), np.float32)
+    unknown = np.full((1, bins), 0.3, np.complex64)
+    spectrum = unroll_phases(size, unknown, steady(bins, 1, 100 / 2048), before)[0]
+    steps = np.angle(spectrum[1:] / spectrum[:-1] / steady(bins, 1, 100 / 2048)[0, 1:])
+    assert np.median(np.abs(steps)) < 0.8  # 1.6 is chance
+
+
 def test_left_and_right_are_as_loud_as_the_levels_say() -> None:
     spread = band_to_bin(COMPACT_PARAMS)[0]
     mel = torch.ones(2, 128, 3)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from riffusion.errors import ModelError
-from riffusion.text import TEXT_DIM, embed_prompt
+from riffusion.text import TEXT_DIM, prompt_encoder
 
 READER = "reader.safetensors"
 SHARPNESS = 2.0  # a blend of many styles is none
@@ -35,7 +35,7 @@ class Reader:
     @cached_property
     def meanings(self) -> torch.Tensor:
         """The vectors of the styles' names, (styles, 384)."""
-        return torch.stack([embed_prompt(name) for name in self.names])
+        return prompt_encoder()(self.names)
 
     def scores(self, texts: torch.Tensor) -> torch.Tensor:
         """(texts, 384) to (texts, styles + 1)."""

@@ -26,7 +26,7 @@ from riffusion.weights import read_network
 
 ITERATIONS = 6
 MOMENTUM = 0.99
-BLOCK_FRAMES = TILE_FRAMES = 256
+BLOCK_FRAMES, TILE_FRAMES = 256, 128
 TINY = 1e-9
 # Of the advance above the fine bins, which the network does not tell.
 COARSE_CERTAINTY = 0.3

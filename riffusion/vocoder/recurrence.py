@@ -14,6 +14,8 @@ import numpy.typing as npt
 Spectrum = npt.NDArray[np.complex64]
 FAINTEST = 1e-7
 TINY = 1e-12
+REACH = 8  # neighbours on each side that a bin listens to
+FADING = 0.8  # what each further one counts
 
 
 def unroll_phases(
@@ -28,15 +30,30 @@ def unroll_phases(
     after it would be silent too.
     """
     spectra = np.empty(magnitudes.shape, np.complex64)
-    back = slope.conj()
+    spans = _spans(slope)
     for frame, size in enumerate(np.maximum(magnitudes, np.float32(FAINTEST))):
         ahead = before * advance[frame]
-        spectrum = _with_size(ahead, size)
-        drawn = ahead.copy()
-        drawn[1:] += spectrum[:-1] * slope[frame, :-1]
-        drawn[:-1] += spectrum[1:] * back[frame, :-1]
+        own = _with_size(ahead, size)
+        lower, higher = own.copy(), own.copy()  # each bin with those below, with those above
+        for bins, steps in spans:
+            lower[bins:] += lower[:-bins] * steps[frame]
+            higher[:-bins] += higher[bins:] * steps[frame].conj()
+        drawn = ahead + (lower - own) + (higher - own)
         before = spectra[frame] = _with_size(drawn, size)
     return spectra
+
+
+def _spans(slope: Spectrum) -> list[tuple[int, Spectrum]]:
+    """Phasors of the step over 1, 2, 4, ... bins, (frames, bins - that many) each.
+
+    Where a hit begins, the frame before tells nothing and the phases of neighbours agree only by
+    their slopes: the further they do, the sharper the hit.
+    """
+    spans = [(1, np.complex64(FADING) * slope[:, :-1])]
+    while (bins := 2 * spans[-1][0]) < REACH:
+        half, steps = spans[-1]
+        spans.append((bins, steps[:, :-half] * steps[:, half:]))
+    return spans
 
 
 def _with_size(spectrum: Spectrum, size: npt.NDArray[np.float32]) -> Spectrum:
