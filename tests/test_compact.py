@@ -18,6 +18,7 @@ from riffusion.engines.compact import (
     lead_sheet_features,
     log_mel,
 )
+from riffusion.engines.reader import Reader
 from riffusion.engines.transformer import Conditioning, SpectrogramTransformer
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.spectrogram import RIFFUSION, Spectrogram
@@ -213,6 +214,27 @@ def test_the_network_does_not_mix_the_windows_of_a_batch(tiny_model_folder: Path
         second = Conditioning(*(value[1:] for value in vars(both).values()))
         alone = network(images[1:], times[1:], second)
     assert torch.allclose(together[1:], alone, atol=1e-4)
+
+
+def test_prompts_go_through_the_reader_of_the_model(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    for file in tiny_model_folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    all_is_bells = torch.zeros(2, 385)
+    all_is_bells[0, -1] = 50.0
+    Reader(all_is_bells, (BELLS.text,)).save(tmp_path)
+    reading, plain = load_engine(str(tmp_path)), load_engine(str(tiny_model_folder))
+    scene = request(
+        start=Prompt("a steeple at noon", 1, "rain"), end=Prompt("a steeple", 2, "rain")
+    )
+    bells = request(start=Prompt(BELLS.text, 1, BELLS.text), end=Prompt(BELLS.text, 2, BELLS.text))
+    read, told, unread = (
+        engine.generate([asked])[0].magnitudes.log10()
+        for engine, asked in ((reading, scene), (plain, bells), (plain, scene))
+    )
+    assert torch.allclose(read, told, atol=0.01)
+    assert not torch.allclose(read, unread, atol=0.1)
 
 
 def test_a_missing_model_says_what_a_model_is(tmp_path: Path) -> None:

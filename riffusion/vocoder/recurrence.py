@@ -14,7 +14,7 @@ import numpy.typing as npt
 Spectrum = npt.NDArray[np.complex64]
 FAINTEST = 1e-7
 TINY = 1e-12
-REACH = 8  # neighbours on each side that a bin listens to
+REACH = 8  # bins on each side that a bin listens to, itself with them
 FADING = 0.8  # what each further one counts
 
 
