@@ -35,7 +35,7 @@ from riffusion.training.precision import fastest
 BATCH = 32
 STEPS = 2200
 TAUGHT = 12  # windows of a batch
-GUIDANCE = 6.0
+GUIDANCE = 3.0
 RATE = 2e-3
 WEIGHT_DECAY = 0.02
 WIDTHS = (48, 96, 160, 160, 224)
