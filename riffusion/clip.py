@@ -12,7 +12,7 @@ from riffusion.spectrogram import Spectrogram
 
 LONGEST_PROMPT = 2000
 LARGEST_SEED = 2**63 - 1
-# With the shipped weights 5 and 8 follow a prompt's style equally well, and chords better at 5
+# With the shipped weights 8 follows a prompt's style hardly better, and beat and chords worse
 # (docs/model.md).
 DEFAULT_GUIDANCE = 6.0
 # As near to where the finest steps lead as twelve first-order ones (docs/model.md).
