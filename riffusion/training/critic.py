@@ -5,12 +5,12 @@ all of the music. A classifier of noisy images learns what tells styles apart in
 could lead every step of the sampler ("Diffusion Models Beat GANs on Image Synthesis", Dhariwal
 and Nichol, 2021). Here it leads the training instead: what the model draws for a prompt, guided
 as it will be and noisy again as the sampler's next step will be, is to be told as what the prompt
-names. Playing costs nothing more. It shares neither code nor architecture with the judges.
+names. Playing costs nothing more. With the judges it shares the loop of the training and the form
+of its file, neither the network nor what it hears.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,16 +19,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
-from riffusion.errors import ModelError
-from riffusion.progress import progress
 from riffusion.training.captions import Named
 from riffusion.training.dataset import FRAMES, Batch, Corpus
 from riffusion.training.flow import Guess, Network, blend, random_times
+from riffusion.training.hearing import load_named, save_named, train
 from riffusion.training.instruments import LEAD_FAMILIES, lead_family
 from riffusion.training.precision import fastest
 
@@ -37,7 +34,6 @@ STEPS = 2200
 TAUGHT = 12  # windows of a batch
 GUIDANCE = 3.0
 RATE = 2e-3
-WEIGHT_DECAY = 0.02
 WIDTHS = (48, 96, 160, 160, 224)
 STRIDES = (2, 2, 1, 2)
 FIRST_STRIDE = 4
@@ -130,23 +126,19 @@ def train_critic(corpus: Corpus, steps: int, seed: int = 3) -> Critic:
     critic = Critic(sorted({song.style for song in corpus.songs}))
     styles = torch.tensor([critic.styles.index(song.style) for song in corpus.songs])
     leads = torch.tensor([LEAD_FAMILIES.index(lead_family(song.lead)) for song in corpus.songs])
-    optimizer = torch.optim.AdamW(critic.parameters(), RATE, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
-    heard_s = BATCH * FRAMES * COMPACT_PARAMS.frame_s
-    with progress("training the critic", steps * heard_s) as advance:
-        for _ in range(steps):
-            picks = rng.integers(len(corpus.songs), size=BATCH)
-            images = corpus.images(rng, picks)
-            times = later(random_times(BATCH, noise_rng), noise_rng)
-            with fastest("cpu"):
-                heard = critic(blend(images, times, noise_rng), times)
-            loss = heard.error(styles[picks], leads[picks])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            advance(heard_s)
-    return critic.eval()
+
+    def error() -> torch.Tensor:
+        picks = rng.integers(len(corpus.songs), size=BATCH)
+        images = corpus.images(rng, picks)
+        times = later(random_times(BATCH, noise_rng), noise_rng)
+        with fastest("cpu"):
+            heard: Heard = critic(blend(images, times, noise_rng), times)
+        return heard.error(styles[picks], leads[picks])
+
+    train(
+        critic, error, steps, RATE, "training the critic", BATCH * FRAMES * COMPACT_PARAMS.frame_s
+    )
+    return critic
 
 
 def later(times: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
@@ -183,13 +175,5 @@ def critic_of(corpus: Corpus, path: Path, steps: int = STEPS) -> Critic:
     """
     if not path.exists():
         critic = train_critic(corpus, steps)
-        save_file(critic.state_dict(), path, {"styles": json.dumps(critic.styles)})
-    try:
-        with safe_open(path, "pt") as file:
-            critic = Critic(json.loads(file.metadata()["styles"]))
-        critic.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"the critic in {path} cannot be loaded: delete it to train it anew"
-        ) from error
-    return critic.eval().requires_grad_(False)
+        save_named(critic, path, critic.styles)
+    return load_named(Critic, path, "critic").requires_grad_(False)

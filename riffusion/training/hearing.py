@@ -1,16 +1,19 @@
-"""What the judges have in common: coarse images of songs, windows of them, and how to train."""
+"""What judges and critic have in common: coarse images of songs, windows of them, how to train,
+and their files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from riffusion.errors import ModelError
@@ -21,6 +24,9 @@ CENTRE, SPREAD = -1.9, 1.0  # of log-mel levels, roughly
 LEVEL_NOISE = 0.15
 GAIN_NOISE = 0.15
 WEIGHT_DECAY = 0.02
+CLASSES = "styles"  # in the files' metadata
+
+Classifier = TypeVar("Classifier", bound=nn.Module)
 
 
 def pooled(levels: FloatArray, frames: int, bands: int) -> FloatArray:
@@ -89,6 +95,24 @@ def train(
             schedule.step()
             advance(heard_s)
     network.eval()
+
+
+def save_named(network: nn.Module, path: Path, classes: Sequence[str]) -> None:
+    """Write a classifier as safetensors, with the names of what it tells apart."""
+    save_file(network.state_dict(), path, {CLASSES: json.dumps(classes)})
+
+
+def load_named(kind: Callable[[list[str]], Classifier], path: Path, what: str) -> Classifier:
+    """A classifier made by ``kind`` of its classes' names; ModelError where it is damaged."""
+    try:
+        with safe_open(path, "pt") as file:
+            network = kind(json.loads(file.metadata()[CLASSES]))
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"the {what} in {path} cannot be loaded: delete it to train it anew"
+        ) from error
+    return network.eval()
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

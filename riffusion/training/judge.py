@@ -7,7 +7,6 @@ so what it says of generated music means something. Its embedding is what clips 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,14 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
-from riffusion.errors import ModelError
 from riffusion.progress import progress
 from riffusion.training.dataset import FRAMES, Corpus, FloatArray
+from riffusion.training.hearing import load_named, save_named
 from riffusion.training.instruments import LEAD_FAMILIES, lead_family
 from riffusion.training.precision import fastest
 
@@ -153,17 +150,9 @@ def _disturbed(impressions: torch.Tensor, rng: np.random.Generator) -> torch.Ten
 
 def save_judge(judge: Judge, path: Path) -> None:
     """Write a judge as safetensors."""
-    save_file(judge.state_dict(), path, {"styles": json.dumps(judge.styles)})
+    save_named(judge, path, judge.styles)
 
 
 def load_judge(path: Path) -> Judge:
     """Read a judge; ModelError where it is damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            judge = Judge(json.loads(file.metadata()["styles"]))
-        judge.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"the judge in {path} cannot be loaded: delete it to train it anew"
-        ) from error
-    return judge.eval()
+    return load_named(Judge, path, "judge")
