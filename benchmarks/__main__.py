@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import browser, codec, hour, latency, seams, setup, song, speed, stable
+from benchmarks import browser, codec, decode, hour, latency, seams, setup, song, speed, stable
 from benchmarks.options import Options
 from benchmarks.report import as_json, machine, table
 
@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "seams": seams.measure,
     "song": song.measure,
     "codec": codec.measure,
+    "decode": decode.measure,
     "browser": browser.measure,
     "hour": hour.measure,
     "setup": setup.measure,

@@ -67,8 +67,12 @@ class Stft:
 
     def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
         """The inverse, with the ``envelope`` of as many frames."""
+        return self.windowed(spectrum).div_(envelope)
+
+    def windowed(self, spectrum: torch.Tensor) -> torch.Tensor:
+        """The inverse transforms of all frames, windowed again and added up."""
         framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
-        return self._overlap_add(framed.mul_(self.window)).div_(envelope)
+        return self._overlap_add(framed.mul_(self.window))
 
     def silence(self, like: torch.Tensor) -> torch.Tensor:
         """A spectrum of all bins, not only those that are used, for the channels and frames of
@@ -76,9 +80,12 @@ class Stft:
         return torch.zeros(*like.shape[:2], self.n_fft // 2 + 1, dtype=torch.complex64)
 
     def envelope(self, frames: int) -> torch.Tensor:
-        """The sum of the squared windows that cover each sample."""
-        squared = self.window.square().expand(1, frames, -1)
-        return self._overlap_add(squared).clamp_min(TINY)
+        """What ``windowed`` is to be divided by: ``squared``, but nowhere nothing."""
+        return self.squared(frames).clamp_min_(TINY)
+
+    def squared(self, frames: int) -> torch.Tensor:
+        """The sum of the squared windows that cover each sample, (1, samples)."""
+        return self._overlap_add(self.window.square().expand(1, frames, -1))
 
     def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
         channels, frames, length = framed.shape

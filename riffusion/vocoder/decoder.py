@@ -18,6 +18,7 @@ from riffusion.errors import InvalidInput, ModelError
 from riffusion.phase import Known, check_prefix, improve_phases, join, with_magnitude
 from riffusion.spectrogram import Spectrogram, SpectrogramParams, mel_bank
 from riffusion.stft import Stft
+from riffusion.vocoder.flowing import FlowingGriffinLim
 from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
 from riffusion.vocoder.stereo import fit, from_level, side_over_middle
@@ -26,7 +27,7 @@ from riffusion.weights import read_network
 
 ITERATIONS = 6
 MOMENTUM = 0.99
-BLOCK_FRAMES, TILE_FRAMES = 256, 128
+BLOCK_FRAMES, TILE_FRAMES = 64, 256
 TINY = 1e-9
 # Of the advance above the fine bins, which the network does not tell.
 COARSE_CERTAINTY = 0.3
@@ -42,13 +43,6 @@ class Score:
     placing: torch.Tensor
     advance: Spectrum
     slope: Spectrum
-
-    def cut(self, start: int, stop: int) -> Score:
-        """Frames ``start`` to ``stop`` (not included)."""
-        frames = slice(start, stop)
-        return Score(
-            self.middle[frames], self.placing[:, frames], self.advance[frames], self.slope[frames]
-        )
 
     def phased(self, before: Spectrum) -> Phased:
         """With phases that go on from ``before``, the spectrum of the frame before the first."""
@@ -68,14 +62,6 @@ class Phased:
         """Frames ``start`` to ``stop`` (not included)."""
         frames = slice(start, stop)
         return Phased(self.middle[frames], self.placing[:, frames], self.spectra[frames])
-
-    def joined(self, other: Phased) -> Phased:
-        """These frames and those of ``other`` after them."""
-        return Phased(
-            torch.cat([self.middle, other.middle]),
-            torch.cat([self.placing, other.placing], 1),
-            np.concatenate([self.spectra, other.spectra]),
-        )
 
 
 class LearnedVocoder:
@@ -98,8 +84,6 @@ class LearnedVocoder:
         self._own_advance = torch.polar(torch.ones(network.bins), 2 * math.pi * turns)
         # Between phases at the centre of the window and those at its start.
         self._centre = (1 - 2 * (bins % 2)).float()
-        # Frames that what is heard depends on: those the iterations reach, and the network's.
-        self._margin = (iterations + 1) * -(-self.params.win_length // self.params.hop_length)
 
     @classmethod
     def load(
@@ -134,7 +118,7 @@ class LearnedVocoder:
         first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
         origin = first * params.hop_length - stft.left
         known = Known(heard[:, max(0, origin) :], max(0, -origin))
-        score = self._read(spectrogram).cut(first, spectrogram.frames)
+        score = self._read(spectrogram, slice(first, spectrogram.frames))
         heard_before = self._heard_before(score, known)
         if heard_before is None:
             before = self._random(score.middle[0], seed)
@@ -155,22 +139,21 @@ class LearnedVocoder:
         """The sound of ``frames`` frames, (channels, n) a block, in memory that does not grow.
 
         ``cut(start, stop)`` gives those frames, and is called in another thread: the network reads
-        ahead while a block is played. How long the blocks are changes nothing one could hear: less
-        than 1e-4 of full scale.
+        ahead while a block is played. Blocks have ``block_frames`` frames at most; how long they
+        are changes nothing one could hear: less than 1e-4 of full scale.
         """
-        hop = self.params.hop_length
-        tiles = _ahead(self._tiles(cut, frames, seed))
-        played = next(tiles)
-        base = 0  # the frame that ``played`` begins with
-        for start in range(0, max(1, frames - 1), block_frames):
-            stop = min(start + block_frames, frames - 1)
-            first, last = max(0, start - self._margin), min(stop + 1 + self._margin, frames)
-            while base + len(played.spectra) < last:
-                played = played.joined(next(tiles))
-            played, base = played.cut(first - base, len(played.spectra)), first
-            sound = self._play(played.cut(0, last - first))
-            offset = self._stft.left + (start - first) * hop
-            yield sound[:, offset : offset + (stop - start) * hop].numpy()
+        flow = FlowingGriffinLim(self._stft, self._iterations, MOMENTUM)
+        skipped, left = self._stft.left, self.params.samples(frames)
+        come = 0
+        for tile in _ahead(self._tiles(cut, frames, seed)):
+            for start in range(0, len(tile.spectra), block_frames):
+                block = tile.cut(start, start + block_frames)
+                come += len(block.spectra)
+                settled = flow(*self._begun(block), come == frames)
+                sound = settled[:, skipped:][:, :left]
+                skipped = max(0, skipped - settled.shape[1])
+                left -= sound.shape[1]
+                yield sound.numpy()
 
     def _tiles(
         self, cut: Callable[[int, int], Spectrogram], frames: int, seed: int
@@ -183,7 +166,7 @@ class LearnedVocoder:
             seen = max(0, start - reach)
             window = cut(seen, min(stop + reach, frames))
             self._check(window)
-            score = self._read(window).cut(start - seen, stop - seen)
+            score = self._read(window, slice(start - seen, stop - seen))
             before = self._random(score.middle[0], seed) if before is None else before
             tile = score.phased(before)
             before = tile.spectra[-1]
@@ -201,21 +184,22 @@ class LearnedVocoder:
         spectrogram.peak()
 
     @torch.inference_mode()
-    def _read(self, spectrogram: Spectrogram) -> Score:
-        """What the network makes of a spectrogram."""
-        mel = spectrogram.magnitudes.float()
-        levels = log_mel(mel).expand(2, -1, -1)
-        drawing = self._network(levels[None].to(self._device))
-        middle = from_level(drawing.middle[0].cpu()).T
+    def _read(self, spectrogram: Spectrogram, frames: slice) -> Score:
+        """What the network makes of these frames of a spectrogram."""
+        magnitudes = spectrogram.magnitudes.float()
+        levels = log_mel(magnitudes).expand(2, -1, -1)
+        drawing = self._network(levels[None].to(self._device), frames)
+        mel = magnitudes.mT[:, frames]
+        middle = from_level(drawing.middle[0].mT.cpu())
         placing = torch.ones(1, *middle.shape, dtype=torch.complex64)
         if spectrogram.channels == 2:
-            side = side_over_middle(mel, drawing.sides[0].cpu(), self._spread)
+            side = side_over_middle(mel, drawing.sides[0].mT.cpu(), self._spread)
             placing = torch.stack([1 + side, 1 - side])
         middle, placing = fit(middle, placing, mel, self._bank, self._spread)
-        fine = torch.complex(*drawing.advance[0].cpu().unbind(0)).T
+        fine = torch.complex(*drawing.advance[0].mT.cpu().unbind(0))
         advance = torch.full(middle.shape, COARSE_CERTAINTY, dtype=torch.complex64)
         advance[:, : fine.shape[1]] = fine
-        slope = torch.complex(*drawing.slope[0].cpu().unbind(0)).T
+        slope = torch.complex(*drawing.slope[0].mT.cpu().unbind(0))
         return Score(middle, placing, (advance * self._own_advance).numpy(), slope.numpy())
 
     def _heard_before(self, score: Score, known: Known) -> Spectrum | None:
@@ -232,15 +216,19 @@ class LearnedVocoder:
         turns = torch.rand(len(size), generator=generator)
         return np.asarray(torch.polar(size.clamp(min=FAINTEST), 2 * math.pi * turns).numpy())
 
-    def _play(self, frames: Phased, known: Known | None = None) -> torch.Tensor:
+    def _begun(self, frames: Phased) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The middle's magnitudes and spectrum (1, frames, bins) to begin the iterations with, and
+        the placing."""
+        estimate = torch.from_numpy(frames.spectra) * self._centre
+        return frames.middle[None], estimate[None], frames.placing
+
+    def _play(self, frames: Phased, known: Known) -> torch.Tensor:
         """The sound of ``frames`` in all channels, over all windows."""
-        known = known or Known(torch.zeros(len(frames.placing), 0), 0)
-        estimate = (torch.from_numpy(frames.spectra) * self._centre)[None]
-        middle = frames.middle[None]
+        middle, estimate, placing = self._begun(frames)
         aim = improve_phases(
             self._stft, middle, estimate, known.middle(), self._iterations, MOMENTUM
         )
-        channels = with_magnitude(middle, aim) * frames.placing
+        channels = with_magnitude(middle, aim) * placing
         return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))
 
 

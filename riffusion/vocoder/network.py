@@ -27,6 +27,7 @@ QUIETEST_LEVEL = float(np.log10(QUIETEST))
 LOUDNESS_OFFSET = 2.0  # brings usual levels and balances near zero and one for the first layer
 BALANCE_SCALE = 5.0
 FIRST_RESIDUAL = 0.2
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -118,24 +119,31 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
         """How many frames to each side a frame depends on."""
         return (1 + len(self.blocks)) * (KERNEL // 2)
 
-    def forward(self, levels: torch.Tensor) -> Drawing:
-        """Base-10 mel levels (batch, 2, mel, frames), left and right, to what they stand for."""
+    def forward(self, levels: torch.Tensor, frames: slice = ALL) -> Drawing:
+        """Base-10 mel levels (batch, 2, mel, frames), left and right, to what those of the
+        ``frames`` stand for."""
         levels = levels.clamp(min=QUIETEST_LEVEL)
         loudness, balance = levels.mean(1), (levels[:, 0] - levels[:, 1]) / 2
         x = self.embed(torch.cat([loudness + LOUDNESS_OFFSET, balance * BALANCE_SCALE], 1))
         x = self.first_norm(x.transpose(1, 2)).transpose(1, 2)
         for block in self.blocks:
             x = block(x)
-        drawn = self.draw(self.last_norm(x.transpose(1, 2))).float().transpose(1, 2)
-        correction, sides, advance, slope, band_slope = drawn.split(self.sizes, 1)
-        smooth = self.spread @ (loudness.float() - self.weight[:, None])
-        high = self.spread[self.fine_bins :] @ band_slope.unflatten(1, (2, -1))
+        # Frame by frame in memory, as those who go on with it want it.
+        drawn = self.draw(self.last_norm(x.mT[:, frames])).float()
+        correction, sides, advance, slope, band_slope = drawn.split(self.sizes, -1)
+        smooth = (loudness.mT[:, frames].float() - self.weight) @ self.spread.T
+        high = _pair(band_slope) @ self.spread[self.fine_bins :].T
         return Drawing(
-            smooth + correction,
-            sides,
-            advance.unflatten(1, (2, -1)),
-            torch.cat([slope.unflatten(1, (2, -1)), high], 2),
+            (smooth + correction).mT,
+            sides.mT,
+            _pair(advance).mT,
+            torch.cat([_pair(slope), high], -1).mT,
         )
+
+
+def _pair(drawn: torch.Tensor) -> torch.Tensor:
+    """(batch, frames, 2 n) to (batch, 2, frames, n)."""
+    return drawn.view(*drawn.shape[:2], 2, -1).transpose(1, 2)
 
 
 def band_to_bin(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:

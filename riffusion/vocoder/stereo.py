@@ -25,14 +25,14 @@ def from_level(level: torch.Tensor) -> torch.Tensor:
 
 
 def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """S / M, complex (frames, bins), from mel magnitudes (2, mel, frames), the levels ``sides``
-    (mel, frames) of the side under the middle, and ``spread`` (bins, mel)."""
+    """S / M, complex (frames, bins), from mel magnitudes (2, frames, mel), the levels ``sides``
+    (frames, mel) of the side under the middle, and ``spread`` (bins, mel)."""
     left, right = mel.square()
     lean = ((left - right) / (left + right + TINY)).clamp(-MOST_LEAN, MOST_LEAN)
-    lean = (spread @ lean).T
+    lean = lean @ spread.T
     # Less than this and no angle could make one channel so much louder.
     least = (1 - (1 - lean.square()).sqrt()) / lean.abs().clamp(min=TINY)
-    ratio = torch.maximum(from_level(spread @ sides).T, least).clamp(max=WIDEST)
+    ratio = torch.maximum(from_level(sides @ spread.T), least).clamp(max=WIDEST)
     cosine = (lean * (1 + ratio.square()) / (2 * ratio)).clamp(-1, 1)
     groups = spread.argmax(1) // GROUP_BANDS % 2 * 2 - 1
     return torch.complex(ratio * cosine, ratio * (1 - cosine.square()).sqrt() * groups)
@@ -46,14 +46,13 @@ def fit(
     spread: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bring the middle's magnitudes (frames, bins) and its ``placing`` (channels, frames, bins) in
-    the channels to the mel magnitudes (channels, mel, frames) they were drawn from."""
-    wanted = mel.transpose(1, 2)
+    the channels to the mel magnitudes (channels, frames, mel) they were drawn from."""
     size = torch.view_as_real(placing).square().sum(-1).sqrt()  # faster than abs
     drawn = (middle * size) @ bank.T
-    gain = wanted.square().sum(0) / (drawn.square().sum(0) + TINY)
+    gain = mel.square().sum(0) / (drawn.square().sum(0) + TINY)
     middle = middle * _over_bins(gain.sqrt(), spread)
     drawn = (middle * size) @ bank.T
-    return middle, placing * _over_bins(wanted / (drawn + TINY), spread)
+    return middle, placing * _over_bins(mel / (drawn + TINY), spread)
 
 
 def _over_bins(gain: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,53 @@
+"""Ten minutes of stereo through the learned vocoder, in a process of its own: speed and memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+from benchmarks.memory import watch
+from benchmarks.options import Options
+from benchmarks.report import Row
+from riffusion.anchors import anchor_sound, library
+from riffusion.engines import SHIPPED
+from riffusion.engines.compact import COMPACT_PARAMS, VOCODER
+from riffusion.spectrogram import Spectrogram, mel_spectrogram
+from riffusion.vocoder import LearnedVocoder
+
+MINUTES = 10
+
+
+def measure(options: Options) -> list[Row]:
+    """Decode in blocks, as from a file: neither spectrogram nor sound is kept in memory."""
+    watched = watch(decode, options)
+    seconds, music_s = watched.result
+    note = f"{MINUTES} minutes of the anchors, stereo, over and over"
+    return [
+        Row("a long decode, times real time", music_s / seconds, "x", ">= 40", note),
+        Row("peak memory of it", watched.peak_mb, "MB", "< 500", note),
+    ]
+
+
+def decode(options: Options, report: Connection) -> None:
+    """Report the seconds that it took and those of its sound."""
+    vocoder = LearnedVocoder.load(Path(options.model or SHIPPED) / VOCODER)
+    music, frames = anchors_played(), round(MINUTES * 60 / COMPACT_PARAMS.frame_s)
+
+    def cut(start: int, stop: int) -> Spectrogram:
+        places = torch.arange(start, stop) % music.frames
+        return replace(music, magnitudes=music.magnitudes[..., places])
+
+    begin, samples = time.perf_counter(), 0
+    for block in vocoder.blocks(cut, frames):
+        samples += block.shape[1]
+    report.send((time.perf_counter() - begin, samples / COMPACT_PARAMS.sample_rate))
+
+
+def anchors_played() -> Spectrogram:
+    """The anchors' spectrograms one after another."""
+    each = [mel_spectrogram(anchor_sound(anchor), COMPACT_PARAMS) for anchor in library()]
+    return replace(each[0], magnitudes=torch.cat([one.magnitudes for one in each], -1))
