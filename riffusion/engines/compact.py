@@ -18,8 +18,11 @@ from riffusion.engines.mel_image import ImageScale, log_mel
 from riffusion.engines.reader import Reader
 from riffusion.engines.sampler import Estimate, advance, schedule
 from riffusion.engines.transformer import (
+    BEAT_KNOWN,
+    CHORDS,
     LEAD_SHEET_DIM,
     TEMPO_SCALE,
+    TURNS,
     Conditioning,
     SpectrogramTransformer,
 )
@@ -56,9 +59,9 @@ def lead_sheet_features(sheet: LeadSheet | None, frames: int) -> torch.Tensor:
         raise InvalidInput("lead sheet", f"{sheet.frames} frames", f"needs {frames} frames")
     turns = 2 * np.pi * np.stack([sheet.beats, sheet.beats / sheet.beats_per_bar])
     waves = np.stack([np.cos(turns), np.sin(turns)], 1).reshape(4, -1)
-    features[:, :4] = torch.from_numpy(waves.T.astype(np.float32))
-    features[:, 4] = 1.0
-    features[:, 5:] = torch.from_numpy(np.array(sheet.chroma, np.float32))
+    features[:, TURNS] = torch.from_numpy(waves.T.astype(np.float32))
+    features[:, BEAT_KNOWN] = 1.0
+    features[:, CHORDS] = torch.from_numpy(np.array(sheet.chroma, np.float32))
     return features
 
 

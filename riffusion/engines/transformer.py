@@ -19,7 +19,9 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-LEAD_SHEET_DIM = 17  # beat and bar as cosine and sine, whether they are known, twelve pitch classes
+LEAD_SHEET_DIM = 17
+# Of a lead sheet: beat and bar as cosine and sine, whether they are known, twelve pitch classes.
+TURNS, BEAT_KNOWN, CHORDS = slice(0, 4), 4, slice(5, 17)
 CONTROLS = 3  # density, brightness, drums
 TIME_DIM = 128
 TEMPO_DIM = 64

@@ -24,7 +24,7 @@ from riffusion.engines.compact import (
 )
 from riffusion.engines.mel_image import ImageScale
 from riffusion.engines.reader import Reader
-from riffusion.engines.transformer import TEMPO_SCALE, Conditioning
+from riffusion.engines.transformer import BEAT_KNOWN, CHORDS, TEMPO_SCALE, TURNS, Conditioning
 from riffusion.errors import InvalidInput
 from riffusion.harmony import parse_chords
 from riffusion.storage import writing_whole
@@ -81,21 +81,26 @@ class Window:
     prompt_known: bool
     tempo_known: bool
     named: Named
+    pitched: bool
 
 
 @dataclass(frozen=True)
 class Batch:
-    """``images`` (windows, 2, bands, 512), standardised, their conditioning, and what their
-    captions name."""
+    """``images`` (windows, 2, bands, 512), standardised, their conditioning, what their captions
+    name, and ``pitched`` (windows,), 0 where only drums play."""
 
     images: torch.Tensor
     conditioning: Conditioning
     named: tuple[Named, ...]
+    pitched: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
         return replace(
-            self, images=self.images.to(device), conditioning=self.conditioning.to(device)
+            self,
+            images=self.images.to(device),
+            conditioning=self.conditioning.to(device),
+            pitched=self.pitched.to(device),
         )
 
 
@@ -173,9 +178,9 @@ class Corpus:
             raise InvalidInput("song", f"{about.style} at {about.offset}", NOT_FINITE)
         features = lead_sheet_features(sheet, FRAMES)
         if rng.random() < DROP_BEAT:
-            features[:, :5] = 0
+            features[:, TURNS] = features[:, BEAT_KNOWN] = 0
         if rng.random() < DROP_CHORDS:
-            features[:, 5:] = 0
+            features[:, CHORDS] = 0
         caption = caption_of(about, about.style in self._bands, rng)
         return Window(
             frames,
@@ -187,13 +192,22 @@ class Corpus:
             prompt_known,
             bool(rng.random() >= DROP_TEMPO),
             named_in(caption, about.style, about.lead),
+            bool(about.programs),
         )
 
-    def images(self, rng: np.random.Generator, songs: npt.NDArray[np.int64]) -> torch.Tensor:
-        """A random window of each of ``songs``, (songs, 2, bands, 512) standardised images."""
-        starts = [int(rng.integers(max(1, self.songs[n].frames - FRAMES))) for n in songs]
-        frames = [self.frames(int(n), s, FRAMES) for n, s in zip(songs, starts, strict=True)]
-        return self._image(frames)
+    def cuts(
+        self, rng: np.random.Generator, songs: npt.NDArray[np.int64]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """A random window of each of ``songs``: (songs, 2, bands, 512) standardised images, and
+        the features of their lead sheets (songs, 512, 17)."""
+        frames, sheets = [], []
+        for number in songs.tolist():
+            about = self.songs[number]
+            start = int(rng.integers(max(1, about.frames - FRAMES)))
+            frames.append(self.frames(number, start, FRAMES))
+            sheet = self.lead_sheet(about, start, FRAMES)
+            sheets.append(lead_sheet_features(sheet, FRAMES))
+        return self._image(frames), torch.stack(sheets)
 
     def _image(self, frames: Sequence[FloatArray]) -> torch.Tensor:
         levels = torch.from_numpy(np.stack(frames))
@@ -272,7 +286,8 @@ class Corpus:
         windows = [self.window(rng) for _ in range(size)]
         images = self._image([window.frames for window in windows])
         conditioning = conditioning_of(windows, self._disturbed(windows, rng))
-        return Batch(images, conditioning, tuple(window.named for window in windows))
+        pitched = torch.tensor([float(window.pitched) for window in windows])
+        return Batch(images, conditioning, tuple(window.named for window in windows), pitched)
 
     def _disturbed(self, windows: Sequence[Window], rng: np.random.Generator) -> torch.Tensor:
         """Embeddings of the captions, (windows, 384), with noise of random strength."""

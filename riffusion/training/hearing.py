@@ -115,12 +115,12 @@ def load_named(kind: Callable[[list[str]], Classifier], path: Path, what: str) -
     return network.eval()
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Read a judge's weights; ModelError where they are damaged or another network's."""
+def load_weights(network: nn.Module, path: Path, what: str) -> None:
+    """Read weights; ModelError where they are damaged or another network's."""
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ModelError(
-            f"the judge in {path} cannot be loaded: delete it to train it anew"
+            f"the {what} in {path} cannot be loaded: delete it to train it anew"
         ) from error
     network.eval()

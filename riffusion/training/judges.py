@@ -44,6 +44,6 @@ def judges_of(corpus: Path, folder: Path, steps: int | None = None) -> Judges:
     if not harmony.exists():
         save_file(train_harmony_judge(train(), steps or HARMONY_STEPS).state_dict(), harmony)
     judges = Judges(load_judge(style), RhythmJudge(), HarmonyJudge())
-    load_weights(judges.rhythm, rhythm)
-    load_weights(judges.harmony, harmony)
+    load_weights(judges.rhythm, rhythm, "judge")
+    load_weights(judges.harmony, harmony, "judge")
     return judges

@@ -26,7 +26,8 @@ from riffusion.engines.reader import Reader
 from riffusion.engines.transformer import SpectrogramTransformer
 from riffusion.errors import ModelError
 from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
-from riffusion.training.critic import critic_of, lesson
+from riffusion.training.critics.both import critics_of
+from riffusion.training.critics.lesson import lesson
 from riffusion.training.dataset import Corpus
 from riffusion.training.flow import Network, flow_loss, guess, velocity_error
 from riffusion.training.plots import draw_curve
@@ -38,7 +39,6 @@ from riffusion.training.start import scale_of, start_from
 CHECKPOINT_S = 240.0
 SHEET_EVERY = 5  # checkpoints
 LOG_STEPS = 50
-CRITIC = "critic.safetensors"  # beside the corpus
 WARMUP_STEPS = 100
 DECAY_FROM = 0.6
 LEAST_RATE = 0.01
@@ -127,8 +127,11 @@ class Trainer:
             out / "run", self.network, self.average, self.optimizers, self.config
         )
         self.progress = loaded or Progress(0, 0, 0.0, self.config)
-        path = corpus / CRITIC
-        self.critic = critic_of(self.train, path).to(options.device) if options.critic else None
+        self.critics = (
+            critics_of(self.train, corpus).to(torch.device(options.device))
+            if options.critic
+            else None
+        )
         self._saves = 0
         self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
 
@@ -170,13 +173,13 @@ class Trainer:
     def _step(
         self, rng: np.random.Generator, noise_rng: torch.Generator
     ) -> npt.NDArray[np.float64]:
-        """One step's errors: of the velocity, and what the critic says, or 0."""
+        """One step's errors: of the velocity, and what the critics say, or 0."""
         batch = self.train.batch(rng, self.options.batch).to(torch.device(self.options.device))
         guessed = guess(self.compiled, batch.images, batch.conditioning, noise_rng)
         error = velocity_error(guessed, batch.images, batch.conditioning.context)
         taught = error.new_zeros(())
-        if self.critic is not None:
-            taught = lesson(self.critic, self.compiled, guessed, batch, noise_rng)
+        if self.critics is not None:
+            taught = lesson(self.critics, self.compiled, guessed, batch, noise_rng)
         loss = error + self.options.critic * taught
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -211,7 +214,7 @@ class Trainer:
     def _log(
         self, step: int, windows: int, loss: npt.NDArray[np.float64], speed: float, left: float
     ) -> None:
-        told = f"critic {loss[1]:.3f}  " if self.critic is not None else ""
+        told = f"critics {loss[1]:.3f}  " if self.critics is not None else ""
         print(
             f"step {step:6}  {windows / 1000:6.1f} k windows  {speed:5.1f}/s  "
             f"loss {loss[0]:.4f}  {told}{left:5.1f} min left",
@@ -277,7 +280,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="WEIGHT",
-        help="of the lesson of a critic of style and lead, trained first if missing (default 0)",
+        help="of the lesson of two critics, trained first if missing (default 0)",
     )
     parser.add_argument("--no-compile", dest="compiled", action="store_false")
 

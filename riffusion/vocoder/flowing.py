@@ -1,4 +1,4 @@
-"""Fast Griffin-Lim of frames as they come: what ``improve_phases`` does to a whole, but for rounding.
+"""Fast Griffin-Lim of frames as they come: what ``improve_phases`` does to a whole.
 
 Each iteration needs the frames that share samples with its own, so it waits for those, and runs
 about a window behind the one before it. Nothing is computed twice and nothing old is kept.
