@@ -146,8 +146,9 @@ class CompactEngine:
         """The clean image, with classifier-free guidance (Ho and Salimans, 2022)."""
         scale = guidance if now < LAST_GUIDED else min(guidance, WEAK_GUIDANCE)
         both = torch.stack([image, image])
-        time = torch.full((2,), now, device=self._device)
-        prompted, free = self._network(both, time, job.conditioning)
+        times = torch.full((2,), now, device=self._device)
+        conditioning = job.wanted.joined(job.unwanted.unled(times[:1]))
+        prompted, free = self._network(both, times, conditioning)
         clean: torch.Tensor = free + scale * (prompted - free)
         return clean
 
@@ -174,7 +175,7 @@ class CompactEngine:
             _noise(request.start.seed, shape), _noise(request.end.seed, shape), request.alpha
         )
         tempo = torch.tensor([(request.bpm or 0.0) / TEMPO_SCALE, float(request.bpm is not None)])
-        prompted = Conditioning(
+        wanted = Conditioning(
             text[None],
             torch.ones(1, 1),
             tempo[None],
@@ -182,10 +183,10 @@ class CompactEngine:
             lead_sheet_features(request.lead_sheet, self.frames)[None],
             context[None],
         )
-        both = prompted.joined(self._unwanted(prompted, request)).to(self._device)
         start = 1 - request.walked_strength if request.anchor is not None else 0.0
         return _Job(
-            both,
+            wanted.to(self._device),
+            self._unwanted(wanted, request).to(self._device),
             noise.to(self._device),
             given.to(self._device),
             (kept > 0.5).to(self._device),
@@ -193,9 +194,9 @@ class CompactEngine:
             start,
         )
 
-    def _unwanted(self, prompted: Conditioning, request: ClipRequest) -> Conditioning:
+    def _unwanted(self, wanted: Conditioning, request: ClipRequest) -> Conditioning:
         """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
-        free = prompted.unguided()
+        free = wanted.unprompted()
         ends = [prompt.negative for prompt in (request.start, request.end)]
         texts = [self._read(text)[None] if text else free.text for text in ends]
         known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
@@ -232,10 +233,12 @@ class CompactEngine:
 
 @dataclass(frozen=True)
 class _Job:
-    """One request as tensors. ``given`` holds anchor and context, ``kept`` and ``context`` say
-    where (channels, mel, frames), ``start`` is the time the noise begins at."""
+    """One request as tensors. Guidance leads from ``unwanted`` to ``wanted``; ``given`` holds
+    anchor and context, ``kept`` and ``context`` say where (channels, mel, frames), ``start`` is
+    the time the noise begins at."""
 
-    conditioning: Conditioning
+    wanted: Conditioning
+    unwanted: Conditioning
     noise: torch.Tensor
     given: torch.Tensor
     kept: torch.Tensor
