@@ -233,7 +233,7 @@ def test_continued_and_unprompted_windows_alone_teach_nothing(
     network = SpectrogramTransformer(channels=2, **SHAPE)
     batch = lesson_batch(corpus)
     shown = replace(batch.conditioning, context=torch.ones_like(batch.conditioning.context))
-    for conditioning in (shown, batch.conditioning.unprompted()):
+    for conditioning in (shown, batch.conditioning.unguided()):
         other = replace(batch, conditioning=conditioning)
         rng = torch.Generator().manual_seed(1)
         guessed = guess(network, other.images, conditioning, rng)

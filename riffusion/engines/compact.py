@@ -146,9 +146,8 @@ class CompactEngine:
         """The clean image, with classifier-free guidance (Ho and Salimans, 2022)."""
         scale = guidance if now < LAST_GUIDED else min(guidance, WEAK_GUIDANCE)
         both = torch.stack([image, image])
-        times = torch.full((2,), now, device=self._device)
-        conditioning = job.wanted.joined(job.unwanted.unled(times[:1]))
-        prompted, free = self._network(both, times, conditioning)
+        time = torch.full((2,), now, device=self._device)
+        prompted, free = self._network(both, time, job.conditioning)
         clean: torch.Tensor = free + scale * (prompted - free)
         return clean
 
@@ -175,7 +174,7 @@ class CompactEngine:
             _noise(request.start.seed, shape), _noise(request.end.seed, shape), request.alpha
         )
         tempo = torch.tensor([(request.bpm or 0.0) / TEMPO_SCALE, float(request.bpm is not None)])
-        wanted = Conditioning(
+        prompted = Conditioning(
             text[None],
             torch.ones(1, 1),
             tempo[None],
@@ -183,10 +182,10 @@ class CompactEngine:
             lead_sheet_features(request.lead_sheet, self.frames)[None],
             context[None],
         )
+        both = prompted.joined(self._unwanted(prompted, request)).to(self._device)
         start = 1 - request.walked_strength if request.anchor is not None else 0.0
         return _Job(
-            wanted.to(self._device),
-            self._unwanted(wanted, request).to(self._device),
+            both,
             noise.to(self._device),
             given.to(self._device),
             (kept > 0.5).to(self._device),
@@ -194,9 +193,9 @@ class CompactEngine:
             start,
         )
 
-    def _unwanted(self, wanted: Conditioning, request: ClipRequest) -> Conditioning:
+    def _unwanted(self, prompted: Conditioning, request: ClipRequest) -> Conditioning:
         """What guidance leads away from: the negative prompts, or no prompt at all, no controls."""
-        free = wanted.unprompted()
+        free = prompted.unguided()
         ends = [prompt.negative for prompt in (request.start, request.end)]
         texts = [self._read(text)[None] if text else free.text for text in ends]
         known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
@@ -233,12 +232,10 @@ class CompactEngine:
 
 @dataclass(frozen=True)
 class _Job:
-    """One request as tensors. Guidance leads from ``unwanted`` to ``wanted``; ``given`` holds
-    anchor and context, ``kept`` and ``context`` say where (channels, mel, frames), ``start`` is
-    the time the noise begins at."""
+    """One request as tensors. ``given`` holds anchor and context, ``kept`` and ``context`` say
+    where (channels, mel, frames), ``start`` is the time the noise begins at."""
 
-    wanted: Conditioning
-    unwanted: Conditioning
+    conditioning: Conditioning
     noise: torch.Tensor
     given: torch.Tensor
     kept: torch.Tensor

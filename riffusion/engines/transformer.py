@@ -22,7 +22,6 @@ from torch import nn
 LEAD_SHEET_DIM = 17
 # Of a lead sheet: beat and bar as cosine and sine, whether they are known, twelve pitch classes.
 TURNS, BEAT_KNOWN, CHORDS = slice(0, 4), 4, slice(5, 17)
-LED_UNTIL = 0.3
 CONTROLS = 3  # density, brightness, drums
 TIME_DIM = 128
 TEMPO_DIM = 64
@@ -45,23 +44,17 @@ class Conditioning:
     lead_sheet: torch.Tensor
     context: torch.Tensor
 
-    def unprompted(self) -> Conditioning:
-        """The same with prompt and controls unknown."""
+    def unguided(self) -> Conditioning:
+        """The same with prompt and controls unknown: what guidance leads away from.
+
+        Guided by the prompt alone, controls hardly move the music (docs/model.md).
+        """
         return replace(
             self,
             text=torch.zeros_like(self.text),
             text_known=torch.zeros_like(self.text_known),
             controls=torch.zeros_like(self.controls),
         )
-
-    def unled(self, times: torch.Tensor) -> Conditioning:
-        """The same without the lead sheet where ``times`` (batch,) are late.
-
-        What guidance leads away from knows nothing of what should be heard in the music. Guided
-        from the noise on, though, the beat would decide the style, too (docs/model.md).
-        """
-        led = times <= LED_UNTIL
-        return replace(self, lead_sheet=self.lead_sheet * led[:, None, None])
 
     def rows(self, numbers: torch.Tensor) -> Conditioning:
         """That of some windows of the batch."""

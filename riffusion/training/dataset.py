@@ -56,7 +56,6 @@ DROP_TEMPO = 0.3
 DROP_CONTROL = 0.5
 DROP_BEAT = 0.15
 DROP_CHORDS = 0.3
-DROP_UNGUIDED = 0.5  # of beat and chords where no prompt is known: guidance leads away from that
 SHOW_CONTEXT = 0.4
 # How often a caption is the name of the style and nothing else: the commonest of prompts. Whoever
 # types it wants the band: what only a part of the band plays has captions that say so.
@@ -178,9 +177,9 @@ class Corpus:
         if not np.isfinite(frames).all():
             raise InvalidInput("song", f"{about.style} at {about.offset}", NOT_FINITE)
         features = lead_sheet_features(sheet, FRAMES)
-        if rng.random() < (DROP_BEAT if prompt_known else DROP_UNGUIDED):
+        if rng.random() < DROP_BEAT:
             features[:, TURNS] = features[:, BEAT_KNOWN] = 0
-        if rng.random() < (DROP_CHORDS if prompt_known else DROP_UNGUIDED):
+        if rng.random() < DROP_CHORDS:
             features[:, CHORDS] = 0
         caption = caption_of(about, about.style in self._bands, rng)
         return Window(

@@ -34,7 +34,7 @@ def lesson(
     asked = conditioning.rows(picks)
     times = guessed.times[picks]
     with torch.no_grad(), fastest(times.device.type):
-        free = network(guessed.noisy[picks], times, asked.unprompted().unled(times)).float()
+        free = network(guessed.noisy[picks], times, asked.unguided()).float()
     guided = free + GUIDANCE * (guessed.clean[picks] - free)
     given = asked.context[:, None, None]
     soon = later(times, rng)
