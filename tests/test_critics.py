@@ -227,6 +227,29 @@ def test_a_model_learns_from_each_to_be_heard(critics: Critics, corpus: Corpus, 
     assert errors[-1] < errors[0] - 0.2
 
 
+def test_beat_and_chords_are_asked_of_what_follows_a_context(
+    critics: Critics, corpus: Corpus
+) -> None:
+    torch.manual_seed(0)
+    network = SpectrogramTransformer(channels=2, **SHAPE)
+    batch = lesson_batch(corpus)
+    guessed = guess(network, batch.images, batch.conditioning, torch.Generator().manual_seed(1))
+
+    def error(moved: torch.Tensor) -> float:
+        sheet = batch.conditioning.lead_sheet.clone()
+        sheet[moved] = sheet[moved].roll(1, -1)
+        other = replace(batch, conditioning=replace(batch.conditioning, lead_sheet=sheet))
+        return lesson(critics, network, guessed, other, torch.Generator().manual_seed(1)).item()
+
+    given = batch.conditioning.context > 0
+    continued = given.any(1, keepdim=True)
+    nowhere = torch.zeros_like(given)
+    assert abs(error(continued & ~given) - error(nowhere)) > 1e-3
+    # The context is as it is; what its own lead sheet says is no part of the lesson. (This network
+    # has learnt nothing yet: it draws the same whatever it is asked.)
+    assert error(given) == pytest.approx(error(nowhere), abs=1e-5)
+
+
 def test_continued_and_unprompted_windows_alone_teach_nothing(
     critics: Critics, corpus: Corpus
 ) -> None:

@@ -12,7 +12,7 @@ from riffusion.training.precision import fastest
 
 ALONE, CONTINUED = 12, 6  # windows of a batch that are taught
 GUIDANCE = 3.0
-SCORE_WEIGHT = 2.0  # makes its gradient as large as that of style and lead
+SCORE_WEIGHT = 0.5  # beside style and lead
 
 
 def lesson(
