@@ -125,7 +125,7 @@ def test_a_damaged_judge_says_to_delete_it(tmp_path: Path) -> None:
     path = tmp_path / "harmony-judge.safetensors"
     path.write_bytes(b"no judge")
     with pytest.raises(ModelError, match="train it anew"):
-        load_weights(HarmonyJudge(), path)
+        load_weights(HarmonyJudge(), path, "judge")
 
 
 def test_what_is_mixed_up_most_is_joined_first() -> None:

@@ -25,7 +25,7 @@ from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 from riffusion.weights import read_network
 
-ITERATIONS = 10
+ITERATIONS = 6
 MOMENTUM = 0.99
 BLOCK_FRAMES, TILE_FRAMES = 64, 256
 TINY = 1e-9
