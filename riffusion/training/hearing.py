@@ -1,19 +1,17 @@
-"""What judges and critic have in common: coarse images of songs, windows of them, how to train,
+"""What judges and critics have in common: coarse images of songs, windows of them, how to train,
 and their files."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from riffusion.errors import ModelError
@@ -24,9 +22,6 @@ CENTRE, SPREAD = -1.9, 1.0  # of log-mel levels, roughly
 LEVEL_NOISE = 0.15
 GAIN_NOISE = 0.15
 WEIGHT_DECAY = 0.02
-CLASSES = "styles"  # in the files' metadata
-
-Classifier = TypeVar("Classifier", bound=nn.Module)
 
 
 def pooled(levels: FloatArray, frames: int, bands: int) -> FloatArray:
@@ -97,30 +92,15 @@ def train(
     network.eval()
 
 
-def save_named(network: nn.Module, path: Path, classes: Sequence[str]) -> None:
-    """Write a classifier as safetensors, with the names of what it tells apart."""
-    save_file(network.state_dict(), path, {CLASSES: json.dumps(classes)})
-
-
-def load_named(kind: Callable[[list[str]], Classifier], path: Path, what: str) -> Classifier:
-    """A classifier made by ``kind`` of its classes' names; ModelError where it is damaged."""
-    try:
-        with safe_open(path, "pt") as file:
-            network = kind(json.loads(file.metadata()[CLASSES]))
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
-        raise ModelError(
-            f"the {what} in {path} cannot be loaded: delete it to train it anew"
-        ) from error
-    return network.eval()
-
-
 def load_weights(network: nn.Module, path: Path, what: str) -> None:
     """Read weights; ModelError where they are damaged or another network's."""
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise ModelError(
-            f"the {what} in {path} cannot be loaded: delete it to train it anew"
-        ) from error
+        raise damaged(path, what) from error
     network.eval()
+
+
+def damaged(path: Path, what: str) -> ModelError:
+    """What is wrong with a file that cannot be loaded, and what to do."""
+    return ModelError(f"the {what} in {path} cannot be loaded: delete it to train it anew")

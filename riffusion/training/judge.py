@@ -7,6 +7,7 @@ so what it says of generated music means something. Its embedding is what clips 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,15 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.progress import progress
 from riffusion.training.dataset import FRAMES, Corpus, FloatArray
-from riffusion.training.hearing import load_named, save_named
+from riffusion.training.hearing import damaged, load_weights
 from riffusion.training.instruments import LEAD_FAMILIES, lead_family
 from riffusion.training.precision import fastest
 
+STYLES = "styles"  # in the metadata of its file
 POOL = 2
 BATCH = 32
 RATE = 2e-3
@@ -149,10 +153,16 @@ def _disturbed(impressions: torch.Tensor, rng: np.random.Generator) -> torch.Ten
 
 
 def save_judge(judge: Judge, path: Path) -> None:
-    """Write a judge as safetensors."""
-    save_named(judge, path, judge.styles)
+    """Write a judge as safetensors, with the names of its styles."""
+    save_file(judge.state_dict(), path, {STYLES: json.dumps(judge.styles)})
 
 
 def load_judge(path: Path) -> Judge:
     """Read a judge; ModelError where it is damaged."""
-    return load_named(Judge, path, "judge")
+    try:
+        with safe_open(path, "pt") as file:
+            judge = Judge(json.loads(file.metadata()[STYLES]))
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise damaged(path, "judge") from error
+    load_weights(judge, path, "judge")
+    return judge

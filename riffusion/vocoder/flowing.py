@@ -19,7 +19,6 @@ class FlowingGriffinLim:
         self._passes = [_Pass(stft, momentum) for _ in range(iterations)]
         self._placing = _Waiting()
         self._sound = _Sound(stft)
-        self._stft = stft
 
     def __call__(
         self, magnitudes: torch.Tensor, estimate: torch.Tensor, placing: torch.Tensor, last: bool

@@ -5,20 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.engines.transformer import BEAT_KNOWN, CHORDS, TURNS
-from riffusion.training.critics.through_noise import TimedNorm, later, loudness, waves
-from riffusion.training.dataset import FRAMES, Corpus
-from riffusion.training.flow import blend, random_times
-from riffusion.training.hearing import train
-from riffusion.training.precision import fastest
+from riffusion.training.critics.through_noise import TimedNorm, loudness, train_through_noise, waves
+from riffusion.training.dataset import Corpus
 
-BATCH = 32
-RATE = 2e-3
 FRAMES_EACH = 2
 WIDTH = 160
 DILATIONS = (1, 2, 4, 8, 16, 32, 64)
@@ -101,21 +97,17 @@ class ScoreCritic(nn.Module):
 
 
 def train_score_critic(corpus: Corpus, steps: int, seed: int = 4) -> ScoreCritic:
-    """Train a critic on random windows of ``corpus``, which should be its training split."""
+    """Train a critic on ``corpus``, which should be its training split."""
     torch.manual_seed(seed)
-    rng, noise_rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     critic = ScoreCritic()
     pitched = torch.tensor([float(bool(song.programs)) for song in corpus.songs])
-    everywhere = torch.ones(BATCH, FRAMES)
 
-    def error() -> torch.Tensor:
-        picks = rng.integers(len(corpus.songs), size=BATCH)
-        images, sheets = corpus.cuts(rng, picks)
-        times = later(random_times(BATCH, noise_rng), noise_rng)
-        with fastest("cpu"):
-            heard: HeardScore = critic(blend(images, times, noise_rng), times)
-        return heard.error(sheets, pitched[picks], everywhere)
+    def error(
+        heard: HeardScore, picks: npt.NDArray[np.int64], lead_sheets: torch.Tensor
+    ) -> torch.Tensor:
+        return heard.error(lead_sheets, pitched[picks], torch.ones(lead_sheets.shape[:2]))
 
-    what = "training the critic of beat and chords"
-    train(critic, error, steps, RATE, what, BATCH * FRAMES * COMPACT_PARAMS.frame_s)
+    train_through_noise(
+        critic, corpus, error, steps, seed, "training the critic of beat and chords"
+    )
     return critic

@@ -7,21 +7,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from riffusion.engines.compact import COMPACT_PARAMS
 from riffusion.training.captions import Named
-from riffusion.training.critics.through_noise import TimedNorm, later, loudness, waves
-from riffusion.training.dataset import FRAMES, Corpus
-from riffusion.training.flow import blend, random_times
-from riffusion.training.hearing import train
+from riffusion.training.critics.through_noise import TimedNorm, loudness, train_through_noise, waves
+from riffusion.training.dataset import Corpus
 from riffusion.training.instruments import LEAD_FAMILIES, lead_family
-from riffusion.training.precision import fastest
 
-BATCH = 32
-RATE = 2e-3
 WIDTHS = (48, 96, 160, 160, 224)
 STRIDES = (2, 2, 1, 2)
 FIRST_STRIDE = 4
@@ -86,21 +82,16 @@ def _error(scores: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def train_style_critic(corpus: Corpus, steps: int, seed: int = 3) -> StyleCritic:
-    """Train a critic on random windows of ``corpus``, which should be its training split."""
+    """Train a critic on ``corpus``, which should be its training split."""
     torch.manual_seed(seed)
-    rng, noise_rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     critic = StyleCritic(sorted({song.style for song in corpus.songs}))
     styles = torch.tensor([critic.styles.index(song.style) for song in corpus.songs])
     leads = torch.tensor([LEAD_FAMILIES.index(lead_family(song.lead)) for song in corpus.songs])
 
-    def error() -> torch.Tensor:
-        picks = rng.integers(len(corpus.songs), size=BATCH)
-        images, _ = corpus.cuts(rng, picks)
-        times = later(random_times(BATCH, noise_rng), noise_rng)
-        with fastest("cpu"):
-            heard: Heard = critic(blend(images, times, noise_rng), times)
+    def error(
+        heard: Heard, picks: npt.NDArray[np.int64], _lead_sheets: torch.Tensor
+    ) -> torch.Tensor:
         return heard.error(styles[picks], leads[picks])
 
-    what = "training the critic of style"
-    train(critic, error, steps, RATE, what, BATCH * FRAMES * COMPACT_PARAMS.frame_s)
+    train_through_noise(critic, corpus, error, steps, seed, "training the critic of style")
     return critic

@@ -1,10 +1,23 @@
-"""What critics have in common: how they are told how much noise they hear through."""
+"""What critics have in common: how much noise they hear through, and how they are trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
+from riffusion.engines.compact import COMPACT_PARAMS
+from riffusion.training.dataset import FRAMES, Corpus
+from riffusion.training.flow import blend, random_times
+from riffusion.training.hearing import train
+from riffusion.training.precision import fastest
+
+BATCH = 32
+RATE = 2e-3
 TIMES = 32  # sines and cosines of the time
 SOON = 0.4  # of what is left to go
 
@@ -42,3 +55,29 @@ class TimedNorm(nn.Module):
 def later(times: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
     """Times (batch,) soon after ``times``, as the sampler's next steps may be."""
     return times + (1 - times) * SOON * torch.rand(len(times), generator=rng).to(times.device)
+
+
+def train_through_noise(
+    critic: nn.Module,
+    corpus: Corpus,
+    error: Callable[[Any, npt.NDArray[np.int64], torch.Tensor], torch.Tensor],
+    steps: int,
+    seed: int,
+    what: str,
+) -> None:
+    """Train on random windows of ``corpus``, which should be its training split, at random times.
+
+    ``error`` of what the critic hears, the songs heard (batch,) and the features of their lead
+    sheets (batch, frames, 17).
+    """
+    rng, noise_rng = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+
+    def of_batch() -> torch.Tensor:
+        picks = rng.integers(len(corpus.songs), size=BATCH)
+        images, sheets = corpus.cuts(rng, picks)
+        times = later(random_times(BATCH, noise_rng), noise_rng)
+        with fastest("cpu"):
+            heard = critic(blend(images, times, noise_rng), times)
+        return error(heard, picks, sheets)
+
+    train(critic, of_batch, steps, RATE, what, BATCH * FRAMES * COMPACT_PARAMS.frame_s)
