@@ -14,7 +14,7 @@ LONGEST_PROMPT = 2000
 LARGEST_SEED = 2**63 - 1
 # With the shipped weights 8 follows a prompt's style hardly better, and beat and chords worse
 # (docs/model.md).
-DEFAULT_GUIDANCE = 6.0
+DEFAULT_GUIDANCE = 8.0
 # As near to where the finest steps lead as twelve first-order ones (docs/model.md).
 DEFAULT_STEPS = 8
 LARGEST_GUIDANCE = 30
