@@ -12,7 +12,7 @@ from riffusion.spectrogram import Spectrogram
 
 LONGEST_PROMPT = 2000
 LARGEST_SEED = 2**63 - 1
-# With the shipped weights 8 follows a prompt's style hardly better, and beat and chords worse
+# With the shipped weights 8 follows prompts further than 6, and is a little less like renders
 # (docs/model.md).
 DEFAULT_GUIDANCE = 8.0
 # As near to where the finest steps lead as twelve first-order ones (docs/model.md).
