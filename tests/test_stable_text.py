@@ -90,6 +90,17 @@ def test_weights_scale_their_tokens_and_keep_the_mean(text: StableText) -> None:
     assert torch.equal(text.embed("(a b:1)"), plain)
 
 
+def test_an_encoder_whose_embeddings_have_no_mean_is_weighted_all_the_same() -> None:
+    torch.manual_seed(0)
+    tokenizer = tiny_tokenizer()
+    encoder = tiny_text_encoder(tokenizer).eval()
+    encoder.get_parameter("final_layer_norm.bias").data.zero_()
+    flat = StableText(tokenizer, encoder, torch.device("cpu"))
+    plain, weighted = flat.embed("a b"), flat.embed("a (b:3)")
+    assert torch.equal(weighted[:, 2], 3 * plain[:, 2])
+    assert torch.equal(weighted[:, :2], plain[:, :2])
+
+
 def test_a_long_prompt_is_read_to_its_end(text: StableText) -> None:
     # The tiny tokenizer has a token for each letter: 75 of them fill a piece.
     one, two = text.embed("a" * 75), text.embed("a" * 75 + " b")

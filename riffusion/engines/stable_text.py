@@ -122,9 +122,11 @@ class StableText:
         filled = torch.tensor(weights + [1.0] * missing).reshape(chunks, self._room)
         scale = F.pad(filled, (1, 1), value=1.0).reshape(1, -1, 1).to(self._device)
         # The mean of the whole stays what it was, or weights would shift every other word too.
-        emphasised = plain * scale
-        kept: torch.Tensor = emphasised * (plain.mean() / emphasised.mean())
-        return kept
+        emphasised: torch.Tensor = plain * scale
+        mean = emphasised.mean()
+        if mean.abs() <= torch.finfo(mean.dtype).eps * emphasised.abs().mean():
+            return emphasised  # a mean of rounding errors, or none: no factor restores it
+        return emphasised * (plain.mean() / mean)
 
     def _tokens(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
