@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from riffusion.engines.base import Interrupted, never
 from riffusion.engines.mel_image import ImageScale, log_mel
 from riffusion.engines.reader import Reader
 from riffusion.engines.sampler import Estimate, advance, schedule
+from riffusion.engines.side_by_side import SideBySide
 from riffusion.engines.transformer import (
     BEAT_KNOWN,
     CHORDS,
@@ -145,11 +147,27 @@ class CompactEngine:
     def _clean(self, image: torch.Tensor, now: float, job: _Job, guidance: float) -> torch.Tensor:
         """The clean image, with classifier-free guidance (Ho and Salimans, 2022)."""
         scale = guidance if now < LAST_GUIDED else min(guidance, WEAK_GUIDANCE)
-        both = torch.stack([image, image])
-        time = torch.full((2,), now, device=self._device)
-        prompted, free = self._network(both, time, job.conditioning)
-        clean: torch.Tensor = free + scale * (prompted - free)
-        return clean
+        prompted, free = self._evaluated(image, now, job.conditioning)
+        return free + scale * (prompted - free)
+
+    def _evaluated(
+        self, image: torch.Tensor, now: float, both: Conditioning
+    ) -> Sequence[torch.Tensor]:
+        """The clean images by either row of ``both``."""
+
+        def evaluate(rows: torch.Tensor) -> torch.Tensor:
+            images = image.expand(len(rows), *image.shape)
+            times = torch.full((len(rows),), now, device=self._device)
+            clean: torch.Tensor = self._network(images, times, both.rows(rows))
+            return clean
+
+        if self._side_by_side is None:
+            return tuple(evaluate(torch.arange(2, device=self._device)))
+        return self._side_by_side(lambda row: evaluate(torch.tensor([row]))[0])
+
+    @cached_property
+    def _side_by_side(self) -> SideBySide | None:
+        return SideBySide() if self._device.type == "cpu" and SideBySide.pays() else None
 
     def _prepare(self, request: ClipRequest) -> _Job:
         height = (self.channels, self.params.mel_bands)
