@@ -22,7 +22,8 @@ class SideBySide:
 
     def __init__(self) -> None:
         cores = torch.get_num_threads()
-        self._threads = ThreadPoolExecutor(SIDES, "evaluation", _use_cores, (cores // SIDES,))
+        half = max(1, cores // SIDES)
+        self._threads = ThreadPoolExecutor(SIDES, "evaluation", _use_cores, (half,))
         # Both have begun before the number is put back: to PyTorch it is that of the thread which
         # sets it, but also that of threads which begin after it.
         begun = Barrier(SIDES + 1)
