@@ -28,6 +28,8 @@ REFIT_EVERY = 8
 RESAMPLING_WIDTH = 24
 BEYOND = 64
 MOST_ITERATIONS = 1000
+# What is fainter than -300 dB has no phase.
+FAINTEST_POWER = 1e-30
 
 
 class Vocoder(Protocol):
@@ -332,8 +334,10 @@ def with_magnitude(
 ) -> torch.Tensor:
     """A spectrum with the ``magnitude`` given and the phases of another one, in ``out`` if given
     (which takes no gradients)."""
-    if out is not None:
-        return torch.sgn(phases, out=out).mul_(magnitude)
+    if out is not None:  # in half the time of sgn
+        squares = torch.view_as_real(phases).square()
+        size = (squares[..., 0] + squares[..., 1]).clamp_min_(FAINTEST_POWER)
+        return torch.mul(phases, size.rsqrt_().mul_(magnitude), out=out)
     return torch.sgn(phases) * magnitude
 
 

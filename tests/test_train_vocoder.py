@@ -41,7 +41,7 @@ from riffusion.waveform import Waveform, write_audio
 
 RATE = 44100
 PARAMS = VocoderNetwork(width=8, hidden=8, depth=1).params
-FINE = 372
+FINE, BASS = 372, 56
 
 
 def a_lesson(seed: int = 0, frames: int = 12) -> Lesson:
@@ -71,11 +71,22 @@ def perfect(lesson: Lesson) -> Drawing:
 @given(seed=st.integers(0, 1000))
 def test_a_perfect_drawing_costs_nothing(seed: int) -> None:
     lesson = a_lesson(seed)
-    losses = vocoder_losses(perfect(lesson), lesson, PARAMS, FINE)
+    losses = vocoder_losses(perfect(lesson), lesson, PARAMS, BASS)
     # Steps of bins near silence carry rounding errors, and next to no weight.
     assert losses.max() < 1e-3
     silent = Drawing(*(torch.zeros_like(part) for part in vars(perfect(lesson)).values()))
-    assert (vocoder_losses(silent, lesson, PARAMS, FINE) > 0.1).all()
+    assert (vocoder_losses(silent, lesson, PARAMS, BASS) > 0.1).all()
+
+
+def test_the_bass_counts_by_itself() -> None:
+    lesson = a_lesson()
+    for part in ("middle", "advance", "slope"):
+        drawing = perfect(lesson)
+        drawn = getattr(drawing, part)
+        drawn.narrow(drawn.ndim - 2, BASS, FINE - BASS).add_(1.0)
+        assert vocoder_losses(drawing, lesson, PARAMS, BASS)[-1] < 1e-3
+        drawn.narrow(drawn.ndim - 2, 0, BASS).add_(1.0)
+        assert vocoder_losses(drawing, lesson, PARAMS, BASS)[-1] > 0.5
 
 
 def test_tones_are_those_asked_of_the_generator() -> None:
@@ -127,7 +138,7 @@ def test_a_run_can_begin_with_another_s_weights(sound: Path, tmp_path: Path) -> 
     network.save_pretrained(tmp_path / "before")
     options = VocoderOptions(minutes=0.0, start_from=tmp_path / "before", compiled=False)
     begun = VocoderTrainer(sound, tmp_path / "after", options).network
-    assert torch.equal(begun.embed.weight, network.embed.weight)
+    assert torch.equal(begun.trunk.embed.weight, network.trunk.embed.weight)
 
 
 def test_a_generated_window_is_the_music_under_its_sound(
@@ -200,7 +211,7 @@ def test_sides_are_levelled_to_those_of_the_median_crop() -> None:
     level_sides(network, lessons)
     assert torch.allclose(network.draw.bias, before, atol=1e-4)
     with torch.no_grad():
-        network.draw.bias[network.bins : network.bins + network.mel_bands] -= 0.3
+        network.sides_bias.sub_(0.3)
         network.draw.bias[0] += 1.0  # of the middle, which is left alone
     level_sides(network, lessons)
     before[0] += 1.0

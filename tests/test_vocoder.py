@@ -35,6 +35,7 @@ def vocoder() -> LearnedVocoder:
     torch.manual_seed(0)
     network = VocoderNetwork(width=16, hidden=16, depth=2)
     torch.nn.init.normal_(network.draw.weight, std=0.1)
+    torch.nn.init.normal_(network.draw_bass.weight, std=0.1)
     return LearnedVocoder(network)
 
 
@@ -111,8 +112,7 @@ def test_blocks_go_on_where_one_reading_of_the_network_ends(
     )
     assert whole.shape == (2, COMPACT_PARAMS.samples(image.frames))
     assert np.abs(blocks - whole).max() < 1e-4
-    own = vocoder(image).samples[:, : TILE_FRAMES * HOP // 2]
-    assert np.abs(own - whole[:, : own.shape[1]]).max() < 1e-4
+    assert np.abs(vocoder(image).samples - whole).max() < 1e-4
 
 
 def test_a_phase_that_advances_evenly_is_a_steady_tone() -> None:

@@ -90,7 +90,7 @@ def make_optimizers(network: nn.Module, rate: float) -> list[torch.optim.Optimiz
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        is_matrix = name.startswith("blocks.") and parameter.ndim == 2 and "modulation" not in name
+        is_matrix = "blocks." in name and parameter.ndim == 2 and "modulation" not in name
         (matrices if is_matrix else others).append(parameter)
     muon = torch.optim.Muon(
         matrices, lr=rate, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"

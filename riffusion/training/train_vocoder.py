@@ -26,14 +26,14 @@ from torch import nn
 
 from riffusion.engines import load_engine
 from riffusion.spectrogram import SpectrogramParams, mel_bank
-from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
 from riffusion.training.generated import GeneratedWindows, check_engine
 from riffusion.training.lessons import Lesson, Recordings, make_lesson, random_curves, samples_under
 from riffusion.training.plots import draw_curve
 from riffusion.training.precision import fastest
 from riffusion.training.train import check_losses, learning_rate, make_optimizers
 from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork
-from riffusion.weights import read_network
+from riffusion.weights import read_network, write_network
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
@@ -41,10 +41,10 @@ AVERAGE_DECAY = 0.995  # also of short runs that go on from another's weights
 VALIDATION_BATCHES = 6
 LEVELLING_BATCHES = 24
 # Of each batch, the share that an engine drew, and how many windows of both splits it draws.
-GENERATED = 0.375
-GENERATED_WINDOWS, VALIDATION_WINDOWS = 400, 32
+GENERATED = 0.25
+GENERATED_WINDOWS, VALIDATION_WINDOWS = 1000, 32
 TINY = 1e-9
-MAGNITUDE_WEIGHT, SIDES_WEIGHT = 4.0, 0.5
+MAGNITUDE_WEIGHT, SIDES_WEIGHT, BASS_LEVEL_WEIGHT = 4.0, 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,18 @@ class VocoderOptions:
 
 
 def vocoder_losses(
-    drawing: Drawing, lesson: Lesson, params: SpectrogramParams, fine_bins: int
+    drawing: Drawing, lesson: Lesson, params: SpectrogramParams, bass_bins: int
 ) -> torch.Tensor:
-    """Mean errors (4,): of the middle's level, the sides', and the phase's two steps."""
-    middle = lesson.middle
+    """Mean errors (5,): of the middle's level, the sides', the phase's two steps, and all but the
+    sides' of the lowest ``bass_bins`` alone.
+
+    Those are few, so that means over all bins hardly tell, and loud: half of what is heard amiss.
+    """
+    middle, fine_bins = lesson.middle, drawing.advance.shape[2]
     size = middle.abs()
     wanted = size.clamp(min=10**QUIETEST_LEVEL).log10()
     silent = torch.relu(drawing.middle - QUIETEST_LEVEL)
-    level = torch.where(wanted > QUIETEST_LEVEL, (drawing.middle - wanted).abs(), silent).mean()
+    levels = torch.where(wanted > QUIETEST_LEVEL, (drawing.middle - wanted).abs(), silent)
     sides = (drawing.sides - lesson.sides).abs().mean()
     bins = torch.arange(fine_bins, device=middle.device)[:, None]
     turn = 2 * math.pi * (bins * params.hop_length / params.win_length % 1.0)
@@ -83,10 +87,23 @@ def vocoder_losses(
         ],
         1,
     )
-    steps = _step_error(drawing.advance[..., 1:], advance, low_size[..., 1:] * low_size[..., :-1])
     slope = torch.stack(_product(middle[:, 1:], middle[:, :-1]), 1)
-    slopes = _step_error(drawing.slope[:, :, :-1], slope, size[:, 1:] * size[:, :-1])
-    return torch.stack([level, sides, steps, slopes])
+    advances = drawing.advance[..., 1:], advance, low_size[..., 1:] * low_size[..., :-1]
+    slopes = drawing.slope[:, :, :-1], slope, size[:, 1:] * size[:, :-1]
+    level = levels.mean()
+    steps, across = _step_error(*advances), _step_error(*slopes)
+    bass = _step_error(*_lowest(advances, bass_bins)) + _step_error(*_lowest(slopes, bass_bins))
+    loud = _loudness(size[:, :bass_bins])
+    bass = bass + BASS_LEVEL_WEIGHT * (loud * levels[:, :bass_bins]).mean()
+    return torch.stack([level, sides, steps, across, bass])
+
+
+Steps = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+def _lowest(steps: Steps, bins: int) -> Steps:
+    drawn, step, power = steps
+    return drawn[:, :, :bins], step[:, :, :bins], power[:, :bins]
 
 
 def _product(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,9 +114,13 @@ def _product(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
 def _step_error(drawn: torch.Tensor, step: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
     """Squared distance of drawn phasors to the steps' directions, louder bins weighing more."""
     power = power + TINY
-    weight = power.sqrt()
-    weight = (weight / (weight.mean((1, 2), keepdim=True) + TINY)).sqrt()
+    weight = _loudness(power.sqrt())
     return (weight * (drawn - step / power[:, None]).square().sum(1)).mean()
+
+
+def _loudness(size: torch.Tensor) -> torch.Tensor:
+    """What bins (batch, bins, frames) with magnitudes ``size`` weigh, louder ones more."""
+    return (size / (size.mean((1, 2), keepdim=True) + TINY)).sqrt()
 
 
 class VocoderTrainer:
@@ -111,7 +132,7 @@ class VocoderTrainer:
         begin = options.start_from
         network = read_network(VocoderNetwork, begin) if begin else VocoderNetwork()
         self.network = nn.Module.to(network, options.device).train()
-        self.params, self.fine = self.network.params, self.network.fine_bins
+        self.params = self.network.params
         self.train = Recordings(sound / "train", self.params.sample_rate)
         self.validation = Recordings(sound / "validation", self.params.sample_rate)
         self.drawn_train, self.drawn_validation = self._redrawn()
@@ -140,7 +161,7 @@ class VocoderTrainer:
             step, windows = step + 1, windows + options.batch
             if step % LOG_STEPS == 0:
                 print(
-                    f"step {step:6}  level, sides, advance, slope {np.round(smooth, 4)}  "
+                    f"step {step:6}  level, sides, advance, slope, bass {np.round(smooth, 4)}  "
                     f"{(total_s - spent_s) / 60:5.1f} min left",
                     flush=True,
                 )
@@ -153,7 +174,7 @@ class VocoderTrainer:
     def _losses(self, network: VocoderNetwork, lesson: Lesson) -> torch.Tensor:
         with fastest(torch.device(self.options.device).type):
             drawing = network(lesson.levels)
-        return vocoder_losses(drawing, lesson, self.params, self.fine)
+        return vocoder_losses(drawing, lesson, self.params, self.network.bass_bins)
 
     def _redrawn(self) -> tuple[GeneratedWindows | None, GeneratedWindows | None]:
         """Windows of both splits as an engine draws them, if that is asked for."""
@@ -230,8 +251,8 @@ class VocoderTrainer:
         save_checkpoint(run, self.network, self.average, self.optimizers, progress)
         final = copy.deepcopy(self.average)
         self._level(final)
-        half: Any = final
-        half.half().save_pretrained(self.out, safe_serialization=True)
+        with room_in(self.out):
+            write_network(final, self.out)
         validation = self._validate()
         point: dict[str, float] = {"step": step, "windows": windows}
         named = {"training": training, **validation}
@@ -273,12 +294,12 @@ def level_sides(network: VocoderNetwork, lessons: Iterable[Lesson]) -> None:
         )
         ratios.append(wanted / drawn)
     louder = torch.cat(ratios).median().log10() / 2
-    network.draw.bias[network.bins : network.bins + network.mel_bands] += louder
+    network.sides_bias.add_(louder)
 
 
 def weighed(losses: torch.Tensor) -> torch.Tensor:
-    """The loss that is minimised, of the four of ``vocoder_losses``."""
-    weights = torch.tensor([MAGNITUDE_WEIGHT, SIDES_WEIGHT, 1.0, 1.0]).to(losses)
+    """The loss that is minimised, of the five of ``vocoder_losses``."""
+    weights = torch.tensor([MAGNITUDE_WEIGHT, SIDES_WEIGHT, 1.0, 1.0, 1.0]).to(losses)
     return (losses * weights).sum()
 
 

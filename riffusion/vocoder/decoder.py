@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +25,11 @@ from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 from riffusion.weights import read_network
 
-ITERATIONS = 6
+ITERATIONS = 8
 MOMENTUM = 0.99
 BLOCK_FRAMES, TILE_FRAMES = 64, 256
 TINY = 1e-9
+NOTHING = Known(torch.zeros(1, 0), 0)
 # Of the advance above the fine bins, which the network does not tell.
 COARSE_CERTAINTY = 0.3
 
@@ -44,10 +45,23 @@ class Score:
     advance: Spectrum
     slope: Spectrum
 
-    def phased(self, before: Spectrum) -> Phased:
-        """With phases that go on from ``before``, the spectrum of the frame before the first."""
-        spectra = unroll_phases(self.middle.numpy(), self.advance, self.slope, before)
-        return Phased(self.middle, self.placing, spectra)
+    def pieces(self, frames: int) -> Iterator[Score]:
+        """The same, ``frames`` at a time."""
+        for start in range(0, len(self.middle), frames):
+            some = slice(start, start + frames)
+            steps = self.advance[some], self.slope[some]
+            yield Score(self.middle[some], self.placing[:, some], *steps)
+
+    def phased(self, before: Spectrum, heard: int = 0) -> Phased:
+        """With phases that go on from ``before``: the spectrum of the frame before the first, or,
+        with ``heard`` 1, of the first itself."""
+        rest = slice(heard, None)
+        sizes, steps = self.middle[rest].numpy(), (self.advance[rest], self.slope[rest])
+        spectra = unroll_phases(sizes, *steps, before)
+        if not heard:
+            return Phased(self.middle, self.placing, spectra)
+        middle = torch.cat([torch.from_numpy(np.abs(before))[None], self.middle[rest]])
+        return Phased(middle, self.placing, np.concatenate([before[None], spectra]))
 
 
 @dataclass(frozen=True)
@@ -58,10 +72,12 @@ class Phased:
     placing: torch.Tensor
     spectra: Spectrum
 
-    def cut(self, start: int, stop: int) -> Phased:
-        """Frames ``start`` to ``stop`` (not included)."""
-        frames = slice(start, stop)
-        return Phased(self.middle[frames], self.placing[:, frames], self.spectra[frames])
+    def joined(self, *following: Phased) -> Phased:
+        """With those that follow."""
+        parts = (self, *following)
+        middle = torch.cat([part.middle for part in parts])
+        placing = torch.cat([part.placing for part in parts], 1)
+        return Phased(middle, placing, np.concatenate([part.spectra for part in parts]))
 
 
 class LearnedVocoder:
@@ -118,13 +134,9 @@ class LearnedVocoder:
         first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
         origin = first * params.hop_length - stft.left
         known = Known(heard[:, max(0, origin) :], max(0, -origin))
-        score = self._read(spectrogram, slice(first, spectrogram.frames))
-        heard_before = self._heard_before(score, known)
-        if heard_before is None:
-            before = self._random(score.middle[0], seed)
-        else:  # what was silent has no phases to go on from
-            before = heard_before + self._random(torch.zeros_like(score.middle[0]), seed)
-        sound = join(self._play(score.phased(before), known), known, stft)
+        scores = self._scores(spectrogram.cut, first, spectrogram.frames)
+        tiles = list(self._with_phases(scores, known, seed))
+        sound = join(self._play(tiles[0].joined(*tiles[1:]), known), known, stft)
         new = sound[:, heard.shape[1] - origin : length - origin]
         return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -145,32 +157,48 @@ class LearnedVocoder:
         flow = FlowingGriffinLim(self._stft, self._iterations, MOMENTUM)
         skipped, left = self._stft.left, self.params.samples(frames)
         come = 0
-        for tile in _ahead(self._tiles(cut, frames, seed)):
-            for start in range(0, len(tile.spectra), block_frames):
-                block = tile.cut(start, start + block_frames)
-                come += len(block.spectra)
-                settled = flow(*self._begun(block), come == frames)
-                sound = settled[:, skipped:][:, :left]
-                skipped = max(0, skipped - settled.shape[1])
-                left -= sound.shape[1]
-                yield sound.numpy()
+        tiles = _ahead(self._scores(cut, 0, frames))
+        pieces = (piece for tile in tiles for piece in tile.pieces(block_frames))
+        for block in self._with_phases(pieces, NOTHING, seed):
+            come += len(block.spectra)
+            settled = flow(*self._begun(block), come == frames)
+            sound = settled[:, skipped:][:, :left]
+            skipped = max(0, skipped - settled.shape[1])
+            left -= sound.shape[1]
+            yield sound.numpy()
 
-    def _tiles(
-        self, cut: Callable[[int, int], Spectrogram], frames: int, seed: int
-    ) -> Iterator[Phased]:
-        """All frames in tiles on a fixed grid: phases go on from bit to bit, so that what the
-        network says of a frame must not depend on what else it was asked."""
-        before: Spectrum | None = None
-        for start in range(0, frames, TILE_FRAMES):
+    def _scores(
+        self, cut: Callable[[int, int], Spectrogram], first: int, frames: int
+    ) -> Iterator[Score]:
+        """Frames from ``first`` on in tiles on a fixed grid: phases go on from bit to bit, so that
+        what the network says of a frame must not depend on what else it was asked."""
+        for start in range(first, frames, TILE_FRAMES):
             stop, reach = min(start + TILE_FRAMES, frames), self._network.reach
             seen = max(0, start - reach)
             window = cut(seen, min(stop + reach, frames))
             self._check(window)
-            score = self._read(window, slice(start - seen, stop - seen))
-            before = self._random(score.middle[0], seed) if before is None else before
-            tile = score.phased(before)
-            before = tile.spectra[-1]
-            yield tile
+            yield self._read(window, slice(start - seen, stop - seen))
+
+    def _with_phases(self, scores: Iterable[Score], known: Known, seed: int) -> Iterator[Phased]:
+        """The same with phases, which go on from one to the next, and from what is ``known``."""
+        before: Spectrum | None = None
+        for score in scores:
+            heard = 0
+            if before is None:
+                before, heard = self._begin(score, known, seed)
+            frames = score.phased(before, heard)
+            before = frames.spectra[-1]
+            yield frames
+
+    def _begin(self, score: Score, known: Known, seed: int) -> tuple[Spectrum, int]:
+        """The spectrum to go on from, and whether it is that of the first frame, all heard (1), or
+        of one before it (0)."""
+        first = known.middle().first_frame(self._stft)
+        if first is None:
+            return self._random(score.middle[0], seed), 0
+        heard = np.asarray((first[0, 0] * self._centre).numpy(), np.complex64)
+        # What was silent has no phases to go on from.
+        return heard + self._random(torch.zeros_like(score.middle[0]), seed), 1
 
     def _check(self, spectrogram: Spectrogram) -> None:
         if spectrogram.params != self.params:
@@ -194,21 +222,13 @@ class LearnedVocoder:
         placing = torch.ones(1, *middle.shape, dtype=torch.complex64)
         if spectrogram.channels == 2:
             side = side_over_middle(mel, drawing.sides[0].mT.cpu(), self._spread)
-            placing = torch.stack([1 + side, 1 - side])
+            placing = torch.stack([side, -side]).add_(1)
         middle, placing = fit(middle, placing, mel, self._bank, self._spread)
         fine = torch.complex(*drawing.advance[0].mT.cpu().unbind(0))
         advance = torch.full(middle.shape, COARSE_CERTAINTY, dtype=torch.complex64)
         advance[:, : fine.shape[1]] = fine
         slope = torch.complex(*drawing.slope[0].mT.cpu().unbind(0))
         return Score(middle, placing, (advance * self._own_advance).numpy(), slope.numpy())
-
-    def _heard_before(self, score: Score, known: Known) -> Spectrum | None:
-        """The spectrum before the first frame, if all of that frame was heard."""
-        first = known.middle().first_frame(self._stft)
-        if first is None:
-            return None
-        own = score.advance[0] / (np.abs(score.advance[0]) + TINY)
-        return np.asarray((first[0, 0] * self._centre).numpy() * own.conj(), np.complex64)
 
     def _random(self, size: torch.Tensor, seed: int) -> Spectrum:
         """A spectrum of random phases with magnitudes ``size``, at least ``FAINTEST``."""
@@ -232,10 +252,10 @@ class LearnedVocoder:
         return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))
 
 
-def _ahead(tiles: Iterator[Phased]) -> Iterator[Phased]:
-    """The same tiles, each made while the one before it is used."""
+def _ahead(scores: Iterator[Score]) -> Iterator[Score]:
+    """The same scores, each read while the one before it is played."""
     with ThreadPoolExecutor(1) as worker:
-        following = worker.submit(next, tiles, None)
-        while (tile := following.result()) is not None:
-            following = worker.submit(next, tiles, None)
-            yield tile
+        following = worker.submit(next, scores, None)
+        while (score := following.result()) is not None:
+            following = worker.submit(next, scores, None)
+            yield score

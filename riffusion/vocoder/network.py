@@ -65,11 +65,33 @@ class Block(nn.Module):
         return x + inner.transpose(1, 2)
 
 
+class Trunk(nn.Module):
+    """Levels of mel bands to what a frame and its neighbours tell."""
+
+    def __init__(self, bands: int, width: int, hidden: int, depth: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv1d(bands, width, KERNEL, padding=KERNEL // 2)
+        self.first_norm = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(Block(width, hidden) for _ in range(depth))
+        self.last_norm = nn.LayerNorm(width)
+
+    def forward(self, x: torch.Tensor, frames: slice) -> torch.Tensor:
+        """(batch, bands, frames) to (batch, ``frames``, width)."""
+        x = self.first_norm(self.embed(x).mT).mT
+        for block in self.blocks:
+            x = block(x)
+        told: torch.Tensor = self.last_norm(x.mT[:, frames])
+        return told
+
+
 class VocoderNetwork(ModelMixin, ConfigMixin):
     """Mel levels of a stereo sound to a ``Drawing``.
 
     The lowest ``fine_bins`` have phase steps of their own; above, where partials are closer than
-    the mel bands tell, the slope is one for each band and the advance that of the bin.
+    the mel bands tell, the slope is one for each band and the advance that of the bin. The lowest
+    ``bass_bins`` are drawn by a trunk of their own, three quarters as wide, from the lowest
+    ``bass_bands``: there mel bands tell almost each bin, partials stand so near each other that
+    their phases are heard, and it is a small part of what the other trunk has to draw.
     """
 
     config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
@@ -84,6 +106,8 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
         min_hz: float = 20.0,
         max_hz: float = 20000.0,
         fine_bins: int = 372,
+        bass_bins: int = 56,
+        bass_bands: int = 52,
         width: int = 256,
         hidden: int = 512,
         depth: int = 6,
@@ -101,44 +125,59 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
             "slaney",
         )
         self.mel_bands, self.fine_bins = mel_bands, fine_bins
+        self.bass_bins, self.bass_bands = bass_bins, bass_bands
         spread, weight = band_to_bin(self.params)
         self.bins = len(spread)
         self.register_buffer("spread", spread, persistent=False)
         self.register_buffer("weight", weight, persistent=False)
-        self.embed = nn.Conv1d(2 * mel_bands, width, KERNEL, padding=KERNEL // 2)
-        self.first_norm = nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(Block(width, hidden) for _ in range(depth))
-        self.last_norm = nn.LayerNorm(width)
-        self.sizes = (self.bins, mel_bands, 2 * fine_bins, 2 * fine_bins, 2 * mel_bands)
-        self.draw = nn.Linear(width, sum(self.sizes))
-        nn.init.normal_(self.draw.weight, std=0.01)
-        nn.init.zeros_(self.draw.bias)
+        high, fine = self.bins - bass_bins, 2 * (fine_bins - bass_bins)
+        self.sizes = (high, mel_bands, fine, fine, 2 * mel_bands)
+        self.trunk = Trunk(2 * mel_bands, width, hidden, depth)
+        self.draw = _drawing(width, sum(self.sizes))
+        self.bass_sizes = (bass_bins, 2 * bass_bins, 2 * bass_bins)
+        bass_width = width * 3 // 4
+        self.bass = Trunk(bass_bands, bass_width, hidden * 3 // 4, depth)
+        self.draw_bass = _drawing(bass_width, sum(self.bass_sizes))
 
     @property
     def reach(self) -> int:
         """How many frames to each side a frame depends on."""
-        return (1 + len(self.blocks)) * (KERNEL // 2)
+        return (1 + len(self.trunk.blocks)) * (KERNEL // 2)
+
+    @property
+    def sides_bias(self) -> torch.Tensor:
+        """The part of the last layer's bias that all sides' levels rise and fall with, (mel,)."""
+        bands: torch.Tensor = self.draw.bias[self.sizes[0] :][: self.mel_bands]
+        return bands
 
     def forward(self, levels: torch.Tensor, frames: slice = ALL) -> Drawing:
         """Base-10 mel levels (batch, 2, mel, frames), left and right, to what those of the
         ``frames`` stand for."""
         levels = levels.clamp(min=QUIETEST_LEVEL)
         loudness, balance = levels.mean(1), (levels[:, 0] - levels[:, 1]) / 2
-        x = self.embed(torch.cat([loudness + LOUDNESS_OFFSET, balance * BALANCE_SCALE], 1))
-        x = self.first_norm(x.transpose(1, 2)).transpose(1, 2)
-        for block in self.blocks:
-            x = block(x)
+        seen = loudness + LOUDNESS_OFFSET
+        whole = self.trunk(torch.cat([seen, balance * BALANCE_SCALE], 1), frames)
+        low = self.bass(seen[:, : self.bass_bands], frames)
         # Frame by frame in memory, as those who go on with it want it.
-        drawn = self.draw(self.last_norm(x.mT[:, frames])).float()
-        correction, sides, advance, slope, band_slope = drawn.split(self.sizes, -1)
+        bass, low_advance, low_slope = self.draw_bass(low).float().split(self.bass_sizes, -1)
+        drawn = self.draw(whole).float().split(self.sizes, -1)
+        correction, sides, advance, slope, band_slope = drawn
         smooth = (loudness.mT[:, frames].float() - self.weight) @ self.spread.T
         high = _pair(band_slope) @ self.spread[self.fine_bins :].T
         return Drawing(
-            (smooth + correction).mT,
+            (smooth + torch.cat([bass, correction], -1)).mT,
             sides.mT,
-            _pair(advance).mT,
-            torch.cat([_pair(slope), high], -1).mT,
+            torch.cat([_pair(low_advance), _pair(advance)], -1).mT,
+            torch.cat([_pair(low_slope), _pair(slope), high], -1).mT,
         )
+
+
+def _drawing(width: int, size: int) -> nn.Linear:
+    """A last layer that draws almost nothing yet."""
+    draw = nn.Linear(width, size)
+    nn.init.normal_(draw.weight, std=0.01)
+    nn.init.zeros_(draw.bias)
+    return draw
 
 
 def _pair(drawn: torch.Tensor) -> torch.Tensor:
