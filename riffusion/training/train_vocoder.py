@@ -68,7 +68,7 @@ def vocoder_losses(
     """Mean errors (5,): of the middle's level, the sides', the phase's two steps, and all but the
     sides' of the lowest ``bass_bins`` alone.
 
-    Those are few, so that means over all bins hardly tell, and loud: half of what is heard amiss.
+    Those are few, so that means over all bins hardly tell them, and loud (docs/sound.md).
     """
     middle, fine_bins = lesson.middle, drawing.advance.shape[2]
     size = middle.abs()
