@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from riffusion.anchors import library
 from riffusion.serving.server import Serving
+from riffusion.serving.stream import JamStream
 from tests.browser.heard import FAST, assert_played_the_master, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead
 
@@ -19,6 +20,11 @@ from tests.browsing import open_page, press_play, wait_for_playhead
 def pickers(page: Page) -> None:
     page.get_by_role("button", name="Start from a clip").click()
     expect(page.get_by_role("radiogroup", name="Start from")).to_be_visible()
+
+
+def newest(serving: Serving) -> JamStream:
+    """The jam that began last: one whose page was closed before waits for it a while."""
+    return serving.stage.playing[-1]
 
 
 def test_anchors_are_shown_with_tempo_key_picture_and_sound(page: Page) -> None:
@@ -40,7 +46,7 @@ def test_an_anchor_is_taken_up_live_with_its_tempo_and_key(page: Page, serving: 
     page.get_by_role("radio", name="rock drums").check()
     page.get_by_role("radiogroup", name="Play anew").get_by_role("radio", name="lower half").check()
     page.wait_for_function("() => riffusionPlayer.lastChange")
-    (stream,) = serving.stage.playing
+    stream = newest(serving)
     wait_until(lambda: stream.session.settings.mask is not None)
     settings = stream.session.settings
     assert settings.anchor is not None
@@ -65,7 +71,7 @@ def test_own_sound_and_picture_are_brought_and_played(
     page.get_by_label("Your own mask").set_input_files(tmp_path / "mask.png")
     expect(page.get_by_role("radio", name="mask.png")).to_be_checked()
     press_play(page)
-    (stream,) = serving.stage.playing
+    stream = newest(serving)
     settings = stream.session.settings
     assert settings.anchor is not None
     assert settings.mask is not None
@@ -83,7 +89,7 @@ def test_a_link_opens_with_its_anchor(
     expect(pages[0].get_by_role("radio", name="marimba")).to_be_checked()
     expect(pages[0].get_by_role("radio", name="middle")).to_be_checked()
     press_play(pages[0])
-    (stream,) = serving.stage.playing
+    stream = newest(serving)
     settings = stream.session.settings
     assert settings.anchor is not None
     assert (settings.anchor.name, settings.strength, settings.bpm) == ("marimba", 0.4, FAST["bpm"])
