@@ -115,6 +115,13 @@ def test_blocks_go_on_where_one_reading_of_the_network_ends(
     assert np.abs(vocoder(image).samples - whole).max() < 1e-4
 
 
+def test_what_was_heard_goes_on_over_more_than_one_reading(vocoder: LearnedVocoder) -> None:
+    image, heard = spectrogram(4.0), music(0.5, seed=3)
+    sound = vocoder(image, prefix=heard)
+    assert sound.samples.shape == (2, COMPACT_PARAMS.samples(image.frames))
+    assert np.array_equal(sound.samples[:, : heard.samples.shape[1]], heard.samples)
+
+
 def test_a_phase_that_advances_evenly_is_a_steady_tone() -> None:
     bins, frames = 6, 40
     sizes = np.zeros((frames, bins), np.float32)
