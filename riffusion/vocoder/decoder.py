@@ -27,7 +27,7 @@ from riffusion.weights import read_network
 
 ITERATIONS = 8
 MOMENTUM = 0.99
-BLOCK_FRAMES, TILE_FRAMES = 64, 256
+BLOCK_FRAMES, TILE_FRAMES = 64, 224
 TINY = 1e-9
 NOTHING = Known(torch.zeros(1, 0), 0)
 # Of the advance above the fine bins, which the network does not tell.
