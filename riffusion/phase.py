@@ -15,7 +15,7 @@ from torchaudio.functional import resample
 
 from riffusion.errors import InvalidAudio, InvalidInput
 from riffusion.spectrogram import Spectrogram, linear_magnitudes, told_by_bands
-from riffusion.stft import TINY, Stft
+from riffusion.stft import TINY, Stft, power
 from riffusion.waveform import Waveform
 
 BLOCK_FRAMES = 512
@@ -335,9 +335,8 @@ def with_magnitude(
     """A spectrum with the ``magnitude`` given and the phases of another one, in ``out`` if given
     (which takes no gradients)."""
     if out is not None:  # in half the time of sgn
-        squares = torch.view_as_real(phases).square()
-        size = (squares[..., 0] + squares[..., 1]).clamp_min_(FAINTEST_POWER)
-        return torch.mul(phases, size.rsqrt_().mul_(magnitude), out=out)
+        gain = power(phases).clamp_min_(FAINTEST_POWER).rsqrt_().mul_(magnitude)
+        return torch.mul(phases, gain, out=out)
     return torch.sgn(phases) * magnitude
 
 

@@ -97,6 +97,12 @@ class Stft:
         return out.view(channels, -1)[:, : (frames - 1) * self.hop + length]
 
 
+def power(spectrum: torch.Tensor) -> torch.Tensor:
+    """Squared magnitudes, faster than by ``abs``."""
+    squares = torch.view_as_real(spectrum).square()
+    return squares[..., 0] + squares[..., 1]
+
+
 def is_fast(length: int) -> bool:
     """Whether transforms of this length are: it has no prime factors but 2, 3 and 5."""
     for factor in (2, 3, 5):

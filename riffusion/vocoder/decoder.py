@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +52,10 @@ class Score:
             steps = self.advance[some], self.slope[some]
             yield Score(self.middle[some], self.placing[:, some], *steps)
 
-    def phased(self, before: Spectrum, heard: int = 0) -> Phased:
-        """With phases that go on from ``before``: the spectrum of the frame before the first, or,
-        with ``heard`` 1, of the first itself."""
-        rest = slice(heard, None)
+    def phased(self, before: Spectrum, heard: bool = False) -> Phased:
+        """With phases that go on from ``before``: the spectrum of the frame before the first, or of
+        the first itself, if that was ``heard``."""
+        rest = slice(int(heard), None)
         sizes, steps = self.middle[rest].numpy(), (self.advance[rest], self.slope[rest])
         spectra = unroll_phases(sizes, *steps, before)
         if not heard:
@@ -72,12 +72,12 @@ class Phased:
     placing: torch.Tensor
     spectra: Spectrum
 
-    def joined(self, *following: Phased) -> Phased:
-        """With those that follow."""
-        parts = (self, *following)
+    @classmethod
+    def joined(cls, parts: Sequence[Phased]) -> Phased:
+        """One after the other."""
         middle = torch.cat([part.middle for part in parts])
         placing = torch.cat([part.placing for part in parts], 1)
-        return Phased(middle, placing, np.concatenate([part.spectra for part in parts]))
+        return cls(middle, placing, np.concatenate([part.spectra for part in parts]))
 
 
 class LearnedVocoder:
@@ -136,7 +136,7 @@ class LearnedVocoder:
         known = Known(heard[:, max(0, origin) :], max(0, -origin))
         scores = self._scores(spectrogram.cut, first, spectrogram.frames)
         tiles = list(self._with_phases(scores, known, seed))
-        sound = join(self._play(tiles[0].joined(*tiles[1:]), known), known, stft)
+        sound = join(self._play(Phased.joined(tiles), known), known, stft)
         new = sound[:, heard.shape[1] - origin : length - origin]
         return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -157,7 +157,13 @@ class LearnedVocoder:
         flow = FlowingGriffinLim(self._stft, self._iterations, MOMENTUM)
         skipped, left = self._stft.left, self.params.samples(frames)
         come = 0
-        tiles = _ahead(self._scores(cut, 0, frames))
+
+        def checked(start: int, stop: int) -> Spectrogram:
+            window = cut(start, stop)
+            self._check(window)
+            return window
+
+        tiles = _ahead(self._scores(checked, 0, frames))
         pieces = (piece for tile in tiles for piece in tile.pieces(block_frames))
         for block in self._with_phases(pieces, NOTHING, seed):
             come += len(block.spectra)
@@ -176,29 +182,28 @@ class LearnedVocoder:
             stop, reach = min(start + TILE_FRAMES, frames), self._network.reach
             seen = max(0, start - reach)
             window = cut(seen, min(stop + reach, frames))
-            self._check(window)
             yield self._read(window, slice(start - seen, stop - seen))
 
     def _with_phases(self, scores: Iterable[Score], known: Known, seed: int) -> Iterator[Phased]:
         """The same with phases, which go on from one to the next, and from what is ``known``."""
         before: Spectrum | None = None
         for score in scores:
-            heard = 0
+            heard = False
             if before is None:
                 before, heard = self._begin(score, known, seed)
             frames = score.phased(before, heard)
             before = frames.spectra[-1]
             yield frames
 
-    def _begin(self, score: Score, known: Known, seed: int) -> tuple[Spectrum, int]:
-        """The spectrum to go on from, and whether it is that of the first frame, all heard (1), or
-        of one before it (0)."""
+    def _begin(self, score: Score, known: Known, seed: int) -> tuple[Spectrum, bool]:
+        """The spectrum to go on from, and whether it is that of the first frame, all heard, or of
+        one before it."""
         first = known.middle().first_frame(self._stft)
         if first is None:
-            return self._random(score.middle[0], seed), 0
+            return self._random(score.middle[0], seed), False
         heard = np.asarray((first[0, 0] * self._centre).numpy(), np.complex64)
         # What was silent has no phases to go on from.
-        return heard + self._random(torch.zeros_like(score.middle[0]), seed), 1
+        return heard + self._random(torch.zeros_like(score.middle[0]), seed), True
 
     def _check(self, spectrogram: Spectrogram) -> None:
         if spectrogram.params != self.params:
