@@ -29,7 +29,7 @@ def learned(spectrogram: Spectrogram) -> Waveform:
 
 def drawn(spectrogram: Spectrogram) -> Waveform:
     """What the network of the shipped vocoder draws as it is, phases not settled."""
-    return in_blocks(LearnedVocoder.load(SHIPPED / "vocoder", iterations=0), spectrogram)
+    return in_blocks(LearnedVocoder.load(SHIPPED / "vocoder", iterations=(0, 0)), spectrogram)
 
 
 def in_blocks(vocoder: LearnedVocoder, spectrogram: Spectrogram) -> Waveform:

@@ -77,15 +77,16 @@ class Stft:
     def silence(self, like: torch.Tensor) -> torch.Tensor:
         """A spectrum of all bins, not only those that are used, for the channels and frames of
         ``like``."""
-        return torch.zeros(*like.shape[:2], self.n_fft // 2 + 1, dtype=torch.complex64)
+        return torch.zeros(*like.shape[:-1], self.n_fft // 2 + 1, dtype=torch.complex64)
 
     def envelope(self, frames: int) -> torch.Tensor:
         """What ``windowed`` is to be divided by: ``squared``, but nowhere nothing."""
-        return self.squared(frames).clamp_min_(TINY)
+        return self.squared(torch.ones(1, frames)).clamp_min_(TINY)
 
-    def squared(self, frames: int) -> torch.Tensor:
-        """The sum of the squared windows that cover each sample, (1, samples)."""
-        return self._overlap_add(self.window.square().expand(1, frames, -1))
+    def squared(self, counted: torch.Tensor) -> torch.Tensor:
+        """The sum of the squared windows that cover each sample, (channels, samples): of those
+        frames that are ``counted``, 1 in place of 0 in (channels, frames)."""
+        return self._overlap_add(counted[..., None] * self.window.square())
 
     def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
         channels, frames, length = framed.shape

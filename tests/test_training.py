@@ -150,6 +150,22 @@ def test_a_checkpoint_brings_everything_back(tmp_path: Path) -> None:
                 assert torch.equal(torch.as_tensor(value), after.state_dict()["state"][index][name])
 
 
+def test_a_run_goes_on_where_its_matrices_have_another_optimizer(tmp_path: Path) -> None:
+    network, (first, rest) = trained_state(tmp_path)
+    matrices = first.param_groups[0]["params"]
+    kinds: list[type[torch.optim.Optimizer]] = [torch.optim.Muon, torch.optim.AdamW]
+    kinds.remove(type(first))
+    other = kinds[0](matrices, lr=1e-3)  # type: ignore[call-arg]
+    rest.state.clear()
+    assert load_checkpoint(tmp_path, network, network, [other, rest], CONFIG) is not None
+    assert not other.state
+    assert rest.state
+    for matrix in matrices:
+        matrix.grad = torch.ones_like(matrix)
+    other.step()
+    assert len(other.state) == len(matrices)
+
+
 def test_no_checkpoint_is_no_progress(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path, tiny_network(), tiny_network(), [], CONFIG) is None
 

@@ -40,7 +40,8 @@ def save_checkpoint(
     for number, optimizer in enumerate(optimizers):
         for index, state in optimizer.state_dict()["state"].items():
             for name, value in state.items():
-                tensors[f"optimizer/{number}/{index}/{name}"] = torch.as_tensor(value)
+                place = f"{_optimizer(number, optimizer)}{index}/{name}"
+                tensors[place] = torch.as_tensor(value)
     partial = folder / "checkpoint.part"
     with room_in(folder):
         try:
@@ -71,8 +72,9 @@ def load_checkpoint(
     optimizers: list[torch.optim.Optimizer],
     config: dict[str, Any],
 ) -> Progress | None:
-    """Put a run back where it stopped; None where there is none. Raises InvalidInput where the
-    checkpoint is damaged or belongs to another configuration."""
+    """Put a run back where it stopped; None where there is none. An optimizer of another kind, as
+    another machine had it, starts anew. Raises InvalidInput where the checkpoint is damaged or
+    belongs to another configuration."""
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         return None
@@ -94,12 +96,16 @@ def load_checkpoint(
         raise InvalidInput("checkpoint", str(path), legal) from error
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under(f"optimizer/{number}/", tensors).items():
+        for name, value in _under(_optimizer(number, optimizer), tensors).items():
             index, key = name.split("/")
             state.setdefault(int(index), {})[key] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": state, "param_groups": groups})
     return progress
+
+
+def _optimizer(number: int, optimizer: torch.optim.Optimizer) -> str:
+    return f"optimizer/{number}/{type(optimizer).__name__}/"
 
 
 def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

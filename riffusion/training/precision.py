@@ -12,7 +12,12 @@ SIZE, TRIES = 512, 20
 
 def fastest(device: str) -> torch.autocast:
     """Autocast to bfloat16 on a device type that gains by it, else a context that does nothing."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or _pays_on_cpu())
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=halves_pay(device))
+
+
+def halves_pay(device: str) -> bool:
+    """Whether a device type multiplies bfloat16 faster than float32."""
+    return device != "cpu" or _pays_on_cpu()
 
 
 @cache

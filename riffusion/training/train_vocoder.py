@@ -172,8 +172,7 @@ class VocoderTrainer:
             self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
 
     def _losses(self, network: VocoderNetwork, lesson: Lesson) -> torch.Tensor:
-        with fastest(torch.device(self.options.device).type):
-            drawing = network(lesson.levels)
+        drawing = network(lesson.levels)
         return vocoder_losses(drawing, lesson, self.params, self.network.bass_bins)
 
     def _redrawn(self) -> tuple[GeneratedWindows | None, GeneratedWindows | None]:
@@ -215,7 +214,10 @@ class VocoderTrainer:
             return make_lesson(sound.to(device), curves, self.params, drawn)
 
     def _step(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-        losses = self._compiled(self.network, self._training_lesson(rng))
+        lesson = self._training_lesson(rng)
+        # Around what is compiled: within, each call would look for the fastest again.
+        with fastest(torch.device(self.options.device).type):
+            losses = self._compiled(self.network, lesson)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         weighed(losses).backward()  # type: ignore[no-untyped-call]

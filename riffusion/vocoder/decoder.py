@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.phase import Known, check_prefix, improve_phases, join, with_magnitude
 from riffusion.spectrogram import Spectrogram, SpectrogramParams, mel_bank
-from riffusion.stft import Stft
+from riffusion.stft import Stft, power
 from riffusion.vocoder.flowing import FlowingGriffinLim
-from riffusion.vocoder.network import VocoderNetwork
+from riffusion.vocoder.network import Drawing, VocoderNetwork
 from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
 from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 from riffusion.weights import read_network
 
-ITERATIONS = 8
+Iterations = tuple[int, int]  # of the middle, then of each channel by itself
+
+ITERATIONS: Iterations = (6, 2)
 MOMENTUM = 0.99
-BLOCK_FRAMES, TILE_FRAMES = 64, 224
+BLOCK_FRAMES, TILE_FRAMES = 64, 256
 TINY = 1e-9
 NOTHING = Known(torch.zeros(1, 0), 0)
 # Of the advance above the fine bins, which the network does not tell.
@@ -58,36 +61,39 @@ class Score:
         rest = slice(int(heard), None)
         sizes, steps = self.middle[rest].numpy(), (self.advance[rest], self.slope[rest])
         spectra = unroll_phases(sizes, *steps, before)
-        if not heard:
-            return Phased(self.middle, self.placing, spectra)
-        middle = torch.cat([torch.from_numpy(np.abs(before))[None], self.middle[rest]])
-        return Phased(middle, self.placing, np.concatenate([before[None], spectra]))
+        if heard:
+            spectra = np.concatenate([before[None], spectra])
+        return Phased(spectra, self.placing)
 
 
 @dataclass(frozen=True)
 class Phased:
-    """Frames with phases: as in ``Score``, and the spectra (frames, bins) of the middle."""
+    """Frames with phases: the spectra (frames, bins) of the middle, and ``placing`` as in
+    ``Score``."""
 
-    middle: torch.Tensor
-    placing: torch.Tensor
     spectra: Spectrum
+    placing: torch.Tensor
 
     @classmethod
     def joined(cls, parts: Sequence[Phased]) -> Phased:
         """One after the other."""
-        middle = torch.cat([part.middle for part in parts])
         placing = torch.cat([part.placing for part in parts], 1)
-        return cls(middle, placing, np.concatenate([part.spectra for part in parts]))
+        return cls(np.concatenate([part.spectra for part in parts]), placing)
 
 
 class LearnedVocoder:
     """Implements ``riffusion.phase.Vocoder``. The same call gives the same bits.
 
-    ``iterations`` of fast Griffin-Lim settle the phases that the network's steps lead to.
+    ``iterations`` of fast Griffin-Lim settle the phases that the network's steps lead to: of the
+    middle, which both channels go on from, then of each by itself.
     """
 
     def __init__(
-        self, network: VocoderNetwork, device: str = "cpu", *, iterations: int = ITERATIONS
+        self,
+        network: VocoderNetwork,
+        device: str = "cpu",
+        *,
+        iterations: Iterations = ITERATIONS,
     ) -> None:
         self._network = nn.Module.to(network, device, torch.float32).eval()
         self._device = torch.device(device)
@@ -103,7 +109,7 @@ class LearnedVocoder:
 
     @classmethod
     def load(
-        cls, folder: Path, device: str = "cpu", *, iterations: int = ITERATIONS
+        cls, folder: Path, device: str = "cpu", *, iterations: Iterations = ITERATIONS
     ) -> LearnedVocoder:
         """Load a folder with config.json and safetensors weights. Raises ModelError."""
         try:
@@ -154,7 +160,7 @@ class LearnedVocoder:
         ahead while a block is played. Blocks have ``block_frames`` frames at most; how long they
         are changes nothing one could hear: less than 1e-4 of full scale.
         """
-        flow = FlowingGriffinLim(self._stft, self._iterations, MOMENTUM)
+        flow: FlowingGriffinLim | None = None
         skipped, left = self._stft.left, self.params.samples(frames)
         come = 0
 
@@ -163,26 +169,34 @@ class LearnedVocoder:
             self._check(window)
             return window
 
-        tiles = _ahead(self._scores(checked, 0, frames))
-        pieces = (piece for tile in tiles for piece in tile.pieces(block_frames))
+        scores = _ahead(self._scores(checked, 0, frames), TILE_FRAMES // BLOCK_FRAMES)
+        pieces = (piece for score in scores for piece in score.pieces(block_frames))
         for block in self._with_phases(pieces, NOTHING, seed):
             come += len(block.spectra)
-            settled = flow(*self._begun(block), come == frames)
+            if flow is None:
+                channels = len(block.placing)
+                flow = FlowingGriffinLim(self._stft, channels, self._iterations, MOMENTUM)
+            settled = flow(self._begun(block), block.placing, come == frames)
             sound = settled[:, skipped:][:, :left]
             skipped = max(0, skipped - settled.shape[1])
             left -= sound.shape[1]
-            yield sound.numpy()
+            if sound.shape[1]:
+                yield sound.numpy()
 
     def _scores(
         self, cut: Callable[[int, int], Spectrogram], first: int, frames: int
     ) -> Iterator[Score]:
-        """Frames from ``first`` on in tiles on a fixed grid: phases go on from bit to bit, so that
-        what the network says of a frame must not depend on what else it was asked."""
+        """Frames from ``first`` on, ``BLOCK_FRAMES`` at a time, read by the network in tiles on a
+        fixed grid: phases go on from bit to bit, so that what the network says of a frame must not
+        depend on what else it was asked."""
         for start in range(first, frames, TILE_FRAMES):
             stop, reach = min(start + TILE_FRAMES, frames), self._network.reach
             seen = max(0, start - reach)
-            window = cut(seen, min(stop + reach, frames))
-            yield self._read(window, slice(start - seen, stop - seen))
+            magnitudes = cut(seen, min(stop + reach, frames)).magnitudes.float()
+            inside = slice(start - seen, stop - seen)
+            drawing, mel = self._read(magnitudes, inside), magnitudes.mT[:, inside]
+            for block in range(0, stop - start, BLOCK_FRAMES):
+                yield self._score(drawing, mel, slice(block, block + BLOCK_FRAMES))
 
     def _with_phases(self, scores: Iterable[Score], known: Known, seed: int) -> Iterator[Phased]:
         """The same with phases, which go on from one to the next, and from what is ``known``."""
@@ -217,22 +231,27 @@ class LearnedVocoder:
         spectrogram.peak()
 
     @torch.inference_mode()
-    def _read(self, spectrogram: Spectrogram, frames: slice) -> Score:
-        """What the network makes of these frames of a spectrogram."""
-        magnitudes = spectrogram.magnitudes.float()
+    def _read(self, magnitudes: torch.Tensor, frames: slice) -> Drawing:
+        """What the network makes of these frames of mel magnitudes (channels, mel, frames)."""
         levels = log_mel(magnitudes).expand(2, -1, -1)
-        drawing = self._network(levels[None].to(self._device), frames)
-        mel = magnitudes.mT[:, frames]
-        middle = from_level(drawing.middle[0].mT.cpu())
+        drawing: Drawing = self._network(levels[None].to(self._device), frames)
+        return drawing
+
+    @torch.inference_mode()
+    def _score(self, drawing: Drawing, mel: torch.Tensor, frames: slice) -> Score:
+        """What is to be played of these of the frames drawn, whose magnitudes are ``mel``
+        (channels, frames, mel)."""
+        drawn, sides, advances, slopes = (part[0].mT[..., frames, :].cpu() for part in drawing)
+        mel, middle = mel[:, frames], from_level(drawn)
         placing = torch.ones(1, *middle.shape, dtype=torch.complex64)
-        if spectrogram.channels == 2:
-            side = side_over_middle(mel, drawing.sides[0].mT.cpu(), self._spread)
+        if len(mel) == 2:
+            side = side_over_middle(mel, sides, self._spread)
             placing = torch.stack([side, -side]).add_(1)
         middle, placing = fit(middle, placing, mel, self._bank, self._spread)
-        fine = torch.complex(*drawing.advance[0].mT.cpu().unbind(0))
+        fine = torch.complex(*advances)
         advance = torch.full(middle.shape, COARSE_CERTAINTY, dtype=torch.complex64)
         advance[:, : fine.shape[1]] = fine
-        slope = torch.complex(*drawing.slope[0].mT.cpu().unbind(0))
+        slope = torch.complex(*slopes)
         return Score(middle, placing, (advance * self._own_advance).numpy(), slope.numpy())
 
     def _random(self, size: torch.Tensor, seed: int) -> Spectrum:
@@ -241,26 +260,27 @@ class LearnedVocoder:
         turns = torch.rand(len(size), generator=generator)
         return np.asarray(torch.polar(size.clamp(min=FAINTEST), 2 * math.pi * turns).numpy())
 
-    def _begun(self, frames: Phased) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The middle's magnitudes and spectrum (1, frames, bins) to begin the iterations with, and
-        the placing."""
-        estimate = torch.from_numpy(frames.spectra) * self._centre
-        return frames.middle[None], estimate[None], frames.placing
+    def _begun(self, frames: Phased) -> torch.Tensor:
+        """The spectrum (1, frames, bins) of the middle to begin the iterations with."""
+        return (torch.from_numpy(frames.spectra) * self._centre)[None]
 
     def _play(self, frames: Phased, known: Known) -> torch.Tensor:
         """The sound of ``frames`` in all channels, over all windows."""
-        middle, estimate, placing = self._begun(frames)
-        aim = improve_phases(
-            self._stft, middle, estimate, known.middle(), self._iterations, MOMENTUM
-        )
-        channels = with_magnitude(middle, aim) * placing
+        middle = self._improve(self._begun(frames), known.middle(), self._iterations[0])
+        channels = self._improve(middle * frames.placing, known, self._iterations[1])
         return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))
 
+    def _improve(self, spectra: torch.Tensor, known: Known, iterations: int) -> torch.Tensor:
+        """The same magnitudes (channels, frames, bins) with better phases."""
+        magnitudes = power(spectra).sqrt_()
+        aim = improve_phases(self._stft, magnitudes, spectra, known, iterations, MOMENTUM)
+        return with_magnitude(magnitudes, aim)
 
-def _ahead(scores: Iterator[Score]) -> Iterator[Score]:
-    """The same scores, each read while the one before it is played."""
+
+def _ahead(scores: Iterator[Score], count: int) -> Iterator[Score]:
+    """The same scores, each read while the ``count`` before it are played."""
     with ThreadPoolExecutor(1) as worker:
-        following = worker.submit(next, scores, None)
-        while (score := following.result()) is not None:
-            following = worker.submit(next, scores, None)
+        following = deque(worker.submit(next, scores, None) for _ in range(count))
+        while (score := following.popleft().result()) is not None:
+            following.append(worker.submit(next, scores, None))
             yield score

@@ -1,7 +1,8 @@
 """Fast Griffin-Lim of frames as they come: what ``improve_phases`` does to a whole.
 
-Each iteration needs the frames that share samples with its own, so it waits for those, and runs
-about a window behind the one before it. Nothing is computed twice and nothing old is kept.
+An iteration needs the frames that share samples with its own, so each runs a step behind the one
+before it, and a few frames more. All iterations take their steps at once, as one batch: nothing is
+computed twice, nothing old is kept, and short steps cost no more than long ones.
 """
 
 from __future__ import annotations
@@ -9,92 +10,139 @@ from __future__ import annotations
 import torch
 
 from riffusion.phase import with_magnitude
-from riffusion.stft import TINY, Stft
+from riffusion.stft import TINY, Stft, power
+
+STEP_FRAMES = 32
 
 
 class FlowingGriffinLim:
-    """``iterations`` of fast Griffin-Lim of one channel, then its sound in any number of them."""
+    """Iterations of the middle, then of each channel by itself, then the sound."""
 
-    def __init__(self, stft: Stft, iterations: int, momentum: float) -> None:
-        self._passes = [_Pass(stft, momentum) for _ in range(iterations)]
-        self._placing = _Waiting()
-        self._sound = _Sound(stft)
+    def __init__(
+        self, stft: Stft, channels: int, iterations: tuple[int, int], momentum: float
+    ) -> None:
+        self._stft = stft
+        self._middle = _Iterations(stft, 1, iterations[0], momentum)
+        self._apart = _Iterations(stft, channels, iterations[1], momentum)
+        self._sounds = _Sounds(stft, 1, channels)
+        bins = stft.bins
+        self._coming = torch.zeros(1, 0, bins, dtype=torch.complex64)
+        self._placing = torch.zeros(channels, self._middle.delay, bins, dtype=torch.complex64)
+        self._frames = 0
+        # Of the next sample: they begin before the first one.
+        self._place = -(self._middle.delay + self._apart.delay) * stft.hop
 
-    def __call__(
-        self, magnitudes: torch.Tensor, estimate: torch.Tensor, placing: torch.Tensor, last: bool
-    ) -> torch.Tensor:
-        """The samples (channels, n) that are settled by these further frames: ``magnitudes`` and a
-        complex ``estimate`` (1, frames, bins), and ``placing`` (channels, frames, bins), the
-        factors of the channels. All that remain where they are the ``last``."""
-        self._placing.add(placing)
-        spectrum, before = estimate, torch.zeros_like(estimate)
-        for one in self._passes:
-            spectrum, before, magnitudes = one(spectrum, before, magnitudes, last)
-        return self._sound(spectrum * self._placing.take(spectrum.shape[1]), last)
+    def __call__(self, middle: torch.Tensor, placing: torch.Tensor, last: bool) -> torch.Tensor:
+        """The samples (channels, n) that are settled by these further frames: complex spectra
+        ``middle`` (1, frames, bins), whose magnitudes stay, and ``placing`` (channels, frames,
+        bins), the factors of the channels. All that remain where they are the ``last``."""
+        self._frames += middle.shape[1]
+        self._coming = torch.cat([self._coming, middle], 1)
+        self._placing = torch.cat([self._placing, placing], 1)
+        start, hop = self._place, self._stft.hop
+        end = (self._frames - 1) * hop + len(self._stft.window)
+        sound = [torch.zeros(len(placing), 0)]
+        while self._coming.shape[1] >= STEP_FRAMES or (last and self._place < end):
+            sound.append(self._step())
+            self._place += STEP_FRAMES * hop
+        return torch.cat(sound, 1)[:, max(0, -start) : max(0, end - start) if last else None]
+
+    def _step(self) -> torch.Tensor:
+        """``STEP_FRAMES`` frames further, past the end by silent ones that do not count."""
+        middle, self._coming = _first(self._coming)
+        placing, self._placing = _first(self._placing)
+        middle, counted = self._middle(*_whole(middle))
+        channels, counted = self._apart(middle * _whole(placing)[0], counted)
+        return self._sounds(channels[None], counted[None])[0]
 
 
-class _Pass:
-    """One iteration: a spectrum by way of its sound, with its magnitudes put back."""
+class _Iterations:
+    """Iterations of some channels. Tensors are (iterations, channels, frames, ...), the last
+    iteration first: so the history of magnitudes, cut into rows as long as a step and its lag, has
+    a row for each of them."""
 
-    def __init__(self, stft: Stft, momentum: float) -> None:
+    def __init__(self, stft: Stft, channels: int, iterations: int, momentum: float) -> None:
         self._stft, self._inertia = stft, momentum / (1 + momentum)
-        self._sound = _Sound(stft)
-        self._samples = torch.zeros(1, 0)
-        self._before, self._magnitudes = _Waiting(), _Waiting()
+        self._lag = -(-len(stft.window) // stft.hop) - 1  # frames that wait for those after them
+        self._rows = (iterations, STEP_FRAMES + self._lag)
+        history = self._rows[0] * self._rows[1]
+        self.delay = max(0, history - STEP_FRAMES)  # of what comes out, in frames
+        self._magnitudes = torch.zeros(channels, history, stft.bins)
+        self._counted = torch.zeros(history)
+        # What each iteration begins with, and first what the last one leads to.
+        self._spectra = stft.silence(torch.empty(iterations + 1, channels, STEP_FRAMES, 0))
+        self._counting = torch.zeros(iterations + 1, STEP_FRAMES)
+        row = (channels, self._rows[1], stft.bins)
+        self._before = torch.zeros(iterations, *row, dtype=torch.complex64)
+        self._samples = torch.zeros(iterations, channels, self._lag * stft.hop)
+        self._sounds = _Sounds(stft, iterations, channels)
 
     def __call__(
-        self, spectrum: torch.Tensor, before: torch.Tensor, magnitudes: torch.Tensor, last: bool
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Fewer frames than came, or more at the last: the spectrum, what it was rebuilt as, which
-        the next iteration leads away from, and its magnitudes."""
-        self._before.add(before)
-        self._magnitudes.add(magnitudes)
-        rebuilt = self._rebuilt(spectrum, last)
-        count = rebuilt.shape[1]
-        aim = torch.sub(rebuilt, self._before.take(count), alpha=self._inertia)
-        wanted = self._magnitudes.take(count)
-        now = self._stft.silence(aim)[..., : self._stft.bins]
-        return with_magnitude(wanted, aim, out=now), rebuilt, wanted
+        self, estimate: torch.Tensor, counted: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """``STEP_FRAMES`` further spectra (channels, frames, bins) to as many of earlier ones, and
+        which of them count, (frames,)."""
+        stft, bins = self._stft, self._stft.bins
+        if not self._rows[0]:
+            return estimate, counted
+        self._spectra[-1, ..., :bins] = estimate
+        self._counting[-1] = counted
+        sounds = self._sounds(self._spectra[1:], self._counting[1:])
+        samples = torch.cat([self._samples, sounds], -1)
+        self._samples = samples[..., STEP_FRAMES * stft.hop :]
+        rebuilt = stft.to_frames(samples)
+        aim = rebuilt.sub(self._before[:, :, :STEP_FRAMES], alpha=self._inertia)
+        self._before[:, :, : self._lag] = self._before[:, :, STEP_FRAMES:].clone()
+        self._before[:-1, :, self._lag :] = rebuilt[1:]
+        size = power(estimate).sqrt_()
+        self._magnitudes = torch.cat([self._magnitudes[:, STEP_FRAMES:], size], 1)
+        self._counted = torch.cat([self._counted[STEP_FRAMES:], counted])
+        rows = self._magnitudes.view(len(size), *self._rows, bins)
+        wanted = rows[:, :, :STEP_FRAMES].transpose(0, 1)
+        self._counting[:-1] = self._counted.view(self._rows)[:, :STEP_FRAMES]
+        with_magnitude(wanted, aim, out=self._spectra[:-1, ..., :bins])
+        return self._spectra[0, ..., :bins], self._counting[0]
 
-    def _rebuilt(self, spectrum: torch.Tensor, last: bool) -> torch.Tensor:
-        length, hop = len(self._stft.window), self._stft.hop
-        samples = torch.cat([self._samples, self._sound(spectrum, last)], 1)
-        count = max(0, (samples.shape[1] - length) // hop + 1)
-        self._samples = samples[:, count * hop :].clone()
-        if not count:
-            return spectrum[:, :0]
-        return self._stft.to_frames(samples[:, : (count - 1) * hop + length])
 
-
-class _Sound:
+class _Sounds:
     """``Stft.to_sound`` of frames as they come: the samples that no later frame shares."""
 
-    def __init__(self, stft: Stft) -> None:
+    def __init__(self, stft: Stft, rows: int, channels: int) -> None:
         self._stft = stft
-        self._shared: tuple[torch.Tensor, torch.Tensor] | None = None
+        shared = len(stft.window) - stft.hop
+        self._sounds, self._weights = torch.zeros(rows, channels, shared), torch.zeros(rows, shared)
+        self._divisor = torch.empty(0)
+        self._alike = 0  # steps in which all frames counted
 
-    def __call__(self, spectrum: torch.Tensor, last: bool) -> torch.Tensor:
-        stft, frames = self._stft, spectrum.shape[1]
-        if not frames and not last:
-            return torch.zeros(len(spectrum), 0)
-        sound, weight = stft.windowed(spectrum), stft.squared(frames)
-        if self._shared is not None:
-            for part, shared in zip((sound, weight), self._shared, strict=True):
-                part[:, : shared.shape[1]] += shared
-        done = sound.shape[1] if last else frames * stft.hop
-        self._shared = sound[:, done:].clone(), weight[:, done:].clone()
-        return sound[:, :done].div_(weight[:, :done].clamp_min_(TINY))
+    def __call__(self, spectra: torch.Tensor, counted: torch.Tensor) -> torch.Tensor:
+        """(rows, channels, n) samples of the spectra (rows, channels, frames, bins), of which those
+        do not count that are 0 in ``counted`` (rows, frames)."""
+        stft = self._stft
+        sounds = stft.windowed(spectra.flatten(0, 1)).view(*spectra.shape[:2], -1)
+        done = spectra.shape[2] * stft.hop
+        self._alike = self._alike + 1 if counted.all() else 0
+        if self._alike <= 2:  # after that, they are the same again
+            weights = _going_on(stft.squared(counted), self._weights, done)
+            self._divisor = weights.clamp_min(TINY)[:, None]
+        return _going_on(sounds, self._sounds, done).div_(self._divisor)
 
 
-class _Waiting:
-    """Frames (channels, n, bins) that wait for those that come after them."""
+def _going_on(now: torch.Tensor, before: torch.Tensor, done: int) -> torch.Tensor:
+    """The first ``done`` samples, those that it shares with what was ``before`` added up, which
+    then holds the rest."""
+    now[..., : before.shape[-1]] += before
+    before.copy_(now[..., done:])
+    return now[..., :done]
 
-    def __init__(self) -> None:
-        self._frames = torch.empty(0)  # which goes with frames of any shape
 
-    def add(self, frames: torch.Tensor) -> None:
-        self._frames = torch.cat([self._frames, frames], 1)
+def _first(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A step of (channels, frames, bins), and the rest."""
+    return frames[:, :STEP_FRAMES], frames[:, STEP_FRAMES:]
 
-    def take(self, count: int) -> torch.Tensor:
-        taken, self._frames = self._frames[:, :count], self._frames[:, count:]
-        return taken
+
+def _whole(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``frames`` (channels, n, bins) and silent ones, a step in all, and 1 for those that count."""
+    missing = STEP_FRAMES - frames.shape[1]
+    counted = torch.ones(STEP_FRAMES)
+    counted[frames.shape[1] :] = 0
+    return torch.nn.functional.pad(frames, (0, 0, 0, missing)), counted

@@ -10,7 +10,7 @@ Reconstruction Based on Recurrent Phase Unwrapping with Deep Neural Networks" (M
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +30,7 @@ FIRST_RESIDUAL = 0.2
 ALL = slice(None)
 
 
-@dataclass(frozen=True)
-class Drawing:
+class Drawing(NamedTuple):
     """What the network says of a batch of windows.
 
     ``middle`` (batch, bins, frames) are base-10 levels of the middle's magnitudes, ``sides``

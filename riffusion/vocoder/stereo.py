@@ -14,7 +14,7 @@ import torch
 
 from riffusion.stft import power
 
-GROUP_BANDS = 4
+GROUP_BANDS = 16
 WIDEST = 3.0
 MOST_LEAN = 0.999
 LARGEST_GAIN = 4.0
