@@ -115,6 +115,18 @@ def test_blocks_go_on_where_one_reading_of_the_network_ends(
     assert np.abs(vocoder(image).samples - whole).max() < 1e-4
 
 
+@pytest.mark.parametrize("iterations", [(0, 0), (3, 0), (0, 3), (1, 1)])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_any_iterations_of_a_stream_are_those_of_the_whole(
+    vocoder: LearnedVocoder, iterations: tuple[int, int], channels: int
+) -> None:
+    image = spectrogram(1.2, channels)
+    other = LearnedVocoder(vocoder._network, iterations=iterations)
+    joined = np.concatenate(list(other.blocks(image.cut, image.frames, block_frames=50)), axis=1)
+    assert np.abs(joined - other(image).samples).max() < 1e-4
+    assert not np.allclose(joined, vocoder(image).samples, atol=1e-3)
+
+
 def test_what_was_heard_goes_on_over_more_than_one_reading(vocoder: LearnedVocoder) -> None:
     image, heard = spectrogram(4.0), music(0.5, seed=3)
     sound = vocoder(image, prefix=heard)
