@@ -175,6 +175,9 @@ class VocoderTrainer:
         drawing = network(lesson.levels)
         return vocoder_losses(drawing, lesson, self.params, self.network.bass_bins)
 
+    def _precision(self) -> torch.autocast:
+        return fastest(torch.device(self.options.device).type)
+
     def _redrawn(self) -> tuple[GeneratedWindows | None, GeneratedWindows | None]:
         """Windows of both splits as an engine draws them, if that is asked for."""
         if self.options.generated is None:
@@ -215,8 +218,8 @@ class VocoderTrainer:
 
     def _step(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
         lesson = self._training_lesson(rng)
-        # Around what is compiled: within, each call would look for the fastest again.
-        with fastest(torch.device(self.options.device).type):
+        # Around what is compiled: within, each trace would look for the fastest again.
+        with self._precision():
             losses = self._compiled(self.network, lesson)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -241,7 +244,8 @@ class VocoderTrainer:
         for name, lesson in lessons.items():
             rng = np.random.default_rng(1)
             batches = [lesson(rng, size) for _ in range(VALIDATION_BATCHES)]
-            each = [self._losses(self.average, batch) for batch in batches]
+            with self._precision():
+                each = [self._losses(self.average, batch) for batch in batches]
             losses[name] = _numbers(torch.stack(each).mean(0))
         return losses
 

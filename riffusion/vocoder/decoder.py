@@ -274,7 +274,7 @@ class LearnedVocoder:
         """The same magnitudes (channels, frames, bins) with better phases."""
         magnitudes = power(spectra).sqrt_()
         aim = improve_phases(self._stft, magnitudes, spectra, known, iterations, MOMENTUM)
-        return with_magnitude(magnitudes, aim)
+        return with_magnitude(magnitudes, aim, out=aim)
 
 
 def _ahead(scores: Iterator[Score], count: int) -> Iterator[Score]:

@@ -71,7 +71,6 @@ class _Iterations:
         self._counted = torch.zeros(history)
         # What each iteration begins with, and first what the last one leads to.
         self._spectra = stft.silence(torch.empty(iterations + 1, channels, STEP_FRAMES, 0))
-        self._counting = torch.zeros(iterations + 1, STEP_FRAMES)
         row = (channels, self._rows[1], stft.bins)
         self._before = torch.zeros(iterations, *row, dtype=torch.complex64)
         self._samples = torch.zeros(iterations, channels, self._lag * stft.hop)
@@ -86,8 +85,8 @@ class _Iterations:
         if not self._rows[0]:
             return estimate, counted
         self._spectra[-1, ..., :bins] = estimate
-        self._counting[-1] = counted
-        sounds = self._sounds(self._spectra[1:], self._counting[1:])
+        counting = self._counted.view(self._rows)[1:, :STEP_FRAMES]
+        sounds = self._sounds(self._spectra[1:], torch.cat([counting, counted[None]]))
         samples = torch.cat([self._samples, sounds], -1)
         self._samples = samples[..., STEP_FRAMES * stft.hop :]
         rebuilt = stft.to_frames(samples)
@@ -99,9 +98,8 @@ class _Iterations:
         self._counted = torch.cat([self._counted[STEP_FRAMES:], counted])
         rows = self._magnitudes.view(len(size), *self._rows, bins)
         wanted = rows[:, :, :STEP_FRAMES].transpose(0, 1)
-        self._counting[:-1] = self._counted.view(self._rows)[:, :STEP_FRAMES]
         with_magnitude(wanted, aim, out=self._spectra[:-1, ..., :bins])
-        return self._spectra[0, ..., :bins], self._counting[0]
+        return self._spectra[0, ..., :bins], self._counted[:STEP_FRAMES]
 
 
 class _Sounds:
