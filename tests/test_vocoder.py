@@ -19,8 +19,9 @@ from riffusion.spectrogram import RIFFUSION, Spectrogram, mel_bank, mel_spectrog
 from riffusion.training.corpus_sound import song_numbers, song_sound
 from riffusion.training.sound_measures import log_spectral_distance
 from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.bands import BandsToBins, band_to_bin
 from riffusion.vocoder.decoder import BLOCK_FRAMES, TILE_FRAMES
-from riffusion.vocoder.network import VocoderNetwork, band_to_bin
+from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import unroll_phases
 from riffusion.vocoder.stereo import side_over_middle
 from riffusion.waveform import Waveform
@@ -171,7 +172,7 @@ def test_a_hit_out_of_silence_is_sharp() -> None:
 
 
 def test_left_and_right_are_as_loud_as_the_levels_say() -> None:
-    spread = band_to_bin(COMPACT_PARAMS)[0]
+    spread = BandsToBins(band_to_bin(COMPACT_PARAMS)[0])
     mel = torch.ones(2, 3, 128)
     mel[0, :, 64:] = 2.0  # the upper half is twice as loud on the left
     side = side_over_middle(mel, torch.full((3, 128), -0.5), spread)
@@ -324,6 +325,12 @@ def test_what_was_heard_goes_on_in_phase(shipped: LearnedVocoder) -> None:
     for seed in (1, 2):
         gone_on = shipped(image, prefix=prefix, seed=seed).samples[0, following]
         assert np.corrcoef(gone_on, whole.samples[0, following])[0, 1] > 0.9
+
+
+def test_a_curve_over_bins_is_that_of_the_matrix() -> None:
+    spread = band_to_bin(COMPACT_PARAMS)[0]
+    bands = torch.randn(2, 5, 128, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(BandsToBins(spread)(bands), bands @ spread.T, atol=1e-6)
 
 
 def test_the_bank_and_the_curves_over_it_agree() -> None:

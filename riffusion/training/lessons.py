@@ -13,7 +13,8 @@ import torch
 
 from riffusion.errors import InvalidInput
 from riffusion.spectrogram import SpectrogramParams, mel_bank
-from riffusion.vocoder.network import QUIETEST_LEVEL, band_to_bin
+from riffusion.vocoder.bands import band_to_bin
+from riffusion.vocoder.network import QUIETEST_LEVEL
 
 RELOAD_S = 300.0  # recordings may still be rendered while a run goes on
 AUDIO = ("*.flac", "*.wav")

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from riffusion.cores import sharing_cores
 from riffusion.engines.mel_image import log_mel
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.phase import Known, check_prefix, improve_phases, join, with_magnitude
 from riffusion.spectrogram import Spectrogram, SpectrogramParams, mel_bank
 from riffusion.stft import Stft, power
+from riffusion.vocoder.bands import BandsToBins
 from riffusion.vocoder.flowing import FlowingGriffinLim
 from riffusion.vocoder.network import Drawing, VocoderNetwork
 from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
@@ -26,6 +29,7 @@ from riffusion.vocoder.stereo import fit, from_level, side_over_middle
 from riffusion.waveform import Waveform
 from riffusion.weights import read_network
 
+T = TypeVar("T")
 Iterations = tuple[int, int]  # of the middle, then of each channel by itself
 
 ITERATIONS: Iterations = (6, 2)
@@ -100,7 +104,7 @@ class LearnedVocoder:
         self._iterations = iterations
         self.params: SpectrogramParams = network.params
         self._stft = Stft(self.params)
-        self._bank, self._spread = mel_bank(self.params), network.spread.cpu()
+        self._bank, self._spread = mel_bank(self.params), BandsToBins(network.spread.cpu())
         bins = torch.arange(network.bins)
         turns = bins * self.params.hop_length / self.params.n_fft % 1.0
         self._own_advance = torch.polar(torch.ones(network.bins), 2 * math.pi * turns)
@@ -156,22 +160,30 @@ class LearnedVocoder:
     ) -> Iterator[npt.NDArray[np.float32]]:
         """The sound of ``frames`` frames, (channels, n) a block, in memory that does not grow.
 
-        ``cut(start, stop)`` gives those frames, and is called in another thread: the network reads
-        ahead while a block is played. Blocks have ``block_frames`` frames at most; how long they
+        ``cut(start, stop)`` gives those frames, and is called in another thread: one reads ahead
+        while another plays. Blocks have ``block_frames`` frames at most; how long they
         are changes nothing one could hear: less than 1e-4 of full scale.
         """
-        flow: FlowingGriffinLim | None = None
-        skipped, left = self._stft.left, self.params.samples(frames)
-        come = 0
 
         def checked(start: int, stop: int) -> Spectrogram:
             window = cut(start, stop)
             self._check(window)
             return window
 
-        scores = _ahead(self._scores(checked, 0, frames), TILE_FRAMES // BLOCK_FRAMES)
-        pieces = (piece for score in scores for piece in score.pieces(block_frames))
-        for block in self._with_phases(pieces, NOTHING, seed):
+        reader, player = sharing_cores(2, "vocoder")
+        with reader, player:
+            scores = self._scores(checked, 0, frames)
+            pieces = (piece for score in scores for piece in score.pieces(block_frames))
+            phased = self._with_phases(pieces, NOTHING, seed)
+            ready = _ahead(reader, phased, -(-TILE_FRAMES // block_frames))
+            yield from _ahead(player, self._flow(ready, frames), 1)
+
+    def _flow(self, blocks: Iterable[Phased], frames: int) -> Iterator[npt.NDArray[np.float32]]:
+        """The sound (channels, n) of ``blocks``, ``frames`` frames in all, as it is settled."""
+        flow: FlowingGriffinLim | None = None
+        skipped, left = self._stft.left, self.params.samples(frames)
+        come = 0
+        for block in blocks:
             come += len(block.spectra)
             if flow is None:
                 channels = len(block.placing)
@@ -190,13 +202,19 @@ class LearnedVocoder:
         fixed grid: phases go on from bit to bit, so that what the network says of a frame must not
         depend on what else it was asked."""
         for start in range(first, frames, TILE_FRAMES):
-            stop, reach = min(start + TILE_FRAMES, frames), self._network.reach
-            seen = max(0, start - reach)
-            magnitudes = cut(seen, min(stop + reach, frames)).magnitudes.float()
-            inside = slice(start - seen, stop - seen)
-            drawing, mel = self._read(magnitudes, inside), magnitudes.mT[:, inside]
-            for block in range(0, stop - start, BLOCK_FRAMES):
-                yield self._score(drawing, mel, slice(block, block + BLOCK_FRAMES))
+            yield from self._tile(cut, start, min(start + TILE_FRAMES, frames), frames)
+
+    def _tile(
+        self, cut: Callable[[int, int], Spectrogram], start: int, stop: int, frames: int
+    ) -> Iterator[Score]:
+        """The frames from ``start`` to ``stop`` of so many."""
+        reach = self._network.reach
+        seen = max(0, start - reach)
+        magnitudes = cut(seen, min(stop + reach, frames)).magnitudes.float()
+        inside = slice(start - seen, stop - seen)
+        drawing, mel = self._read(magnitudes, inside), magnitudes.mT[:, inside]
+        for block in range(0, stop - start, BLOCK_FRAMES):
+            yield self._score(drawing, mel, slice(block, block + BLOCK_FRAMES))
 
     def _with_phases(self, scores: Iterable[Score], known: Known, seed: int) -> Iterator[Phased]:
         """The same with phases, which go on from one to the next, and from what is ``known``."""
@@ -277,10 +295,9 @@ class LearnedVocoder:
         return with_magnitude(magnitudes, aim, out=aim)
 
 
-def _ahead(scores: Iterator[Score], count: int) -> Iterator[Score]:
-    """The same scores, each read while the ``count`` before it are played."""
-    with ThreadPoolExecutor(1) as worker:
-        following = deque(worker.submit(next, scores, None) for _ in range(count))
-        while (score := following.popleft().result()) is not None:
-            following.append(worker.submit(next, scores, None))
-            yield score
+def _ahead(thread: Executor, items: Iterator[T], count: int) -> Iterator[T]:
+    """The same items, of which another ``thread`` makes so many ahead."""
+    following = deque(thread.submit(next, items, None) for _ in range(count))
+    while (item := following.popleft().result()) is not None:
+        following.append(thread.submit(next, items, None))
+        yield item

@@ -7,6 +7,8 @@ computed twice, nothing old is kept, and short steps cost no more than long ones
 
 from __future__ import annotations
 
+from collections import deque
+
 import torch
 
 from riffusion.phase import with_magnitude
@@ -25,9 +27,8 @@ class FlowingGriffinLim:
         self._middle = _Iterations(stft, 1, iterations[0], momentum)
         self._apart = _Iterations(stft, channels, iterations[1], momentum)
         self._sounds = _Sounds(stft, 1, channels)
-        bins = stft.bins
-        self._coming = torch.zeros(1, 0, bins, dtype=torch.complex64)
-        self._placing = torch.zeros(channels, self._middle.delay, bins, dtype=torch.complex64)
+        early = torch.zeros(channels, self._middle.delay, stft.bins, dtype=torch.complex64)
+        self._coming, self._placing = _Waiting(early[:1, :0]), _Waiting(early)
         self._frames = 0
         # Of the next sample: they begin before the first one.
         self._place = -(self._middle.delay + self._apart.delay) * stft.hop
@@ -37,22 +38,21 @@ class FlowingGriffinLim:
         ``middle`` (1, frames, bins), whose magnitudes stay, and ``placing`` (channels, frames,
         bins), the factors of the channels. All that remain where they are the ``last``."""
         self._frames += middle.shape[1]
-        self._coming = torch.cat([self._coming, middle], 1)
-        self._placing = torch.cat([self._placing, placing], 1)
+        self._coming.add(middle)
+        self._placing.add(placing)
         start, hop = self._place, self._stft.hop
         end = (self._frames - 1) * hop + len(self._stft.window)
         sound = [torch.zeros(len(placing), 0)]
-        while self._coming.shape[1] >= STEP_FRAMES or (last and self._place < end):
+        while self._coming.frames >= STEP_FRAMES or (last and self._place < end):
             sound.append(self._step())
             self._place += STEP_FRAMES * hop
         return torch.cat(sound, 1)[:, max(0, -start) : max(0, end - start) if last else None]
 
     def _step(self) -> torch.Tensor:
         """``STEP_FRAMES`` frames further, past the end by silent ones that do not count."""
-        middle, self._coming = _first(self._coming)
-        placing, self._placing = _first(self._placing)
-        middle, counted = self._middle(*_whole(middle))
-        channels, counted = self._apart(middle * _whole(placing)[0], counted)
+        middle, counted = self._middle(*self._coming.step())
+        placing, _ = self._placing.step()
+        channels, counted = self._apart(middle * placing, counted)
         return self._sounds(channels[None], counted[None])[0]
 
 
@@ -71,8 +71,9 @@ class _Iterations:
         self._counted = torch.zeros(history)
         # What each iteration begins with, and first what the last one leads to.
         self._spectra = stft.silence(torch.empty(iterations + 1, channels, STEP_FRAMES, 0))
-        row = (channels, self._rows[1], stft.bins)
-        self._before = torch.zeros(iterations, *row, dtype=torch.complex64)
+        step = (iterations, channels, STEP_FRAMES, stft.bins)
+        self._rebuilt = torch.zeros(step, dtype=torch.complex64)  # a step ago
+        self._earlier = self._rebuilt[:, :, : self._lag].clone()  # and before that
         self._samples = torch.zeros(iterations, channels, self._lag * stft.hop)
         self._sounds = _Sounds(stft, iterations, channels)
 
@@ -90,9 +91,7 @@ class _Iterations:
         samples = torch.cat([self._samples, sounds], -1)
         self._samples = samples[..., STEP_FRAMES * stft.hop :]
         rebuilt = stft.to_frames(samples)
-        aim = rebuilt.sub(self._before[:, :, :STEP_FRAMES], alpha=self._inertia)
-        self._before[:, :, : self._lag] = self._before[:, :, STEP_FRAMES:].clone()
-        self._before[:-1, :, self._lag :] = rebuilt[1:]
+        aim = self._less_before(rebuilt)
         size = power(estimate).sqrt_()
         self._magnitudes = torch.cat([self._magnitudes[:, STEP_FRAMES:], size], 1)
         self._counted = torch.cat([self._counted[STEP_FRAMES:], counted])
@@ -100,6 +99,14 @@ class _Iterations:
         wanted = rows[:, :, :STEP_FRAMES].transpose(0, 1)
         with_magnitude(wanted, aim, out=self._spectra[:-1, ..., :bins])
         return self._spectra[0, ..., :bins], self._counted[:STEP_FRAMES]
+
+    def _less_before(self, rebuilt: torch.Tensor) -> torch.Tensor:
+        """``rebuilt`` less ``inertia`` times what the iterations before rebuilt of these frames."""
+        aim, lag = rebuilt.clone(), self._lag
+        aim[:-1, :, :lag].sub_(self._earlier[1:], alpha=self._inertia)
+        aim[:-1, :, lag:].sub_(self._rebuilt[1:, :, :-lag], alpha=self._inertia)
+        self._earlier, self._rebuilt = self._rebuilt[:, :, -lag:].clone(), rebuilt
+        return aim
 
 
 class _Sounds:
@@ -133,14 +140,28 @@ def _going_on(now: torch.Tensor, before: torch.Tensor, done: int) -> torch.Tenso
     return now[..., :done]
 
 
-def _first(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A step of (channels, frames, bins), and the rest."""
-    return frames[:, :STEP_FRAMES], frames[:, STEP_FRAMES:]
+class _Waiting:
+    """Frames (channels, n, bins) that wait for their step."""
 
+    def __init__(self, first: torch.Tensor) -> None:
+        self._parts, self._none = deque([first]), first[:, :0]
+        self.frames = first.shape[1]
 
-def _whole(frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """``frames`` (channels, n, bins) and silent ones, a step in all, and 1 for those that count."""
-    missing = STEP_FRAMES - frames.shape[1]
-    counted = torch.ones(STEP_FRAMES)
-    counted[frames.shape[1] :] = 0
-    return torch.nn.functional.pad(frames, (0, 0, 0, missing)), counted
+    def add(self, part: torch.Tensor) -> None:
+        """To the end."""
+        self._parts.append(part)
+        self.frames += part.shape[1]
+
+    def step(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The next ``STEP_FRAMES``, past the end silent ones, and 1 for those that count."""
+        taken, missing = [self._none], STEP_FRAMES
+        while self._parts and missing:
+            part = self._parts.popleft()
+            if part.shape[1] > missing:
+                self._parts.appendleft(part[:, missing:])
+            taken.append(part[:, :missing])
+            missing -= taken[-1].shape[1]
+        self.frames -= STEP_FRAMES - missing
+        counted = torch.ones(STEP_FRAMES)
+        counted[STEP_FRAMES - missing :] = 0
+        return torch.nn.functional.pad(torch.cat(taken, 1), (0, 0, 0, missing)), counted

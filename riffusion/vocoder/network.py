@@ -20,7 +20,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from riffusion.engines.mel_image import QUIETEST
-from riffusion.spectrogram import SpectrogramParams, mel_bank
+from riffusion.spectrogram import SpectrogramParams
+from riffusion.vocoder.bands import band_to_bin
 
 KERNEL = 7
 QUIETEST_LEVEL = float(np.log10(QUIETEST))
@@ -182,19 +183,3 @@ def _drawing(width: int, size: int) -> nn.Linear:
 def _pair(drawn: torch.Tensor) -> torch.Tensor:
     """(batch, frames, 2 n) to (batch, 2, frames, n)."""
     return drawn.view(*drawn.shape[:2], 2, -1).transpose(1, 2)
-
-
-def band_to_bin(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:
-    """A matrix (bins, mel) that draws a curve over bins through values at the centres of bands,
-    and the level (mel,) by which a band's magnitude is above that of its bins."""
-    bank = mel_bank(params).double().numpy()
-    weight = bank.sum(1)
-    heard = weight > 0
-    bands, bins = np.arange(len(bank)), np.arange(bank.shape[1])
-    centres = np.interp(bands, bands[heard], bank[heard] @ bins / weight[heard])
-    spread = [np.interp(bins, centres, one) for one in np.eye(len(bank))]
-    weight = np.interp(bands, bands[heard], weight[heard])
-    return (
-        torch.from_numpy(np.stack(spread, 1).astype(np.float32)),
-        torch.from_numpy(np.log10(weight).astype(np.float32)),
-    )

@@ -13,6 +13,7 @@ import math
 import torch
 
 from riffusion.stft import power
+from riffusion.vocoder.bands import BandsToBins
 
 GROUP_BANDS = 16
 WIDEST = 3.0
@@ -26,17 +27,17 @@ def from_level(level: torch.Tensor) -> torch.Tensor:
     return (level * math.log(10)).exp()
 
 
-def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    """S / M, complex (frames, bins), from mel magnitudes (2, frames, mel), the levels ``sides``
-    (frames, mel) of the side under the middle, and ``spread`` (bins, mel)."""
+def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: BandsToBins) -> torch.Tensor:
+    """S / M, complex (frames, bins), from mel magnitudes (2, frames, mel) and the levels ``sides``
+    (frames, mel) of the side under the middle."""
     left, right = mel.square()
     lean = ((left - right) / (left + right + TINY)).clamp(-MOST_LEAN, MOST_LEAN)
-    lean = lean @ spread.T
+    lean = spread(lean)
     # Less than this and no angle could make one channel so much louder.
     least = (1 - (1 - lean.square()).sqrt()) / lean.abs().clamp(min=TINY)
-    ratio = torch.maximum(from_level(sides @ spread.T), least).clamp(max=WIDEST)
+    ratio = torch.maximum(from_level(spread(sides)), least).clamp(max=WIDEST)
     cosine = (lean * (1 + ratio.square()) / (2 * ratio)).clamp(-1, 1)
-    groups = spread.argmax(1) // GROUP_BANDS % 2 * 2 - 1
+    groups = spread.nearest // GROUP_BANDS % 2 * 2 - 1
     return torch.complex(ratio * cosine, ratio * (1 - cosine.square()).sqrt() * groups)
 
 
@@ -45,7 +46,7 @@ def fit(
     placing: torch.Tensor,
     mel: torch.Tensor,
     bank: torch.Tensor,
-    spread: torch.Tensor,
+    spread: BandsToBins,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Bring the middle's magnitudes (frames, bins) and its ``placing`` (channels, frames, bins) in
     the channels to the mel magnitudes (channels, frames, mel) they were drawn from. ``placing`` is
@@ -53,10 +54,6 @@ def fit(
     size = power(placing).sqrt_()
     drawn = (middle * size) @ bank.T
     gain = mel.square().sum(0) / (drawn.square().sum(0) + TINY)
-    middle = middle * _over_bins(gain.sqrt(), spread)
+    middle = middle * spread(gain.sqrt().clamp_(max=LARGEST_GAIN))
     drawn = (middle * size) @ bank.T
-    return middle, placing.mul_(_over_bins(mel / (drawn + TINY), spread))
-
-
-def _over_bins(gain: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
-    return gain.clamp(max=LARGEST_GAIN) @ spread.T
+    return middle, placing.mul_(spread((mel / (drawn + TINY)).clamp_(max=LARGEST_GAIN)))
