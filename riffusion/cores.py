@@ -2,7 +2,7 @@
 
 Split over all cores, as PyTorch does it, small tensors make the cores wait for each other after
 each of thousands of calls. On two cores that took as long as one core alone: two threads, each
-with a core of its own, do not wait.
+with a core of its own, do not wait for each other.
 """
 
 from __future__ import annotations

@@ -161,8 +161,8 @@ class LearnedVocoder:
         """The sound of ``frames`` frames, (channels, n) a block, in memory that does not grow.
 
         ``cut(start, stop)`` gives those frames, and is called in another thread: one reads ahead
-        while another plays. Blocks have ``block_frames`` frames at most; how long they
-        are changes nothing one could hear: less than 1e-4 of full scale.
+        while another plays. Blocks have ``block_frames`` frames at most; how long they are changes
+        nothing one could hear: less than 1e-4 of full scale.
         """
 
         def checked(start: int, stop: int) -> Spectrogram:
@@ -207,7 +207,8 @@ class LearnedVocoder:
     def _tile(
         self, cut: Callable[[int, int], Spectrogram], start: int, stop: int, frames: int
     ) -> Iterator[Score]:
-        """The frames from ``start`` to ``stop`` of so many."""
+        """The frames from ``start`` to ``stop`` of so many. What the network drew of them is gone
+        before the next are read."""
         reach = self._network.reach
         seen = max(0, start - reach)
         magnitudes = cut(seen, min(stop + reach, frames)).magnitudes.float()
