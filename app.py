@@ -9,10 +9,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from riffusion.engine_arguments import add_engine_arguments, engine_of
+from riffusion.engines.arguments import add_engine_arguments, engine_of
 from riffusion.errors import RiffusionError
+from riffusion.live.registry import MOST_JAMS
 from riffusion.serving.server import HOST, first_pace, serve
-from riffusion.serving.stage import MOST_JAMS
 
 
 def main(argv: Sequence[str] | None = None) -> int:

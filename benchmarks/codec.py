@@ -12,10 +12,10 @@ from PIL import Image
 
 from benchmarks.options import Options
 from benchmarks.report import Row
-from riffusion.anchors import anchor_sound, library
-from riffusion.spectrogram import RIFFUSION, mel_spectrogram
-from riffusion.spectrogram_image import audio_to_image, from_image, image_to_audio
-from riffusion.waveform import Waveform
+from riffusion.audio.waveform import Waveform
+from riffusion.jam.anchors import anchor_sound, library
+from riffusion.spectral.image import audio_to_image, from_image, image_to_audio
+from riffusion.spectral.spectrogram import RIFFUSION, mel_spectrogram
 
 Decoder = Callable[[Image.Image], Waveform]
 ITERATIONS = 32

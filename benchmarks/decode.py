@@ -14,10 +14,10 @@ import torch
 from benchmarks.memory import watch
 from benchmarks.options import Options
 from benchmarks.report import Row
-from riffusion.anchors import anchor_sound, library
 from riffusion.engines import SHIPPED
-from riffusion.engines.compact import COMPACT_PARAMS, VOCODER
-from riffusion.spectrogram import Spectrogram, mel_spectrogram
+from riffusion.engines.compact.engine import COMPACT_PARAMS, VOCODER
+from riffusion.jam.anchors import anchor_sound, library
+from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
 from riffusion.vocoder import LearnedVocoder
 
 MINUTES = 10

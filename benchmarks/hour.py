@@ -14,10 +14,10 @@ import soundfile
 from benchmarks.memory import watch
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
-from riffusion.clip import Prompt
+from riffusion.audio.recording import Recording
 from riffusion.engines import load_engine
-from riffusion.jam import JamSession, JamSettings, render
-from riffusion.recording import Recording
+from riffusion.engines.clip import Prompt
+from riffusion.jam.session import JamSession, JamSettings, render
 
 BPM = 94.0  # a bar is no whole number of samples
 READ_SAMPLES = 1 << 20

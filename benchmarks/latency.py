@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from benchmarks.app import running_app
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
-from riffusion.serving.wire import START
+from riffusion.serving.protocol import START
 
 BPM = 120.0
 BAR_S = 4 * 60 / BPM

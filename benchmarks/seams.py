@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from benchmarks.options import PAIRS, Options
 from benchmarks.report import Row
-from riffusion.clip import Prompt
+from riffusion.audio.waveform import Waveform
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine
-from riffusion.jam import JamSession, JamSettings
-from riffusion.spectrogram import SpectrogramParams, mel_spectrogram
-from riffusion.stitcher import CROSSFADE_S, HANDOVER_S
-from riffusion.waveform import Waveform
+from riffusion.engines.clip import Prompt
+from riffusion.engines.protocol import Engine
+from riffusion.jam.session import JamSession, JamSettings
+from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S
+from riffusion.spectral.spectrogram import SpectrogramParams, mel_spectrogram
 
 JAM_S = 90.0
 # Where one clip hands over to the next, from the bar line, and where the first beat is struck; a

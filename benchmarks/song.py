@@ -16,7 +16,7 @@ from benchmarks.options import Options
 from benchmarks.report import Row
 from benchmarks.seams import Excerpt, flux_ratio, median, step_ratio
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
 from riffusion.song.model import Song
 from riffusion.song.planner import plan_song
 from riffusion.song.session import CROSSFADE_S, HANDOVER_S, SongSession

@@ -16,13 +16,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
-from riffusion.clip import ClipRequest, Prompt
 from riffusion.engines import usable_device
-from riffusion.engines.options import FRAMES, StableOptions
-from riffusion.engines.stable import StableEngine
-from riffusion.engines.stable_loading import StableModel, dtype_for
-from riffusion.spectrogram import RIFFUSION, Spectrogram
-from riffusion.spectrogram_image import to_image
+from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.stable.engine import StableEngine
+from riffusion.engines.stable.loading import StableModel, dtype_for
+from riffusion.engines.stable.options import FRAMES, StableOptions
+from riffusion.spectral.image import to_image
+from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 
 TEXT_WIDTH = 768
 GUIDANCE = 7.0

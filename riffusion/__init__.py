@@ -20,35 +20,37 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from riffusion.torchaudio_cpu import allow_cpu_only_torchaudio
+from riffusion.spectral.torchaudio_cpu import allow_cpu_only_torchaudio
 
 if TYPE_CHECKING:
-    from riffusion.anchors import library as library
-    from riffusion.anchors import read_anchor as read_anchor
-    from riffusion.clip import ClipRequest as ClipRequest
-    from riffusion.clip import Controls as Controls
-    from riffusion.clip import LeadSheet as LeadSheet
-    from riffusion.clip import Mix as Mix
-    from riffusion.clip import Prompt as Prompt
+    from riffusion.audio.track import TrackFile as TrackFile
+    from riffusion.audio.waveform import Waveform as Waveform
+    from riffusion.audio.waveform import read_audio as read_audio
+    from riffusion.audio.waveform import write_audio as write_audio
     from riffusion.engines import load_engine as load_engine
-    from riffusion.engines.base import Engine as Engine
-    from riffusion.engines.options import Lora as Lora
-    from riffusion.engines.options import StableOptions as StableOptions
+    from riffusion.engines.clip import ClipRequest as ClipRequest
+    from riffusion.engines.clip import Controls as Controls
+    from riffusion.engines.clip import LeadSheet as LeadSheet
+    from riffusion.engines.clip import Mix as Mix
+    from riffusion.engines.clip import Prompt as Prompt
+    from riffusion.engines.protocol import Engine as Engine
+    from riffusion.engines.rendering import clip_image as clip_image
+    from riffusion.engines.rendering import clip_sound as clip_sound
+    from riffusion.engines.stable.options import Lora as Lora
+    from riffusion.engines.stable.options import StableOptions as StableOptions
     from riffusion.errors import RiffusionError as RiffusionError
-    from riffusion.jam import JamSession as JamSession
-    from riffusion.jam import JamSettings as JamSettings
-    from riffusion.jam import render as render
-    from riffusion.long_image import open_long_image as open_long_image
-    from riffusion.long_image import write_sound_image as write_sound_image
-    from riffusion.loops import anchor_of as anchor_of
-    from riffusion.loops import mask_of as mask_of
-    from riffusion.masks import read_mask as read_mask
-    from riffusion.phase import griffin_lim as griffin_lim
-    from riffusion.rendering import clip_image as clip_image
-    from riffusion.rendering import clip_sound as clip_sound
-    from riffusion.session import load_session as load_session
-    from riffusion.session import replay as replay
-    from riffusion.session import save_session as save_session
+    from riffusion.jam.anchors import library as library
+    from riffusion.jam.anchors import read_anchor as read_anchor
+    from riffusion.jam.loops import anchor_of as anchor_of
+    from riffusion.jam.loops import mask_of as mask_of
+    from riffusion.jam.masks import read_mask as read_mask
+    from riffusion.jam.session import JamSession as JamSession
+    from riffusion.jam.session import JamSettings as JamSettings
+    from riffusion.jam.session import render as render
+    from riffusion.jam.session_file import load_session as load_session
+    from riffusion.jam.session_file import replay as replay
+    from riffusion.jam.session_file import save_session as save_session
+    from riffusion.jam.speed import measure_speed as measure_speed
     from riffusion.song.model import Section as Section
     from riffusion.song.model import Song as Song
     from riffusion.song.model import Transition as Transition
@@ -56,44 +58,42 @@ if TYPE_CHECKING:
     from riffusion.song.plan import save_plan as save_plan
     from riffusion.song.planner import plan_song as plan_song
     from riffusion.song.session import SongSession as SongSession
-    from riffusion.spectrogram import Spectrogram as Spectrogram
-    from riffusion.spectrogram import SpectrogramParams as SpectrogramParams
-    from riffusion.spectrogram import mel_spectrogram as mel_spectrogram
-    from riffusion.spectrogram_image import ImageInfo as ImageInfo
-    from riffusion.spectrogram_image import audio_to_image as audio_to_image
-    from riffusion.spectrogram_image import from_image as from_image
-    from riffusion.spectrogram_image import image_to_audio as image_to_audio
-    from riffusion.spectrogram_image import read_image as read_image
-    from riffusion.spectrogram_image import to_image as to_image
-    from riffusion.spectrogram_image import write_image as write_image
-    from riffusion.speed import measure_speed as measure_speed
-    from riffusion.track import TrackFile as TrackFile
-    from riffusion.waveform import Waveform as Waveform
-    from riffusion.waveform import read_audio as read_audio
-    from riffusion.waveform import write_audio as write_audio
+    from riffusion.spectral.griffin_lim import griffin_lim as griffin_lim
+    from riffusion.spectral.image import ImageInfo as ImageInfo
+    from riffusion.spectral.image import audio_to_image as audio_to_image
+    from riffusion.spectral.image import from_image as from_image
+    from riffusion.spectral.image import image_to_audio as image_to_audio
+    from riffusion.spectral.image import read_image as read_image
+    from riffusion.spectral.image import to_image as to_image
+    from riffusion.spectral.image import write_image as write_image
+    from riffusion.spectral.long_image import open_long_image as open_long_image
+    from riffusion.spectral.long_image import write_sound_image as write_sound_image
+    from riffusion.spectral.spectrogram import Spectrogram as Spectrogram
+    from riffusion.spectral.spectrogram import SpectrogramParams as SpectrogramParams
+    from riffusion.spectral.spectrogram import mel_spectrogram as mel_spectrogram
 
 __version__ = "0.1.0"
 
 PUBLIC = {
-    "riffusion.anchors": ("library", "read_anchor"),
-    "riffusion.clip": ("ClipRequest", "Controls", "LeadSheet", "Mix", "Prompt"),
+    "riffusion.jam.anchors": ("library", "read_anchor"),
+    "riffusion.engines.clip": ("ClipRequest", "Controls", "LeadSheet", "Mix", "Prompt"),
     "riffusion.engines": ("load_engine",),
-    "riffusion.engines.base": ("Engine",),
-    "riffusion.engines.options": ("Lora", "StableOptions"),
+    "riffusion.engines.protocol": ("Engine",),
+    "riffusion.engines.stable.options": ("Lora", "StableOptions"),
     "riffusion.errors": ("RiffusionError",),
-    "riffusion.jam": ("JamSession", "JamSettings", "render"),
-    "riffusion.long_image": ("open_long_image", "write_sound_image"),
-    "riffusion.loops": ("anchor_of", "mask_of"),
-    "riffusion.masks": ("read_mask",),
-    "riffusion.phase": ("griffin_lim",),
-    "riffusion.rendering": ("clip_image", "clip_sound"),
-    "riffusion.session": ("load_session", "replay", "save_session"),
+    "riffusion.jam.session": ("JamSession", "JamSettings", "render"),
+    "riffusion.spectral.long_image": ("open_long_image", "write_sound_image"),
+    "riffusion.jam.loops": ("anchor_of", "mask_of"),
+    "riffusion.jam.masks": ("read_mask",),
+    "riffusion.spectral.griffin_lim": ("griffin_lim",),
+    "riffusion.engines.rendering": ("clip_image", "clip_sound"),
+    "riffusion.jam.session_file": ("load_session", "replay", "save_session"),
     "riffusion.song.model": ("Section", "Song", "Transition"),
     "riffusion.song.plan": ("load_plan", "save_plan"),
     "riffusion.song.planner": ("plan_song",),
     "riffusion.song.session": ("SongSession",),
-    "riffusion.spectrogram": ("Spectrogram", "SpectrogramParams", "mel_spectrogram"),
-    "riffusion.spectrogram_image": (
+    "riffusion.spectral.spectrogram": ("Spectrogram", "SpectrogramParams", "mel_spectrogram"),
+    "riffusion.spectral.image": (
         "ImageInfo",
         "audio_to_image",
         "from_image",
@@ -102,9 +102,9 @@ PUBLIC = {
         "to_image",
         "write_image",
     ),
-    "riffusion.speed": ("measure_speed",),
-    "riffusion.track": ("TrackFile",),
-    "riffusion.waveform": ("Waveform", "read_audio", "write_audio"),
+    "riffusion.jam.speed": ("measure_speed",),
+    "riffusion.audio.track": ("TrackFile",),
+    "riffusion.audio.waveform": ("Waveform", "read_audio", "write_audio"),
 }
 
 # How PyTorch's idle threads wait, read when it loads. Those that spin for milliseconds keep other

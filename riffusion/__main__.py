@@ -1,5 +1,5 @@
 """``python -m riffusion``: the command line."""
 
-from riffusion.cli import run
+from riffusion.cli.main import run
 
 run()

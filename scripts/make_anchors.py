@@ -10,9 +10,9 @@ from dataclasses import asdict, replace
 
 import soundfile
 
-from riffusion.anchors import FOLDER, LIST, Anchor
 from riffusion.engines import load_engine
-from riffusion.rendering import clip_sound
+from riffusion.engines.rendering import clip_sound
+from riffusion.jam.anchors import FOLDER, LIST, Anchor
 
 STEPS = 30
 COMPRESSION = 0.8  # of 1: what starts a clip need not be kept finer

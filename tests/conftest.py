@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from riffusion.engines import load_engine
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
 
 
 def save_tiny_model(folder: Path, channels: int) -> Path:
     """A model folder of the shipped kind with a tiny network and random weights."""
-    from riffusion.engines.transformer import SpectrogramTransformer
+    from riffusion.engines.compact.network import SpectrogramTransformer
 
     torch.manual_seed(0)
     network = SpectrogramTransformer(

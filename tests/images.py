@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import settings
 from PIL import Image
 
-from riffusion.spectrogram import SpectrogramParams
-from riffusion.waveform import Waveform
+from riffusion.audio.waveform import Waveform
+from riffusion.spectral.spectrogram import SpectrogramParams
 
 SMALL = SpectrogramParams(
     sample_rate=8000, hop_length=80, win_length=160, n_fft=480, mel_bands=20, max_hz=4000.0

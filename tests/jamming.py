@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from riffusion.clip import ClipRequest, Prompt
-from riffusion.engines.base import Engine, never
-from riffusion.engines.compact import COMPACT_PARAMS
-from riffusion.jam import JamSession, render
-from riffusion.mastering import Samples
-from riffusion.phase import griffin_lim
-from riffusion.settings import JamSettings
-from riffusion.spectrogram import Spectrogram, SpectrogramParams
+from riffusion.audio.mastering import Samples
+from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.protocol import Engine, never
+from riffusion.jam.session import JamSession, render
+from riffusion.jam.settings import JamSettings
+from riffusion.spectral.griffin_lim import griffin_lim
+from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
 
 RATE, HOP = 44100, 441
 A, B = Prompt("church bells", 1), Prompt("electronic beats", 2)

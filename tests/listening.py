@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from riffusion.clip import ClipRequest
-from riffusion.engines.base import Around, Engine, never
-from riffusion.spectrogram import Spectrogram
+from riffusion.engines.clip import ClipRequest
+from riffusion.engines.protocol import Around, Engine, never
+from riffusion.spectral.spectrogram import Spectrogram
 
 
 class Listening(Around):

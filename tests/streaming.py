@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.engines.base import Engine
-from riffusion.jam import render
-from riffusion.serving.stage import Stage
-from riffusion.serving.stream import (
+from riffusion.audio.track import to_pcm
+from riffusion.engines.protocol import Engine
+from riffusion.jam.session import render
+from riffusion.jam.session_file import parse_session, replay
+from riffusion.live.producer import (
     Audio,
     Event,
     JamStream,
 )
-from riffusion.serving.wire import text_frame
-from riffusion.session import parse_session, replay
-from riffusion.track import to_pcm
+from riffusion.live.registry import Stage
+from riffusion.serving.protocol import text_frame
 
 PATIENCE_S = 60
 RATE = 44100

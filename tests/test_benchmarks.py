@@ -18,9 +18,9 @@ from benchmarks.report import Row, as_json, machine, table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import downloaded_mb
 from benchmarks.song import off_grid as sections_off_grid
-from riffusion.song.places import places_of
+from riffusion.song.placement import places_of
 from riffusion.song.planner import plan_song
-from riffusion.spectrogram import SpectrogramParams
+from riffusion.spectral.spectrogram import SpectrogramParams
 
 RATE = 44100
 PARAMS = SpectrogramParams(win_length=2048, n_fft=2048, mel_bands=64)

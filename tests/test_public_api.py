@@ -41,8 +41,8 @@ def test_unknown_name_is_an_attribute_error() -> None:
 
 def test_import_and_help_do_not_wait_for_pytorch() -> None:
     program = (
-        "import sys, riffusion, riffusion.cli\n"
-        "try:\n    riffusion.cli.main(['jam', '--help'])\n"
+        "import sys, riffusion, riffusion.cli.main\n"
+        "try:\n    riffusion.cli.main.main(['jam', '--help'])\n"
         "except SystemExit:\n    pass\n"
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)\n"
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from riffusion.engines.options import StableOptions, is_hub_id
+from riffusion.engines.stable.options import StableOptions, is_hub_id
 from riffusion.errors import InvalidInput, ModelError
 
 if TYPE_CHECKING:
-    from riffusion.engines.base import Engine
+    from riffusion.engines.protocol import Engine
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "model"
 
@@ -30,7 +30,7 @@ def load_engine(
         if options is not None:
             legal = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
             raise InvalidInput("options", options, legal)
-        from riffusion.engines.compact import CompactEngine
+        from riffusion.engines.compact.engine import CompactEngine
 
         return CompactEngine.load(folder, usable_device(device))
     is_checkpoint = (folder / "model_index.json").is_file()
@@ -40,8 +40,8 @@ def load_engine(
             "safetensors, a Stable Diffusion checkpoint a model_index.json. Fetch the whole "
             "repository, or name another folder or a hub id (owner/name) with --model."
         )
-    from riffusion.engines.stable import StableEngine
-    from riffusion.engines.stable_loading import load_stable
+    from riffusion.engines.stable.engine import StableEngine
+    from riffusion.engines.stable.loading import load_stable
 
     options, device = options or StableOptions(), usable_device(device)
     return StableEngine(load_stable(model, options, device), options, device)

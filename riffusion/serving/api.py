@@ -28,17 +28,21 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from PIL import Image
 from starlette.routing import BaseRoute
 
-from riffusion.anchors import anchor_image, anchor_sound, find_anchor, library
-from riffusion.clip import ClipRequest
-from riffusion.engines.base import Engine
+from riffusion.audio.waveform import Waveform, encode_audio
+from riffusion.compat.inference import InferenceInput, clip_request
+from riffusion.engines.clip import ClipRequest
+from riffusion.engines.protocol import Engine
+from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
-from riffusion.image_tags import ImageInfo
-from riffusion.interop.inference import InferenceInput, clip_request
-from riffusion.interop.order import ClipOrder
-from riffusion.interop.uploads import data_url
-from riffusion.masks import SHAPES, mask_picture, named_mask
-from riffusion.rendering import clip_image, clip_sound
-from riffusion.serving.answers import (
+from riffusion.jam.anchors import anchor_image, anchor_sound, find_anchor, library
+from riffusion.jam.masks import SHAPES, mask_picture, named_mask
+from riffusion.live.registry import Stage
+from riffusion.serving.data_urls import data_url
+from riffusion.serving.downloads import MEDIA_TYPES
+from riffusion.serving.images import ImageApi
+from riffusion.serving.openapi import api_page, document
+from riffusion.serving.requests import ClipOrder
+from riffusion.serving.responses import (
     AnchorEntry,
     ApiRoute,
     ClipAnswer,
@@ -46,14 +50,10 @@ from riffusion.serving.answers import (
     InferenceOutput,
     MaskEntry,
 )
-from riffusion.serving.exports import MEDIA_TYPES
-from riffusion.serving.images import ImageApi
-from riffusion.serving.openapi import api_page, document
 from riffusion.serving.songs import SongApi
-from riffusion.serving.stage import Stage
-from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
-from riffusion.spectrogram_image import encode_image
-from riffusion.waveform import Waveform, encode_audio
+from riffusion.spectral.image import WRITTEN_AS as IMAGES
+from riffusion.spectral.image import encode_image
+from riffusion.spectral.tags import ImageInfo
 
 # Others listen while a clip is made.
 MOST_STEPS = 100

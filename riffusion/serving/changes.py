@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from riffusion.errors import InvalidInput
+from riffusion.jam.settings import JamSettings
 from riffusion.serving.fields import LARGEST_JSON_NUMBER, MOST_STEPS, read_settings, read_whole
-from riffusion.serving.shelf import Shelf
-from riffusion.settings import JamSettings
+from riffusion.serving.uploads import Shelf
 from riffusion.song.model import Song, check_whole
 from riffusion.song.plan import read_plan
 from riffusion.song.session import SongChange

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
+from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.serving.shelf import Shelf
-from riffusion.settings import USUAL_STRENGTH, JamSettings
+from riffusion.jam.settings import USUAL_STRENGTH, JamSettings
+from riffusion.serving.uploads import Shelf
 
 Value = str | int | float | bool
 LONGEST_TEXT = 10_000

@@ -6,11 +6,11 @@ from typing import Any
 
 import gradio as gr
 
-from riffusion.harmony import FLAT_NAMES, note_name, parse_key
-from riffusion.rhythm import FASTEST_BPM, FEWEST_BEATS, MOST_BEATS, SLOWEST_BPM
+from riffusion.music.harmony import FLAT_NAMES, note_name, parse_key
+from riffusion.music.rhythm import FASTEST_BPM, FEWEST_BEATS, MOST_BEATS, SLOWEST_BPM
 from riffusion.serving.fields import DEFAULTS, MOST_STEPS
+from riffusion.serving.jams import PLAYER_FILES
 from riffusion.serving.pickers import build_pickers
-from riffusion.serving.routes import PLAYER_FILES
 
 Form = dict[str, Any]
 

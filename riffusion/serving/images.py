@@ -7,14 +7,14 @@ import asyncio
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from riffusion.audio.waveform import encode_audio
 from riffusion.errors import InvalidInput
-from riffusion.image_tags import read_layout
-from riffusion.interop.uploads import uploaded_spectrogram
-from riffusion.serving.exports import MEDIA_TYPES
-from riffusion.serving.stage import Stage
-from riffusion.spectrogram_image import WRITTEN_AS as IMAGES
-from riffusion.spectrogram_image import image_to_audio
-from riffusion.waveform import encode_audio
+from riffusion.live.registry import Stage
+from riffusion.serving.data_urls import uploaded_spectrogram
+from riffusion.serving.downloads import MEDIA_TYPES
+from riffusion.spectral.image import WRITTEN_AS as IMAGES
+from riffusion.spectral.image import image_to_audio
+from riffusion.spectral.tags import read_layout
 
 # Others listen meanwhile: this takes a core for two minutes.
 LONGEST_S = 600.0

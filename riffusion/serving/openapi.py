@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from riffusion import __version__
-from riffusion.serving.answers import ErrorAnswer
+from riffusion.serving.responses import ErrorAnswer
 
 TITLE = "Riffusion"
 WORDS = (

@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
+from riffusion.live.pace import Pace
 from riffusion.serving.fields import NAMES, read_link
 from riffusion.serving.form import Form, build_form, listed_key
-from riffusion.serving.pace import Pace
+from riffusion.serving.jams import PLAYER_FILES
 from riffusion.serving.pickers import bring_tempo_and_key
-from riffusion.serving.routes import PLAYER_FILES
 
 TITLE = "Riffusion"
 # A text is taken up when the typing rests, other controls at once.

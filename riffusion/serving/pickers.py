@@ -8,10 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from riffusion.anchors import Anchor, library
-from riffusion.masks import SHAPES
+from riffusion.jam.anchors import Anchor, library
+from riffusion.jam.masks import SHAPES
 from riffusion.serving.fields import DEFAULTS
-from riffusion.serving.routes import PLAYER_FILES
+from riffusion.serving.jams import PLAYER_FILES
 
 Form = dict[str, Any]
 

@@ -14,17 +14,17 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
+from riffusion.jam.speed import measure_speed
+from riffusion.live.pace import Pace, pace_of
+from riffusion.live.registry import Stage
 from riffusion.serving.api import Api
 from riffusion.serving.cors import OpenApi
 from riffusion.serving.fields import read_settings
-from riffusion.serving.pace import Pace, pace_of
+from riffusion.serving.jams import player_routes
+from riffusion.serving.mcp import add_tools
 from riffusion.serving.page import build_page, launch_options
-from riffusion.serving.routes import player_routes
-from riffusion.serving.stage import Stage
-from riffusion.serving.tools import add_tools
-from riffusion.speed import measure_speed
 
 HOST = "127.0.0.1"
 FIRST_PORT = 7860

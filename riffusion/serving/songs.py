@@ -1,6 +1,6 @@
 """Songs over HTTP: plan one from a line, check a plan, render it into a file.
 
-Playing one live is ``POST /song`` in riffusion/serving/routes.py.
+Playing one live is ``POST /song`` in riffusion/serving/jams.py.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, BinaryIO
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from riffusion.audio.recording import Recording
+from riffusion.audio.waveform import WRITTEN_AS
 from riffusion.errors import InvalidInput
-from riffusion.recording import Recording
+from riffusion.live.registry import Stage
 from riffusion.serving.changes import read_live_plan
-from riffusion.serving.exports import MEDIA_TYPES, chunks
-from riffusion.serving.stage import Stage
+from riffusion.serving.downloads import MEDIA_TYPES, chunks
 from riffusion.song.model import Song
-from riffusion.song.places import places_of
+from riffusion.song.placement import places_of
 from riffusion.song.plan import plan_fields, plan_text
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongBlock, SongSession
-from riffusion.waveform import WRITTEN_AS
 
 # Others listen, and the disk has an end.
 LONGEST_RENDER_S = 600.0

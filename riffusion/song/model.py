@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from riffusion.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
+from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.harmony import progression
-from riffusion.material import Material
-from riffusion.rhythm import check_metre, check_tempo
-from riffusion.settings import USUAL_STRENGTH
+from riffusion.jam.asset import Material
+from riffusion.jam.settings import USUAL_STRENGTH
+from riffusion.music.harmony import progression
+from riffusion.music.rhythm import check_metre, check_tempo
 
 TransitionKind = Literal["cut", "fill", "walk"]
 TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)

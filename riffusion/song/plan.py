@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-from riffusion.clip import Controls, Prompt
+from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.harmony import parse_chords, parse_key
-from riffusion.loops import anchor_of, library_anchor
-from riffusion.material import OWN, Material
-from riffusion.rhythm import check_metre, check_tempo
+from riffusion.jam.asset import OWN, Material
+from riffusion.jam.loops import anchor_of, library_anchor
+from riffusion.music.harmony import parse_chords, parse_key
+from riffusion.music.rhythm import check_metre, check_tempo
 from riffusion.song.model import (
     MOST_BARS,
     Section,

@@ -11,16 +11,16 @@ import random
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from riffusion.clip import Controls, Prompt
+from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.harmony import Key, note_name, parse_key
-from riffusion.rhythm import FASTEST_BPM, SLOWEST_BPM
+from riffusion.music.harmony import Key, note_name, parse_key
+from riffusion.music.instruments import NAMES
+from riffusion.music.rhythm import FASTEST_BPM, SLOWEST_BPM
+from riffusion.music.styles import STYLES
+from riffusion.music.styles.style import MINOR_FORMS, POP_FORMS
+from riffusion.song.brief import Wish, understand
 from riffusion.song.forms import CYCLES, ENDINGS, MIDDLES, OPENINGS, ROLES, Weighted
 from riffusion.song.model import Section, Song, parse_transition
-from riffusion.song.wording import Wish, understand
-from riffusion.training.instruments import NAMES
-from riffusion.training.styles import STYLES
-from riffusion.training.styles.style import MINOR_FORMS, POP_FORMS
 
 USUAL_MINUTES = 3.0
 SHORTEST_MINUTES, LONGEST_MINUTES = 0.25, 30.0

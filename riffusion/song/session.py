@@ -11,16 +11,16 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.engines.base import Engine, never
+from riffusion.audio.mastering import Mastering
+from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
-from riffusion.jam import ClipMark, JamBlock
-from riffusion.mastering import Mastering
-from riffusion.phase import Vocoder
+from riffusion.jam.session import ClipMark, JamBlock
+from riffusion.jam.stitcher import FADE_IN_S, correlation, crossfade_gains, fade_in
 from riffusion.song.model import Song
-from riffusion.song.places import Place, continued, cut_at, place_in, places_of
+from riffusion.song.placement import Place, continued, cut_at, place_in, places_of
 from riffusion.song.plan import plan_fields
 from riffusion.song.takes import UNPLAYED_S, Takes
-from riffusion.stitcher import FADE_IN_S, correlation, crossfade_gains, fade_in
+from riffusion.spectral.griffin_lim import Vocoder
 
 Samples = npt.NDArray[np.float32]
 
@@ -136,7 +136,7 @@ class SongSession:
         """The next block: a quarter of a second, or less.
 
         Where a clip must be generated for it and ``interrupted`` turns true meanwhile, raises
-        ``riffusion.engines.base.Interrupted``; the song is then as it was.
+        ``riffusion.engines.protocol.Interrupted``; the song is then as it was.
         """
         start = self._position
         place = self._places[self._number_at(start)]

@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.clip import Controls, Prompt
-from riffusion.engines.base import Engine, never
+from riffusion.audio.mastering import Mastering
+from riffusion.audio.track import TrackFile
+from riffusion.audio.waveform import INT16_SCALE
+from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
-from riffusion.jam import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
-from riffusion.mastering import Mastering
-from riffusion.phase import Vocoder
-from riffusion.rhythm import BarGrid
-from riffusion.settings import USUAL_STRENGTH, JamSettings
-from riffusion.song.anchors import AnchoredEngine, ClipShelf, KeepingEngine
+from riffusion.jam.session import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
+from riffusion.jam.settings import USUAL_STRENGTH, JamSettings
+from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
-from riffusion.song.places import Place
-from riffusion.track import TrackFile
-from riffusion.waveform import INT16_SCALE
+from riffusion.song.placement import Place
+from riffusion.song.variation import AnchoredEngine, ClipShelf, KeepingEngine
+from riffusion.spectral.griffin_lim import Vocoder
 
 Samples = npt.NDArray[np.float32]
 

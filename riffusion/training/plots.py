@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from riffusion.waveform import Waveform
+from riffusion.audio.waveform import Waveform
 
 DPI = 110
 SHOWN_S = 5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from riffusion.spectrogram import SpectrogramParams, mel_bank
+from riffusion.spectral.spectrogram import SpectrogramParams, mel_bank
 
 
 def band_to_bin(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:

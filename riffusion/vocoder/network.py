@@ -19,8 +19,8 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
-from riffusion.engines.mel_image import QUIETEST
-from riffusion.spectrogram import SpectrogramParams
+from riffusion.spectral.log_mel import QUIETEST
+from riffusion.spectral.spectrogram import SpectrogramParams
 from riffusion.vocoder.bands import band_to_bin
 
 KERNEL = 7

@@ -12,7 +12,7 @@ import math
 
 import torch
 
-from riffusion.stft import power
+from riffusion.spectral.stft import power
 from riffusion.vocoder.bands import BandsToBins
 
 GROUP_BANDS = 16

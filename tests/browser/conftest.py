@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
 from tests.browser.heard import FAST, LEAD_S
 from tests.browsing import (

@@ -10,9 +10,9 @@ import soundfile
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from riffusion.anchors import library
+from riffusion.jam.anchors import library
+from riffusion.live.producer import JamStream
 from riffusion.serving.server import Serving
-from riffusion.serving.stream import JamStream
 from tests.browser.heard import FAST, assert_played_the_master, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead
 

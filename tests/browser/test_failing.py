@@ -8,7 +8,7 @@ import sys
 
 from playwright.sync_api import Browser, Page, expect
 
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
 from tests.browser.heard import (
     FAST,

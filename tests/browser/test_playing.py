@@ -11,10 +11,10 @@ import pytest
 import soundfile
 from playwright.sync_api import Browser, Page, expect
 
-from riffusion.engines.base import Engine
+from riffusion.engines.protocol import Engine
+from riffusion.jam.session_file import parse_session
 from riffusion.serving.server import Serving, serve
-from riffusion.session import parse_session
-from riffusion.spectrogram_image import read_image, read_info
+from riffusion.spectral.image import read_image, read_info
 from tests.browser.heard import (
     FAST,
     LEAD_S,

@@ -1,0 +1,206 @@
+"""TrackFile: what a jam has played so far, on disk, so that memory does not grow with it."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from riffusion.audio.waveform import INT16_SCALE, WRITTEN_AS
+from riffusion.errors import InvalidAudio, InvalidInput, StorageError
+from riffusion.spectral.image import ImageInfo
+from riffusion.spectral.long_image import write_sound_image
+from riffusion.spectral.spectrogram import RIFFUSION
+from riffusion.storage import Closing
+
+Pcm = npt.NDArray[np.int16]
+Samples = npt.NDArray[np.float32]
+
+PCM = np.dtype("<i2")
+# A WAV header counts bytes in 32 bits; RF64 is WAV with 64.
+LARGEST_WAV = 2**32 - 2**16
+MORE_SPACE = "free some space, or point TMPDIR to a disk that has some, and go on"
+
+
+def to_pcm(samples: Samples) -> Pcm:
+    """16-bit samples: rounded to the nearest, clipped, no dither, so always the same."""
+    scaled = np.rint(samples.astype(np.float64) * INT16_SCALE)
+    return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
+
+
+def as_written(pcm: Pcm, subtype: str) -> Pcm | Samples:
+    """What libsndfile is given to write ``pcm`` (channels, n): (n, channels).
+
+    Exactly the integers where the file holds integers, floats where it is compressed:
+    libsndfile mixes up the channels of integers on their way to MP3.
+    """
+    if subtype == "PCM_16":
+        return pcm.T
+    return (pcm.T / INT16_SCALE).astype(np.float32)
+
+
+class TrackFile(Closing):
+    """A growing track of 16-bit samples in a temporary file that goes away when it is closed.
+
+    One thread may write while others read and export. Use it in a ``with`` block.
+    """
+
+    def __init__(
+        self, sample_rate: int, channels: int, folder: str | os.PathLike[str] | None = None
+    ) -> None:
+        """A new, empty track in ``folder`` (default: the system's place for temporary files)."""
+        self.sample_rate = sample_rate
+        self.channels = channels
+        self._frame_bytes = PCM.itemsize * channels
+        self._length = 0
+        try:
+            # Open for as long as this object is.
+            self._file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
+        except OSError as error:
+            raise _storage_error("a new track", error) from error
+
+    def close(self) -> None:
+        """Delete the file. What was exported stays."""
+        self._file.close()
+
+    @property
+    def length(self) -> int:
+        """Samples so far."""
+        return self._length
+
+    @property
+    def duration_s(self) -> float:
+        return self._length / self.sample_rate
+
+    def write(self, start: int, samples: Samples) -> None:
+        """Put samples (channels, n) at absolute sample ``start``; the track then ends with them.
+
+        Starting before the end is a splice: what was there from ``start`` on is replaced.
+        Raises StorageError where the disk is full: the track then ends at ``start``, whole, and
+        the same block can be written again.
+        """
+        if not 0 <= start <= self._length:
+            legal = f"the track has {self._length} samples; write without gaps"
+            raise InvalidInput("block start", start, legal)
+        if samples.ndim != 2 or samples.shape[0] != self.channels:
+            raise InvalidAudio("block shape", samples.shape, f"needs ({self.channels}, samples)")
+        data = memoryview(to_pcm(samples).T.astype(PCM).tobytes())
+        self._length = start
+        try:
+            self._write_at(start * self._frame_bytes, data)
+        except OSError as error:
+            raise _storage_error("the track", error) from error
+        self._length = start + samples.shape[1]
+
+    def read(self, start: int, stop: int) -> Pcm:
+        """16-bit samples (channels, n) from ``start`` to ``stop`` or the end, what is first."""
+        start, stop = max(0, start), min(stop, self._length)
+        count = max(0, stop - start)
+        data = os.pread(self._file.fileno(), count * self._frame_bytes, start * self._frame_bytes)
+        return np.frombuffer(data, PCM).reshape(-1, self.channels).T.astype(np.int16)
+
+    def export(self, path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> None:
+        """Write samples ``start`` to ``stop`` (default: all) as WAV, FLAC, MP3 or OGG, by suffix.
+
+        Goes through the track second by second, so memory does not grow with it. Raises
+        InvalidAudio for another suffix, StorageError where the file cannot be written; a file
+        that was there is replaced only by a whole one.
+        """
+        path = Path(path)
+        if path.suffix.lower() not in WRITTEN_AS:
+            raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITTEN_AS))
+        stop = self._stop(start, stop)
+        form, subtype = WRITTEN_AS[path.suffix.lower()]
+        if form == "WAV" and (stop - start) * self._frame_bytes > LARGEST_WAV:
+            form = "RF64"
+        with (
+            _whole_file(path) as sink,
+            soundfile.SoundFile(
+                sink, "w", self.sample_rate, self.channels, subtype, format=form
+            ) as audio,
+        ):
+            for first in range(start, stop, self.sample_rate):
+                pcm = self.read(first, min(first + self.sample_rate, stop))
+                audio.write(as_written(pcm, subtype))
+                sink.check()
+
+    def export_image(
+        self,
+        path: str | os.PathLike[str],
+        info: ImageInfo | None = None,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> None:
+        """Write the long spectrogram image (512 rows, a column per 10 ms) of the track or a part.
+
+        Memory does not grow with the track. Raises InvalidImage beyond six hours of PNG or eleven
+        minutes of JPEG.
+        """
+        stop = self._stop(start, stop)
+
+        def read(first: int, last: int) -> Samples:
+            return (self.read(start + first, start + last) / INT16_SCALE).astype(np.float32)
+
+        write_sound_image(path, read, stop - start, RIFFUSION, info)
+
+    def _stop(self, start: int, stop: int | None) -> int:
+        """Where a part ends that begins at ``start``. InvalidInput where there is nothing."""
+        stop = self._length if stop is None else min(stop, self._length)
+        if not 0 <= start < stop:
+            legal = f"nothing has been played there yet; the track has {self._length} samples"
+            raise InvalidInput("part of the track", (start, stop), legal)
+        return stop
+
+    def _write_at(self, offset: int, data: memoryview) -> None:
+        while data:
+            written = os.pwrite(self._file.fileno(), data, offset)
+            if written == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            offset, data = offset + written, data[written:]
+
+
+class _Sink(io.FileIO):
+    """A file for libsndfile, whose callbacks cannot raise: keeps the first error for ``check``."""
+
+    error: OSError | None = None
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        view = memoryview(data)
+        try:
+            while view and self.error is None:
+                view = view[super().write(view) :]
+        except OSError as error:
+            self.error = error
+        return len(data)
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@contextmanager
+def _whole_file(path: Path) -> Iterator[_Sink]:
+    """A file that takes the place of ``path`` once it is whole; StorageError where it cannot."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with _Sink(part, "w+") as sink:
+                yield sink
+                sink.check()
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise _storage_error(str(path), error) from error
+
+
+def _storage_error(what: str, error: OSError) -> StorageError:
+    return StorageError(f"could not write {what}: {error.strerror or error}; {MORE_SPACE}")

@@ -1,0 +1,112 @@
+"""The original Riffusion's request for a clip, and what it means here.
+
+Field by field the InferenceInput and PromptInput of its server, its web app and its playground.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.protocol import Engine
+from riffusion.errors import InvalidInput
+from riffusion.jam.anchors import Anchor, anchor_sound, find_anchor, fit_sound
+from riffusion.jam.masks import Mask, fit_mask, named_mask
+from riffusion.spectral.spectrogram import Spectrogram
+from riffusion.spectral.tags import ImageInfo
+
+DEFAULT_SEED_IMAGE = "og_beat"
+
+
+class PromptInput(BaseModel):
+    """One end of the way between two prompts."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    prompt: str = Field(description="What to play", examples=["church bells on sunday"])
+    seed: int = Field(description="Which noise to start from", examples=[42])
+    negative_prompt: str | None = Field(default=None, description="What not to play")
+    denoising: float = Field(default=0.75, description="0 keeps the seed image, 1 ignores it")
+    guidance: float = Field(default=7.0, description="How closely to follow the prompt, 0 to 30")
+
+
+class InferenceInput(BaseModel):
+    """A clip on the way from ``start`` to ``end``. Fields that are not listed are ignored."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    alpha: float = Field(description="0 is all start, 1 is all end", examples=[0.75])
+    num_inference_steps: int = Field(default=50, description="Steps: more are finer and slower")
+    seed_image_id: str = Field(
+        default=DEFAULT_SEED_IMAGE, description="The clip to start from: see /api/anchors"
+    )
+    mask_image_id: str | None = Field(
+        default=None, description="Which part of it to repaint: see /api/masks"
+    )
+    start: PromptInput
+    end: PromptInput
+
+    def info(self, engine: str) -> ImageInfo:
+        """What the image of the clip says about it."""
+        return ImageInfo(
+            prompt_a=self.start.prompt,
+            prompt_b=self.end.prompt,
+            seed_a=self.start.seed,
+            seed_b=self.end.seed,
+            alpha=self.alpha,
+            engine=engine,
+        )
+
+
+def clip_request(inputs: InferenceInput, engine: Engine) -> ClipRequest:
+    """What ``inputs`` asks of ``engine``, seed image and mask by their names.
+
+    A seed image of the library brings its tempo and its harmony along. Raises InvalidInput.
+    """
+    anchor = find_anchor(inputs.seed_image_id)
+    mask = fit_mask(named_mask(inputs.mask_image_id), engine) if inputs.mask_image_id else None
+    request = to_clip_request(inputs, fit_sound(anchor_sound(anchor), engine), mask)
+    return in_time_with(request, anchor, engine)
+
+
+def to_clip_request(
+    inputs: InferenceInput, anchor: Spectrogram | None = None, mask: Mask | None = None
+) -> ClipRequest:
+    """The one place where the original's fields become ours.
+
+    Denoising and guidance lerp from one end to the other, as the original has it. Raises
+    InvalidInput, naming the field.
+    """
+    start, end = inputs.start, inputs.end
+    _check_ends(inputs)
+    return ClipRequest(
+        start=Prompt(start.prompt, start.seed, start.negative_prompt or ""),
+        end=Prompt(end.prompt, end.seed, end.negative_prompt or ""),
+        alpha=inputs.alpha,
+        anchor=anchor,
+        strength=start.denoising if anchor else 1.0,
+        end_strength=end.denoising if anchor else None,
+        mask=mask,
+        guidance=start.guidance,
+        end_guidance=end.guidance,
+        steps=inputs.num_inference_steps,
+    )
+
+
+def in_time_with(request: ClipRequest, anchor: Anchor, engine: Engine) -> ClipRequest:
+    """``request`` with the tempo and the harmony of an anchor of the library."""
+    return replace(request, bpm=anchor.bpm, lead_sheet=anchor.lead_sheet(engine))
+
+
+def _check_ends(inputs: InferenceInput) -> None:
+    """Name fields as the request does, not as ours."""
+    if not 0 <= inputs.alpha <= 1:
+        raise InvalidInput("alpha", inputs.alpha, "use a number from 0 (start) to 1 (end)")
+    for name, end in (("start", inputs.start), ("end", inputs.end)):
+        if not 0 <= end.denoising <= 1:
+            legal = "use a number from 0 to 1"
+            raise InvalidInput(f"{name}.denoising", end.denoising, legal)
+        if not 0 <= end.guidance <= 30:
+            raise InvalidInput(f"{name}.guidance", end.guidance, "use a number from 0 to 30")

@@ -1,0 +1,68 @@
+"""Which engine to use, as options of a command line."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from riffusion.engines.stable.options import FRAMES, PRECISIONS, SCHEDULERS, Lora, StableOptions
+from riffusion.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from riffusion.engines.protocol import Engine
+
+
+def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--model`` and ``--device``, and what Stable Diffusion checkpoints can be run with."""
+    parser.add_argument(
+        "--model",
+        help="a model folder, or a Stable Diffusion checkpoint's folder or hub id, for example "
+        "riffusion/riffusion-model-v1 (default: the model that comes with this)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto)")
+    group = parser.add_argument_group("Stable Diffusion checkpoints")
+    group.add_argument("--scheduler", help=f"{', '.join(SCHEDULERS)} (default: the checkpoint's)")
+    group.add_argument(
+        "--lora",
+        action="append",
+        default=[],
+        metavar="MODEL[=WEIGHT]",
+        help="a .safetensors file or hub id, with its weight (default 1); may be given repeatedly",
+    )
+    group.add_argument("--frames", type=int, default=FRAMES, help="window, 512 (5.1 s) to 2048")
+    group.add_argument("--precision", default="auto", help=", ".join(PRECISIONS))
+    group.add_argument(
+        "--batch-size", type=int, default=1, help="clips drawn at once, for GPUs (default 1)"
+    )
+    group.add_argument(
+        "--pickles", action="store_true", help="accept weights that can run code when loaded"
+    )
+
+
+def engine_of(arguments: argparse.Namespace, model: str | None = None) -> Engine:
+    """Load what was asked for, or else ``model``. Raises as ``load_engine`` does."""
+    from riffusion.engines import load_engine  # late, so that --help is there at once
+
+    options = StableOptions(
+        scheduler=arguments.scheduler,
+        loras=tuple(lora_of(text) for text in arguments.lora),
+        frames=arguments.frames,
+        precision=arguments.precision,
+        pickles=arguments.pickles,
+        batch=arguments.batch_size,
+    )
+    given = None if options == StableOptions() else options
+    return load_engine(arguments.model or model, arguments.device, given)
+
+
+def lora_of(text: str) -> Lora:
+    """ "style.safetensors=0.8" as a LoRA. Raises InvalidInput where the weight is no number."""
+    model, found, weight = text.rpartition("=")
+    if not found:
+        return Lora(text)
+    try:
+        number = float(weight)
+    except ValueError as error:
+        legal = "use a number, for example --lora style.safetensors=0.8"
+        raise InvalidInput("LoRA weight", weight, legal) from error
+    return Lora(model, number)

@@ -1,1 +1,0 @@
-"""Riffusion's requests, commands and files, on the engine that is loaded."""

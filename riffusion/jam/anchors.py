@@ -1,0 +1,169 @@
+"""Anchors: what a clip can start from. Our own by name, or anybody's audio or image.
+
+Riffusion calls them seed images. Whatever it is, it becomes a spectrogram in the engine's own
+geometry, as long as the engine's window and as loud as what the engine was trained on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from riffusion.audio.waveform import INT16_SCALE, Waveform, read_audio
+from riffusion.engines.clip import LeadSheet, Prompt
+from riffusion.engines.protocol import Engine
+from riffusion.errors import InvalidInput
+from riffusion.jam.settings import JamSettings
+from riffusion.jam.timeline import window_sheet
+from riffusion.spectral.image import (
+    READ_SUFFIXES,
+    audio_to_image,
+    from_image,
+    image_to_audio,
+    read_image,
+)
+from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
+from riffusion.spectral.tags import ImageInfo
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "anchors"
+LIST = "anchors.json"
+# The loudness of the clips that the shipped engine was trained on.
+LEVEL_RMS = 0.1
+# The original's seed images by what they are for. Ours are other music: see
+# docs/coming-from-riffusion.md.
+ORIGINALS = {
+    "og_beat": "soul_beat",
+    "agile": "funk_guitar",
+    "marim": "marimba",
+    "motorway": "night_drive",
+    "vibes": "vibraphone",
+}
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A clip of the library: how it was made, and how it goes."""
+
+    id: str
+    prompt: str
+    seed: int
+    bpm: float
+    key: str
+
+    @property
+    def path(self) -> Path:
+        return FOLDER / f"{self.id}.ogg"
+
+    @property
+    def settings(self) -> JamSettings:
+        """Prompt, tempo and key as a jam has them."""
+        prompt = Prompt(self.prompt, self.seed)
+        return JamSettings(prompt, prompt, bpm=self.bpm, key=self.key)
+
+    def info(self) -> ImageInfo:
+        """What an image of it says."""
+        return ImageInfo(prompt_a=self.prompt, seed_a=self.seed, bpm=self.bpm, harmony=self.key)
+
+    def lead_sheet(self, engine: Engine) -> LeadSheet:
+        """Its beats and chords over a window of ``engine``."""
+        return window_sheet(self.settings, engine.params, engine.frames)
+
+
+@lru_cache(maxsize=1)
+def library() -> tuple[Anchor, ...]:
+    """All anchors that come with us, in the order they are listed in."""
+    return tuple(Anchor(**entry) for entry in json.loads((FOLDER / LIST).read_text("utf-8")))
+
+
+def find_anchor(name: str, what: str = "seed image") -> Anchor:
+    """The anchor of the library with this id, or that stands for one of the original's.
+
+    Raises InvalidInput that lists all ids; ``what`` is what it calls the name. The name is looked
+    up, never used as a path.
+    """
+    known = {anchor.id: anchor for anchor in library()}
+    anchor = known.get(ORIGINALS.get(name, name))
+    if anchor is None:
+        legal = f"use one of {', '.join(known)} (or the original's {', '.join(ORIGINALS)})"
+        raise InvalidInput(what, name, legal)
+    return anchor
+
+
+@lru_cache(maxsize=32)
+def anchor_sound(anchor: Anchor) -> Waveform:
+    """The sound of an anchor of the library."""
+    return read_audio(anchor.path)
+
+
+@lru_cache(maxsize=32)
+def anchor_image(anchor: Anchor) -> Image.Image:
+    """Its spectrogram in Riffusion's geometry, 512 rows high."""
+    return audio_to_image(anchor_sound(anchor), info=anchor.info())
+
+
+def read_anchor(source: str, engine: Engine) -> Spectrogram:
+    """An anchor for ``engine`` from a name of the library, or a file with audio or an image.
+
+    Raises InvalidInput for what is neither.
+    """
+    if Path(source).suffix.lower() in READ_SUFFIXES:
+        return fit_image(read_image(source), engine)
+    return fit_sound(source_sound(source), engine)
+
+
+def is_file_name(source: str) -> bool:
+    """Whether ``source`` is a file rather than a name of the library."""
+    return bool(Path(source).suffix) or Path(source).is_file()
+
+
+def source_sound(source: str) -> Waveform:
+    """The sound of an anchor by name, or of a file with audio or an image."""
+    if Path(source).suffix.lower() in READ_SUFFIXES:
+        return image_to_audio(read_image(source))
+    if is_file_name(source):
+        return read_audio(source)
+    return anchor_sound(find_anchor(source))
+
+
+def fit_sound(sound: Waveform, engine: Engine) -> Spectrogram:
+    """The first window of ``sound`` for ``engine``: (engine channels, mel, engine frames)."""
+    return sound_window(suited(sound, engine), engine)
+
+
+def suited(sound: Waveform, engine: Engine) -> Waveform:
+    """``sound`` at the engine's rate, mixed to its channels, as loud as it expects."""
+    samples = sound.resample(engine.params.sample_rate).samples
+    if len(samples) != engine.channels:
+        samples = np.repeat(samples.mean(axis=0, keepdims=True), engine.channels, axis=0)
+    rms = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
+    return Waveform(
+        samples * np.float32(LEVEL_RMS / rms if rms else 1.0), engine.params.sample_rate
+    )
+
+
+def sound_window(suited: Waveform, engine: Engine, start: int = 0) -> Spectrogram:
+    """A window of what ``suited`` gave, from sample ``start`` on; after its end is silence."""
+    length = engine.params.samples(engine.frames)
+    samples = suited.samples[:, start : start + length]
+    padded = np.pad(samples, ((0, 0), (0, length - samples.shape[1])))
+    return mel_spectrogram(Waveform(padded, suited.sample_rate), engine.params)
+
+
+def fit_image(image: Image.Image, engine: Engine) -> Spectrogram:
+    """The window at the start of a spectrogram image, for ``engine``.
+
+    An image in the engine's own geometry is taken as it is; another one is turned into sound
+    first, so that every band lands on its own frequency.
+    """
+    spectrogram = from_image(image)
+    same = (engine.params, engine.channels) == (spectrogram.params, spectrogram.channels)
+    if not same or spectrogram.frames < engine.frames:
+        return fit_sound(image_to_audio(image), engine)
+    # An image decodes to the scale of 16-bit samples.
+    window = spectrogram.cut(0, engine.frames)
+    return Spectrogram(window.magnitudes / INT16_SCALE, window.params)

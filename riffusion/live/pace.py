@@ -1,0 +1,41 @@
+"""What the page does about an engine that is slower than its music: say so, and render ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riffusion.jam.speed import Speed
+from riffusion.live.producer import LEAD_S
+
+# Below this factor any other work on the machine would be heard.
+COMFORTABLE = 1.2
+# How much sound a slow jam gathers before it begins, and again after it ran out.
+GATHER_S = 20.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """``note``: what a listener should know beforehand, "" for nothing. ``hold_s``: sound to
+    gather before it is played. ``lead_s``: how far ahead of the listener to work."""
+
+    note: str = ""
+    hold_s: float = 0.0
+    lead_s: float = LEAD_S
+
+
+def pace_of(speed: Speed, steps: int) -> Pace:
+    """What suits an engine of this ``speed`` at the page's first ``steps``."""
+    factor = speed.real_time_factor(steps)
+    if factor >= COMFORTABLE:
+        return Pace()
+    fewer = speed.most_steps(COMFORTABLE)
+    remedy = (
+        f"With {fewer} steps or fewer (under More controls) it keeps up."
+        if fewer
+        else "Even one step is too slow for playing live."
+    )
+    note = (
+        f"On this machine the model makes {factor:.2g} s of music a second at {steps} steps. "
+        f"{remedy} Otherwise it plays in stretches: it gathers {GATHER_S:.0f} s before each."
+    )
+    return Pace(note, GATHER_S, LEAD_S + GATHER_S)

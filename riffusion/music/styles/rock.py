@@ -1,0 +1,126 @@
+"""Rock and pop."""
+
+from __future__ import annotations
+
+from riffusion.music.styles.style import (
+    BLUES_FORMS,
+    DOO_WOP_FORMS,
+    MAJOR,
+    MAJOR_PENTATONIC,
+    MINOR_FORMS,
+    MINOR_PENTATONIC,
+    POP_FORMS,
+    ROCK_FORMS,
+    Style,
+    part,
+)
+
+METAL_BAND = part(
+    "Chord-Chug",
+    "DistortionGuitar",
+    4,
+    "1 8 110; 1.5 8 90; 2 8 100; 2.5 8 90; 3 8 105; 3.5 8 90; 4 8 100",
+) + part("Bass-Chug", "PickedBass", 2, "1 8 1 110; 2 8 1 100; 3 8 1 105; 4 8 5 100")
+PUNK_BAND = part(
+    "Chord-Power",
+    "DistortionGuitar",
+    4,
+    "1 8 110; 1.5 8 105; 2 8 110; 2.5 8 105; 3 8 110; 3.5 8 105; 4 8 110; 4.5 8 105",
+) + part(
+    "Bass-Power",
+    "PickedBass",
+    2,
+    "1 8 1 110; 1.5 8 1 100; 2 8 1 110; 2.5 8 1 100; "
+    "3 8 1 110; 3.5 8 1 100; 4 8 1 110; 4.5 8 5 100",
+)
+
+STYLES: tuple[Style, ...] = (
+    Style(
+        "rock",
+        ("rock", "rock band", "indie rock", "garage rock", "classic rock"),
+        ("energetic", "raw", "loud"),
+        ("pflib:rock1A", "casio:Rock1", "stdlib:BasicRock", "casio:Rock2"),
+        (98, 142),
+        ROCK_FORMS,
+        MINOR_PENTATONIC,
+        (30, 29, 27, 16),
+    ),
+    Style(
+        "heavy metal",
+        ("heavy metal", "metal", "thrash metal", "hard rock"),
+        ("aggressive", "heavy", "brutal"),
+        ("casio:HeavyMetal", "pflib:metal1A", "zoom:MTL01"),
+        (120, 165),
+        MINOR_FORMS,
+        MINOR_PENTATONIC,
+        (30, 29),
+        liveliness=0.8,
+        extra=METAL_BAND,
+    ),
+    Style(
+        "pop",
+        ("pop", "80s pop", "synth pop", "radio pop", "chart pop"),
+        ("bright", "catchy", "happy"),
+        ("casio:80sPop", "casio:Pop", "casio:ElectricPop", "casio:8BeatPop1"),
+        (92, 130),
+        POP_FORMS,
+        MAJOR,
+        (80, 4, 27, 0, 50),
+    ),
+    Style(
+        "piano ballad",
+        ("piano ballad", "ballad", "love song", "soft piano"),
+        ("melancholic", "romantic", "tender", "sad"),
+        ("stdlib:PianoBallad", "casio:PopBallad", "stdlib:PopBallad"),
+        (60, 88),
+        POP_FORMS + MINOR_FORMS,
+        MAJOR,
+        (0, 40, 66, 73, 48),
+        liveliness=0.4,
+    ),
+    Style(
+        "punk",
+        ("punk", "punk rock", "hardcore punk", "pop punk"),
+        ("angry", "fast", "snotty", "rebellious"),
+        ("zoom:PUNK01", "zoom:PUNK02"),
+        (150, 180),
+        ("1 4 5 4", "1 5 6m 4", "1 b7 4 1"),
+        MINOR_PENTATONIC,
+        (30, 29),
+        liveliness=0.5,
+        extra=PUNK_BAND,
+    ),
+    Style(
+        "rock and roll",
+        ("rock and roll", "rock 'n' roll", "50s rock", "rockabilly", "twist", "jive"),
+        ("rocking", "swinging", "wild"),
+        ("stdlib:50sRock", "kara:50s_RockA", "casio:60sRock", "stdlib:Twist", "stdlib:Jive"),
+        (130, 175),
+        BLUES_FORMS[:2] + DOO_WOP_FORMS,
+        MAJOR_PENTATONIC,
+        (66, 27, 0),
+        liveliness=0.7,
+    ),
+    Style(
+        "soft rock",
+        ("soft rock", "folk rock", "yacht rock", "adult contemporary", "mellow rock"),
+        ("mellow", "breezy", "warm"),
+        ("stdlib:SoftRock", "stdlib:FolkRock", "casio:PopRock1", "casio:PopRock2"),
+        (84, 122),
+        POP_FORMS,
+        MAJOR,
+        (27, 25, 66, 4),
+        liveliness=0.45,
+    ),
+    Style(
+        "slow rock",
+        ("slow rock", "doo-wop", "power ballad", "rock ballad", "prom night ballad"),
+        ("dramatic", "yearning", "slow"),
+        ("casio:SlowRock", "pflib:slowrockA", "stdlib:RockBallad", "casio:OldieBallad"),
+        (62, 96),
+        DOO_WOP_FORMS + POP_FORMS,
+        MAJOR,
+        (30, 66, 48, 0),
+        liveliness=0.4,
+    ),
+)

@@ -1,0 +1,60 @@
+"""Files inside JSON: data URLs of audio and images, read and checked, and written."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from riffusion.audio.waveform import Waveform, read_audio
+from riffusion.errors import InvalidInput
+from riffusion.spectral.image import open_image, read_image
+
+LEGAL = "send it as a data URL, data:audio/mpeg;base64,... or data:image/png;base64,..."
+
+
+def is_upload(text: str) -> bool:
+    """Whether ``text`` is a data URL rather than a name."""
+    return text.startswith("data:")
+
+
+def is_image(text: str) -> bool:
+    """Whether ``text`` is the data URL of an image."""
+    return text.startswith("data:image/")
+
+
+def uploaded_bytes(what: str, url: str) -> bytes:
+    """What a base64 data URL holds. Raises InvalidInput."""
+    head, comma, body = url.partition(",")
+    if not comma or not head.endswith(";base64"):
+        raise InvalidInput(what, head, LEGAL)
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error as error:
+        raise InvalidInput(what, body[:40], f"is no base64 ({error}); {LEGAL}") from error
+
+
+def uploaded_sound(what: str, url: str) -> Waveform:
+    """The audio of a data URL, in any format that files may have, told from its contents."""
+    with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
+        path = Path(folder) / what
+        path.write_bytes(uploaded_bytes(what, url))
+        return read_audio(path)
+
+
+def uploaded_spectrogram(what: str, url: str) -> Image.Image:
+    """The spectrogram image of a data URL."""
+    return read_image(uploaded_bytes(what, url))
+
+
+def uploaded_picture(what: str, url: str) -> Image.Image:
+    """Any picture of a data URL."""
+    return open_image(uploaded_bytes(what, url))
+
+
+def data_url(media_type: str, data: bytes) -> str:
+    """``data`` as a data URL."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,87 @@
+"""What a listener can keep: the track in any format, its long image, and the image of a clip."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from riffusion.audio.waveform import INT16_SCALE
+from riffusion.errors import InvalidInput
+from riffusion.jam.session import ClipMark
+from riffusion.live.producer import JamStream
+from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
+from riffusion.spectral.spectrogram import RIFFUSION
+
+MEDIA_TYPES = {
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "png": "image/png",
+}
+IMAGE_SAMPLES = RIFFUSION.samples(512)
+CHUNK_BYTES = 1 << 16
+
+
+def export_track(stream: JamStream, suffix: str, samples: int) -> BinaryIO:
+    """The first ``samples`` of a track as an open file that no longer has a name."""
+    if suffix not in MEDIA_TYPES:
+        raise InvalidInput("track format", suffix, f"use one of {', '.join(MEDIA_TYPES)}, json")
+    if samples == 0:
+        raise InvalidInput("track length", 0, "nothing was heard yet; let it play for a moment")
+    with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
+        path = Path(folder) / f"track.{suffix}"
+        if suffix == "png":
+            info = image_info(stream.mark_at(0), stream.session.engine_name)
+            stream.track.export_image(path, info, stop=samples)
+        else:
+            stream.track.export(path, stop=samples)
+        return path.open("rb")
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file, which is then closed."""
+    with file:
+        while chunk := file.read(CHUNK_BYTES):
+            yield chunk
+
+
+def clip_image(stream: JamStream, sample: int) -> bytes:
+    """PNG, 512 x 512 in Riffusion's geometry, of the 5.11 s that begin at absolute ``sample``.
+
+    Near the end of the track they begin earlier; a shorter track is followed by silence.
+    """
+    length = stream.track.length
+    if not 0 <= sample < length:
+        legal = f"the track has {length} samples so far; use a sample of it"
+        raise InvalidInput("clip position", sample, legal)
+    start = max(0, min(sample, length - IMAGE_SAMPLES))
+    pcm = stream.track.read(start, start + IMAGE_SAMPLES)
+    padded = np.pad(pcm, ((0, 0), (0, IMAGE_SAMPLES - pcm.shape[1])))
+    samples: npt.NDArray[np.float32] = padded.astype(np.float32) / INT16_SCALE
+    info = image_info(stream.mark_at(sample), stream.session.engine_name)
+    image = image_of_samples(
+        lambda first, last: samples[:, first:last], IMAGE_SAMPLES, RIFFUSION, info
+    )
+    return encode_image(image)
+
+
+def image_info(mark: ClipMark | None, engine: str) -> ImageInfo:
+    """What an image says about the clip it shows."""
+    if mark is None:
+        return ImageInfo(engine=engine)
+    return ImageInfo(
+        prompt_a=mark.prompt_a,
+        prompt_b=mark.prompt_b,
+        seed_a=mark.seed_a,
+        seed_b=mark.seed_b,
+        alpha=mark.alpha,
+        engine=engine,
+        bpm=mark.bpm,
+        harmony=" ".join(mark.chords),
+    )

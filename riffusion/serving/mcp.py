@@ -1,0 +1,148 @@
+"""The API for gradio_client and MCP: the same clips and songs, as described functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.events import api as offer
+from pydantic import BaseModel, ValidationError
+
+from riffusion.compat.inference import InferenceInput
+from riffusion.engines.clip import DEFAULT_STEPS
+from riffusion.errors import RiffusionError
+from riffusion.serving.api import Api
+from riffusion.serving.data_urls import data_url
+from riffusion.serving.requests import ClipOrder
+from riffusion.serving.songs import PlanOrder, SongOrder
+
+
+class SongAnswer(BaseModel):
+    """A whole song."""
+
+    audio: str
+
+
+def add_tools(page: gr.Blocks, api: Api) -> None:
+    """Offer the functions below beside ``page``, under /gradio_api and as tools over MCP."""
+
+    async def run_inference(
+        prompt_a: str,
+        prompt_b: str,
+        alpha: float = 0.5,
+        seed_a: int = 0,
+        seed_b: int = 1,
+        seed_image_id: str = "og_beat",
+        denoising: float = 0.75,
+        guidance: float = 7.0,
+        steps: int = 50,
+    ) -> dict[str, Any]:
+        """
+        Make a clip of music on the way from one prompt to another, as the original Riffusion did.
+
+        Parameters:
+            prompt_a: What sounds at the start of the way, for example church bells.
+            prompt_b: What sounds at its end.
+            alpha: How far along the way, 0 to 1.
+            seed_a: Which noise to start from at prompt A, a whole number.
+            seed_b: Which noise to start from at prompt B.
+            seed_image_id: The clip to start from, an id that list_anchors gives.
+            denoising: 0 keeps that clip, 1 ignores it.
+            guidance: How closely to follow the prompts, 0 to 30.
+            steps: Steps of the denoiser, 1 to 100.
+
+        Returns:
+            image (JPEG) and audio (MP3) as data URLs, and duration_s.
+        """
+        common = {"denoising": denoising, "guidance": guidance}
+        return await _in_words(
+            api.run_inference,
+            InferenceInput,
+            alpha=alpha,
+            num_inference_steps=steps,
+            seed_image_id=seed_image_id,
+            start={"prompt": prompt_a, "seed": seed_a, **common},
+            end={"prompt": prompt_b, "seed": seed_b, **common},
+        )
+
+    async def make_clip(
+        prompt: str,
+        seed: int = 0,
+        bpm: float | None = None,
+        key: str | None = None,
+        anchor: str | None = None,
+        strength: float = 0.75,
+        steps: int = DEFAULT_STEPS,
+    ) -> dict[str, Any]:
+        """
+        Make a clip of music of a prompt.
+
+        Parameters:
+            prompt: What to play, for example jazzy saxophone.
+            seed: Which noise to start from, a whole number.
+            bpm: Beats per minute, 60 to 180, or nothing.
+            key: For example Cm, or nothing.
+            anchor: A clip to start from, an id that list_anchors gives, or nothing.
+            strength: 0 keeps the anchor, 1 ignores it.
+            steps: Steps of the denoiser, 1 to 100.
+
+        Returns:
+            image (PNG) and audio (WAV) as data URLs, duration_s, sample_rate and engine.
+        """
+        asked = {"prompt": prompt, "seed": seed, "bpm": bpm, "key": key, "steps": steps}
+        return await _in_words(api.make_clip, ClipOrder, **asked, anchor=anchor, strength=strength)
+
+    async def plan_song(
+        line: str = "", minutes: float | None = None, seed: int = 0
+    ) -> dict[str, Any]:
+        """
+        Plan a song of sections that come back, such as verse and chorus. Nothing is played yet.
+
+        Parameters:
+            line: What song, for example melancholy bossa nova, three minutes. Empty for any.
+            minutes: Its length, where the line says none.
+            seed: Another number is another song.
+
+        Returns:
+            plan (YAML to edit and give to make_song), fields, duration_s and sections.
+        """
+        return await _in_words(api.songs.plan, PlanOrder, line=line, minutes=minutes, seed=seed)
+
+    async def make_song(plan: str) -> dict[str, Any]:
+        """
+        Play a plan of a song. This takes about half as long as the song.
+
+        Parameters:
+            plan: The text of a plan, as plan_song gives it.
+
+        Returns:
+            audio (MP3) as a data URL.
+        """
+        return await _in_words(_song_answer, SongOrder, plan=plan)
+
+    async def _song_answer(order: SongOrder) -> SongAnswer:
+        with await api.songs.file(order.plan, "mp3") as file:
+            return SongAnswer(audio=data_url("audio/mpeg", file.read()))
+
+    async def list_anchors() -> list[dict[str, Any]]:
+        """
+        List the clips to start from: id, prompt, bpm and key, and where to see and hear them.
+        """
+        return [entry.model_dump() for entry in await api.anchors()]
+
+    with page:
+        for tool in (run_inference, make_clip, plan_song, make_song, list_anchors):
+            offer(tool, api_name=tool.__name__, concurrency_limit=None)
+
+
+async def _in_words(endpoint: Any, model: Any, **values: Any) -> dict[str, Any]:
+    """What ``endpoint`` answers to ``values``; what is wrong is told to the caller in words."""
+    try:
+        answer = await endpoint(model(**values))
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise gr.Error("; ".join(problems), print_exception=False) from error
+    except RiffusionError as error:
+        raise gr.Error(str(error), print_exception=False) from error
+    described: dict[str, Any] = answer.model_dump()
+    return described

@@ -1,0 +1,71 @@
+"""The sound of images of any length, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+
+from riffusion.audio.recording import Recording
+from riffusion.audio.waveform import INT16_SCALE, write_audio
+from riffusion.spectral.band_extension import extended_blocks
+from riffusion.spectral.griffin_lim import griffin_lim_blocks
+from riffusion.spectral.image import image_to_audio, read_image
+from riffusion.spectral.long_image import LongImage, open_long_image, png_columns
+
+LONG_COLUMNS = 6000  # a minute: shorter ones are as well kept in memory
+
+
+def decode_file(
+    image: str | os.PathLike[str],
+    audio: str | os.PathLike[str],
+    *,
+    extended: bool = False,
+    advance: Callable[[float], None] = lambda _seconds: None,
+) -> float:
+    """Write the sound of an image file; returns its seconds.
+
+    ``extended`` adds a guess of what lies above the image's highest band. ``advance`` is told the
+    seconds that are done. Raises InvalidImage for what is no spectrogram.
+    """
+    if png_columns(image) >= LONG_COLUMNS:
+        with open_long_image(image) as long:
+            return long_image_to_audio(long, audio, extended=extended, advance=advance)
+    sound = image_to_audio(read_image(image), extended=extended, advance=advance)
+    write_audio(sound, audio)
+    return sound.duration_s
+
+
+def long_image_to_audio(
+    image: LongImage,
+    path: str | os.PathLike[str],
+    *,
+    extended: bool = False,
+    advance: Callable[[float], None] = lambda _seconds: None,
+) -> float:
+    """Write the sound of a long image, its loudest sample at full scale; returns its seconds.
+
+    The same samples as ``image_to_audio``. ``advance`` is told the seconds that are done.
+    """
+    params = image.layout.params
+    samples = params.samples(image.frames)
+    peak = 0.0
+    # The gain is known when the last sample is: until then they wait in a file.
+    with tempfile.TemporaryFile() as waiting:
+        blocks = griffin_lim_blocks(image.cut, image.frames)
+        if extended:
+            blocks = extended_blocks(blocks, params.sample_rate, params.max_hz)
+        for block in blocks:
+            peak = max(peak, float(np.abs(block).max()))
+            waiting.write(np.ascontiguousarray(block.T).tobytes())
+            advance(block.shape[1] / params.sample_rate)
+        gain = np.float32((INT16_SCALE - 1) / INT16_SCALE / peak if peak else 1.0)
+        waiting.seek(0)
+        with Recording(path, params.sample_rate, image.channels, samples) as recording:
+            size = params.sample_rate * image.channels * np.dtype(np.float32).itemsize
+            while data := waiting.read(size):
+                sound = np.frombuffer(data, np.float32).reshape(-1, image.channels).T
+                recording.write(sound * gain)
+    return recording.duration_s

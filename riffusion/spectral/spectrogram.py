@@ -1,0 +1,228 @@
+"""Spectrogram: magnitudes on a mel scale, with the parameters that made them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchaudio.functional import melscale_fbanks
+
+from riffusion.audio.waveform import Waveform
+from riffusion.errors import InvalidAudio, InvalidInput
+
+BLOCK_FRAMES = 256
+RIDGE = 1e-9
+# Filters of every few bins overlap less evenly, and those that no bin falls into say nothing.
+COARSE_RIDGE = 1e-3
+FAINT = 1e-9
+# What a damaged image may ask for, at most, without eating all memory.
+MOST = {
+    "sample_rate": 384000,
+    "hop_length": 65536,
+    "win_length": 65536,
+    "n_fft": 65536,
+    "mel_bands": 2048,
+}
+
+
+@dataclass(frozen=True)
+class SpectrogramParams:
+    """The time and frequency grid of a mel spectrogram. Defaults are Riffusion's geometry.
+
+    ``hop_length``, ``win_length`` and ``n_fft`` are in samples, frequencies in Hz.
+    """
+
+    sample_rate: int = 44100
+    hop_length: int = 441
+    win_length: int = 4410
+    n_fft: int = 17640
+    mel_bands: int = 512
+    min_hz: float = 0.0
+    max_hz: float = 10000.0
+    mel_scale: Literal["htk", "slaney"] = "htk"
+    mel_norm: Literal["slaney"] | None = None
+
+    def __post_init__(self) -> None:
+        for name, most in MOST.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise InvalidInput(name, value, f"use a whole number from 1 to {most}")
+        if not self.hop_length <= self.win_length <= self.n_fft:
+            lengths = (self.hop_length, self.win_length, self.n_fft)
+            raise InvalidInput("hop_length, win_length, n_fft", lengths, "each at most the next")
+        if not 0 <= self.min_hz < self.max_hz <= self.sample_rate / 2:
+            legal = f"use 0 <= min < max <= {self.sample_rate / 2}, half the sample rate"
+            raise InvalidInput("min_hz, max_hz", (self.min_hz, self.max_hz), legal)
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one frame to the next."""
+        return self.hop_length / self.sample_rate
+
+    @property
+    def window_left(self) -> int:
+        """Samples of a frame's window before its centre, as torch.stft places short windows."""
+        return self.n_fft // 2 - (self.n_fft - self.win_length) // 2
+
+    def frames(self, samples: int) -> int:
+        """Frames of ``samples`` samples: the STFT is centred, so one more than whole hops."""
+        return samples // self.hop_length + 1
+
+    def samples(self, frames: int) -> int:
+        """Samples that ``frames`` frames decode to."""
+        return self.hop_length * (frames - 1)
+
+
+RIFFUSION = SpectrogramParams()
+
+
+@dataclass(frozen=True)
+class Spectrogram:
+    """Magnitudes, float32 (channels, mel, frames), linear (not log), and how they were made."""
+
+    magnitudes: torch.Tensor
+    params: SpectrogramParams
+
+    def __post_init__(self) -> None:
+        if self.magnitudes.ndim != 3 or self.magnitudes.shape[1] != self.params.mel_bands:
+            raise InvalidInput(
+                "spectrogram shape",
+                tuple(self.magnitudes.shape),
+                f"needs (channels, {self.params.mel_bands} mel bands, frames)",
+            )
+
+    @property
+    def channels(self) -> int:
+        return self.magnitudes.shape[0]
+
+    @property
+    def frames(self) -> int:
+        return self.magnitudes.shape[2]
+
+    def peak(self) -> float:
+        """The loudest magnitude. Raises InvalidInput where one is NaN or infinite."""
+        if not bool(torch.isfinite(self.magnitudes).all()):
+            raise InvalidInput("spectrogram", "NaN or infinity", "magnitudes must be finite")
+        return float(self.magnitudes.max())
+
+    def cut(self, start: int, stop: int) -> Spectrogram:
+        """Frames ``start`` to ``stop`` (not included)."""
+        return Spectrogram(self.magnitudes[:, :, start:stop], self.params)
+
+
+def mel_spectrogram(waveform: Waveform, params: SpectrogramParams = RIFFUSION) -> Spectrogram:
+    """Magnitudes of ``waveform`` on the mel scale: (channels, mel, ``params.frames(samples)``).
+
+    Hann window, centred frames, the ends reflected. Magnitudes are those of samples in [-1, 1].
+    Raises InvalidAudio where the sample rates differ: resample first.
+    """
+    if waveform.sample_rate != params.sample_rate:
+        legal = f"needs {params.sample_rate} Hz here; call .resample({params.sample_rate}) first"
+        raise InvalidAudio("sample rate", waveform.sample_rate, legal)
+    samples = waveform.samples
+    blocks = mel_blocks(lambda start, stop: samples[:, start:stop], samples.shape[1], params)
+    return Spectrogram(torch.cat(list(blocks), dim=2), params)
+
+
+def mel_blocks(
+    read: Callable[[int, int], npt.NDArray[np.float32]],
+    samples: int,
+    params: SpectrogramParams = RIFFUSION,
+) -> Iterator[torch.Tensor]:
+    """The mel spectrogram of ``samples`` samples, block by block, in bounded memory.
+
+    ``read(start, stop)`` returns those samples, (channels, stop - start). Yields (channels, mel,
+    at most 256 frames); put together they are, bit for bit, ``mel_spectrogram`` of the whole.
+    """
+    hop, win = params.hop_length, params.win_length
+    window = torch.hann_window(win)
+    bank = mel_bank(params)
+    frames = params.frames(samples)
+    for first in range(0, frames, BLOCK_FRAMES):
+        last = min(first + BLOCK_FRAMES, frames) - 1
+        wanted = _reflected(np.arange(first * hop, last * hop + win) - params.window_left, samples)
+        start = int(wanted.min())
+        block = np.asarray(read(start, int(wanted.max()) + 1), dtype=np.float32)
+        framed = torch.from_numpy(block[:, wanted - start]).unfold(-1, win, hop)
+        # Zeros behind the window instead of around it turn phases only.
+        spectrum = torch.fft.rfft(framed * window, n=params.n_fft)[..., : bank.shape[1]]
+        yield (spectrum.abs() @ bank.T).transpose(1, 2).contiguous()
+
+
+def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
+    """Undo the mel scale: (channels, n_fft // 2 + 1, frames), or only each ``every``-th bin.
+
+    The least-squares solution by the pseudo-inverse of the filter bank, negatives set to zero.
+    """
+    inverse = _inversemel_bank(spectrogram.params, every)
+    return (inverse @ spectrogram.magnitudes.to(inverse)).relu_()
+
+
+@lru_cache(maxsize=8)
+def told_by_bands(params: SpectrogramParams, every: int, bins: int) -> torch.Tensor:
+    """A projection (bins, bins), symmetric, of magnitudes on the first ``bins`` of each
+    ``every``-th bin: ``magnitudes @ told`` is what the mel bands tell of them, and
+    ``magnitudes - magnitudes @ told`` can be anything without a band noticing."""
+    filters = mel_bank(params)[:, ::every][:, :bins].double()
+    gram = filters @ filters.T
+    gram.diagonal().add_(COARSE_RIDGE * gram.diagonal().mean())
+    told = filters.T @ torch.cholesky_solve(filters, torch.linalg.cholesky(gram))
+    return _without_faint(told)
+
+
+def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
+    """The frequency that each mel band weighs most around, rising: float64 (mel,)."""
+    bank = mel_bank(params).double().numpy()
+    bins_hz = np.arange(bank.shape[1]) * params.sample_rate / params.n_fft
+    weight = bank.sum(axis=1)
+    heard = weight > 0
+    bands = np.arange(params.mel_bands)
+    centres = bank[heard] @ bins_hz / weight[heard]
+    # A band so narrow that no bin falls into it lies between its neighbours.
+    return np.asarray(np.interp(bands, bands[heard], centres))
+
+
+@lru_cache(maxsize=8)
+def mel_bank(params: SpectrogramParams) -> torch.Tensor:
+    """Triangular filters (mel, bins), without the bins above the last filter."""
+    bank: torch.Tensor = melscale_fbanks(
+        params.n_fft // 2 + 1,
+        params.min_hz,
+        params.max_hz,
+        params.mel_bands,
+        params.sample_rate,
+        params.mel_norm,
+        params.mel_scale,
+    )
+    used = int(bank.any(dim=1).nonzero().max()) + 1
+    return bank[:used].T.contiguous()
+
+
+@lru_cache(maxsize=8)
+def _inversemel_bank(params: SpectrogramParams, every: int) -> torch.Tensor:
+    """The pseudo-inverse (bins, mel) of the filter bank, rows 0, ``every``, 2 ``every``, ..."""
+    bank = mel_bank(params)
+    inverse = torch.zeros(params.n_fft // 2 + 1, params.mel_bands, dtype=torch.float64)
+    filters = bank.double()
+    # B+ = B' (B B')^-1. The ridge is for bands so narrow that no bin falls into them.
+    gram = filters @ filters.T
+    gram.diagonal().add_(RIDGE * gram.diagonal().mean())
+    inverse[: bank.shape[1]] = torch.cholesky_solve(filters, torch.linalg.cholesky(gram)).T
+    return _without_faint(inverse[::every])
+
+
+def _without_faint(matrix: torch.Tensor) -> torch.Tensor:
+    """float32, and 0 where it is as good as nothing: with so small numbers processors are slow."""
+    return torch.where(matrix.abs() < FAINT, 0.0, matrix).float().contiguous()
+
+
+def _reflected(positions: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+    """Positions before 0 or from ``length`` on, mirrored at the ends as often as it takes."""
+    period = max(1, 2 * (length - 1))
+    positions = positions % period
+    return np.minimum(positions, period - positions) if length > 1 else positions * 0

@@ -1,0 +1,215 @@
+"""What a spectrogram image says about itself, in EXIF tags.
+
+The geometry is in the original Riffusion's tags, so that either program reads the other's images.
+What they cannot say (the kind of mel scale, prompts, seeds, engine) is JSON in ImageDescription.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import numbers
+import struct
+from dataclasses import asdict, dataclass, fields
+from enum import IntEnum
+from typing import Any
+
+from PIL import Image
+
+from riffusion.errors import InvalidImage, InvalidInput
+from riffusion.spectral.spectrogram import SpectrogramParams
+
+IMAGE_DESCRIPTION = 0x010E
+POWER = 0.25
+
+
+class Tag(IntEnum):
+    """The original Riffusion's EXIF tags."""
+
+    SAMPLE_RATE = 11000
+    STEREO = 11005
+    TRIPLE_RES_MONO = 11007
+    STEP_SIZE_MS = 11010
+    WINDOW_DURATION_MS = 11020
+    PADDED_DURATION_MS = 11030
+    NUM_FREQUENCIES = 11040
+    MIN_FREQUENCY = 11050
+    MAX_FREQUENCY = 11060
+    POWER_FOR_IMAGE = 11070
+    MAX_VALUE = 11080
+
+
+DEFAULTS: dict[Tag, float] = {
+    Tag.SAMPLE_RATE: 44100,
+    Tag.STEP_SIZE_MS: 10,
+    Tag.WINDOW_DURATION_MS: 100,
+    Tag.PADDED_DURATION_MS: 400,
+    Tag.NUM_FREQUENCIES: 512,
+    Tag.MIN_FREQUENCY: 0,
+    Tag.MAX_FREQUENCY: 10000,
+    Tag.POWER_FOR_IMAGE: POWER,
+}
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """Where the music of an image comes from. ``None`` where there was no such thing.
+
+    ``sections`` are those of a song: a line each, with the column it begins at and its name.
+    """
+
+    prompt_a: str | None = None
+    prompt_b: str | None = None
+    seed_a: int | None = None
+    seed_b: int | None = None
+    alpha: float | None = None
+    engine: str | None = None
+    bpm: float | None = None
+    harmony: str | None = None
+    sections: str | None = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How to read the pixels: ``stereo`` is None where no tag says.
+
+    ``triple``: red, green and blue are three bands of a mono sound, so ``rows`` is a third of the
+    bands. The original had that kind for a while; it is read, never written.
+    """
+
+    params: SpectrogramParams
+    power: float
+    stereo: bool | None
+    triple: bool
+
+    @property
+    def rows(self) -> int:
+        return self.params.mel_bands // 3 if self.triple else self.params.mel_bands
+
+
+def write_tags(
+    image: Image.Image,
+    params: SpectrogramParams,
+    stereo: bool,
+    max_value: float,
+    info: ImageInfo | None,
+) -> None:
+    """Put geometry and origin into the EXIF of ``image``."""
+    rate = params.sample_rate
+    description = {
+        "mel_scale": params.mel_scale,
+        "mel_norm": params.mel_norm,
+        "info": None if info is None else asdict(info),
+    }
+    image.getexif().update(
+        {
+            Tag.SAMPLE_RATE: rate,
+            Tag.STEREO: int(stereo),
+            Tag.STEP_SIZE_MS: _milliseconds(params.hop_length, rate),
+            Tag.WINDOW_DURATION_MS: _milliseconds(params.win_length, rate),
+            Tag.PADDED_DURATION_MS: _milliseconds(params.n_fft, rate),
+            Tag.NUM_FREQUENCIES: params.mel_bands,
+            Tag.MIN_FREQUENCY: _whole(params.min_hz),
+            Tag.MAX_FREQUENCY: _whole(params.max_hz),
+            Tag.POWER_FOR_IMAGE: POWER,
+            Tag.MAX_VALUE: float(max_value),
+            IMAGE_DESCRIPTION: json.dumps({"riffusion": description}),
+        }
+    )
+
+
+def read_layout(image: Image.Image) -> Layout:
+    """The geometry that ``image`` was made with: its tags, the original's defaults without.
+
+    Raises InvalidImage for tags that make no sense.
+    """
+    tags = _tags(image)
+    values = {tag: _number(tags, tag, default) for tag, default in DEFAULTS.items()}
+    rate = values[Tag.SAMPLE_RATE]
+    ours = _description(tags)
+    power = values[Tag.POWER_FOR_IMAGE]
+    if not 0.01 <= power <= 10:
+        raise InvalidImage("image tag POWER_FOR_IMAGE", power, "use 0.01 to 10; usual is 0.25")
+    try:
+        params = SpectrogramParams(
+            sample_rate=int(rate),
+            hop_length=_samples(values[Tag.STEP_SIZE_MS], rate),
+            win_length=_samples(values[Tag.WINDOW_DURATION_MS], rate),
+            n_fft=_samples(values[Tag.PADDED_DURATION_MS], rate),
+            mel_bands=int(values[Tag.NUM_FREQUENCIES]),
+            min_hz=values[Tag.MIN_FREQUENCY],
+            max_hz=values[Tag.MAX_FREQUENCY],
+            mel_scale="slaney" if ours.get("mel_scale") == "slaney" else "htk",
+            mel_norm="slaney" if ours.get("mel_norm") == "slaney" else None,
+        )
+    except InvalidInput as error:
+        raise InvalidImage(f"image tag for {error.what}", error.value, error.legal) from error
+    stereo = None if Tag.STEREO not in tags else bool(tags[Tag.STEREO])
+    return Layout(params, power, stereo, bool(tags.get(Tag.TRIPLE_RES_MONO)))
+
+
+def read_info(image: Image.Image) -> ImageInfo | None:
+    """Prompts, seeds and engine of ``image``; None where it is not from here."""
+    found = _description(_tags(image)).get("info")
+    if not isinstance(found, dict):
+        return None
+    return ImageInfo(**{field.name: _legal(field.name, found) for field in fields(ImageInfo)})
+
+
+def exif_table(image: Image.Image) -> dict[str, Any]:
+    """The tags of ``image`` by the original's names; our own words about it, field by field."""
+    tags = _tags(image)
+    table = {tag.name: tags[tag] for tag in Tag if tag in tags}
+    info = read_info(image)
+    described = asdict(info) if info else {}
+    return table | {name.upper(): value for name, value in described.items() if value is not None}
+
+
+def _legal(name: str, found: dict[str, Any]) -> Any:
+    """The value of a field of ImageInfo, None where a stranger wrote another type."""
+    value = found.get(name)
+    kind: type[Any] = str
+    if name.startswith("seed"):
+        kind = int
+    elif name in ("alpha", "bpm"):
+        kind = numbers.Real
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
+
+
+def _tags(image: Image.Image) -> dict[int, Any]:
+    try:
+        return dict(image.getexif())
+    except (SyntaxError, struct.error):
+        return {}  # a damaged block of a stranger: the pixels are still good
+
+
+def _description(tags: dict[int, Any]) -> dict[str, Any]:
+    try:
+        ours = json.loads(tags.get(IMAGE_DESCRIPTION, ""))["riffusion"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return {}  # a camera's or an editor's words
+    return ours if isinstance(ours, dict) else {}
+
+
+def _number(tags: dict[int, Any], tag: Tag, default: float) -> float:
+    value = tags.get(tag, default)
+    if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        legal = f"needs a number; the original's images have {default:g}"
+        raise InvalidImage(f"image tag {tag.name}", value, legal)
+    return float(value)
+
+
+def _samples(milliseconds: float, rate: float) -> int:
+    return int(milliseconds / 1000 * rate)
+
+
+def _milliseconds(samples: int, rate: int) -> float:
+    """A duration that ``_samples`` turns back into ``samples``, whole if it can be."""
+    duration = samples / rate * 1000
+    while _samples(duration, rate) < samples:
+        duration = math.nextafter(duration, math.inf)
+    return _whole(duration)
+
+
+def _whole(value: float) -> float:
+    return int(value) if value == int(value) else value

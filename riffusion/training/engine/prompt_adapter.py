@@ -1,0 +1,62 @@
+"""Fit a model's reader: which wording means which style, and which is a caption it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+from riffusion.engines.compact.prompt_adapter import Reader
+from riffusion.engines.compact.prompt_encoder import TEXT_DIM, prompt_encoder
+from riffusion.training.corpus.captions import scenes_of
+
+MOST_CAPTIONS = 6000
+# What captions weigh beside the scenes, and the penalty on the weights: of vectors of length one,
+# found on scenes held back (docs/model.md).
+CAPTIONS_WEIGH = 1.0
+PENALTY = 3e-5
+BIAS = 0.3
+ITERATIONS = 300
+
+
+def fit_reader(styles: Sequence[str], captions: torch.Tensor, seed: int = 0) -> Reader | None:
+    """A reader for a model of these ``styles`` that leaves ``captions`` (captions, 384) alone.
+
+    None where no style has a scene to learn from.
+    """
+    scenes = {style: scenes_of(style) for style in styles}
+    if not any(scenes.values()):
+        return None
+    phrases = [(phrase, n) for n, style in enumerate(styles) for phrase in scenes[style]]
+    chooser = torch.Generator().manual_seed(seed)
+    kept = captions[torch.randperm(len(captions), generator=chooser)[:MOST_CAPTIONS]].float()
+    told = prompt_encoder()([phrase for phrase, _ in phrases])
+    answers = torch.tensor([n for _, n in phrases] + [len(styles)] * len(kept))
+    weigh = torch.ones(len(answers))
+    weigh[len(told) :] = CAPTIONS_WEIGH * len(told) / max(1, len(kept))
+    weights = _fit(torch.cat([told, kept]), answers, weigh, len(styles) + 1)
+    return Reader(weights, tuple(styles))
+
+
+def _fit(
+    texts: torch.Tensor, answers: torch.Tensor, weigh: torch.Tensor, classes: int
+) -> torch.Tensor:
+    """Multinomial logistic regression by L-BFGS: (classes, 385), the bias last."""
+    scale = torch.full((TEXT_DIM + 1,), TEXT_DIM**-0.5)
+    scale[-1] = BIAS
+    inputs = torch.cat([texts, torch.ones(len(texts), 1)], 1) * scale
+    weights = torch.zeros(classes, TEXT_DIM + 1, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [weights], max_iter=ITERATIONS, history_size=20, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        errors = F.cross_entropy(inputs @ weights.T, answers, reduction="none")
+        total = (errors * weigh).sum() / weigh.sum() + PENALTY * weights.square().sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return (weights.detach() * scale).contiguous()

@@ -1,0 +1,78 @@
+"""Two evaluations at once, each on its half of the cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+import torch
+
+from riffusion.engines import load_engine
+from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.compact.parallel_guidance import SideBySide
+
+CORES = 4
+
+
+@pytest.fixture
+def cores() -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(CORES)
+    yield CORES
+    torch.set_num_threads(before)
+
+
+def cores_of_a_new_thread() -> int:
+    found: list[int] = []
+    thread = Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def test_each_side_has_half_of_the_cores_and_nobody_else_has_fewer(cores: int) -> None:
+    sides = SideBySide()
+    assert sides(lambda side: torch.get_num_threads()) == [cores // 2, cores // 2]
+    assert torch.get_num_threads() == cores
+    assert cores_of_a_new_thread() == cores
+    assert sides(lambda side: torch.get_num_threads()) == [cores // 2, cores // 2]
+
+
+def test_both_sides_run_at_once(cores: int) -> None:
+    meeting = Barrier(2)
+    assert sorted(SideBySide()(lambda side: meeting.wait(timeout=30))) == [0, 1]
+
+
+def test_answers_come_in_order_without_gradients(cores: int) -> None:
+    weight = torch.ones(1, requires_grad=True)
+    answers = SideBySide()(lambda side: weight * side)
+    assert [float(answer) for answer in answers] == [0.0, 1.0]
+    assert not any(answer.requires_grad for answer in answers)
+
+
+def test_an_error_of_one_side_is_the_caller_s(cores: int) -> None:
+    def evaluate(side: int) -> float:
+        return 1.0 / side
+
+    with pytest.raises(ZeroDivisionError):
+        SideBySide()(evaluate)
+
+
+def test_it_needs_a_core_for_each_side(cores: int) -> None:
+    assert SideBySide.pays()
+    torch.set_num_threads(1)
+    assert not SideBySide.pays()
+
+
+def test_a_clip_is_the_same_however_many_cores_there_are(
+    cores: int, tiny_model_folder: Path
+) -> None:
+    request = ClipRequest(Prompt("church bells", 1), Prompt("beats", 2), alpha=0.3, steps=3)
+    clips = []
+    for number in (1, 2, cores):
+        torch.set_num_threads(number)
+        clips.append(load_engine(str(tiny_model_folder), "cpu").generate([request])[0].magnitudes)
+    for clip in clips[1:]:
+        assert torch.allclose(clip.log10(), clips[0].log10(), atol=1e-4)

@@ -1,0 +1,143 @@
+"""Which settings rule when, and what carries over from one to the next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riffusion.engines.clip import Prompt
+from riffusion.jam.settings import JamSettings
+from riffusion.jam.timeline import Segment, Timeline, first_segment
+
+RATE = 44100
+START = JamSettings(Prompt("a"), Prompt("b"), walk_bars=8)
+
+
+def begun(**changes: Any) -> Segment:
+    return first_segment(START.changed(changes), RATE)
+
+
+def with_changes(*changes: tuple[int, dict[str, Any]]) -> Timeline:
+    timeline = Timeline((begun(),))
+    for bar, values in changes:
+        timeline = timeline.changed(bar, timeline.segments[-1].settings.changed(values))
+    return timeline
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.floats(60, 180), st.sampled_from([3, 4])), max_size=6)
+)
+def test_bars_go_on_through_every_change_of_tempo(
+    steps: list[tuple[int, float, int]],
+) -> None:
+    bars = np.cumsum([0, *(step for step, _, _ in steps)])[1:].tolist()
+    timeline = with_changes(
+        *(
+            (bar, {"bpm": bpm, "beats_per_bar": beats})
+            for bar, (_, bpm, beats) in zip(bars, steps, strict=True)
+        )
+    )
+    lines = [timeline.bar_sample(bar) for bar in range(60)]
+    assert (np.diff(lines) >= RATE).all()
+    assert [timeline.next_bar(line) for line in lines] == list(range(60))
+    assert [timeline.next_bar(line - 1) for line in lines] == list(range(60))
+    assert [timeline.next_bar(line + 1) for line in lines] == list(range(1, 61))
+    for segment in timeline.segments:
+        assert timeline.at(segment.start).bar == segment.bar
+
+
+def test_a_change_replaces_those_that_were_to_come_later() -> None:
+    timeline = with_changes((8, {"bpm": 90}), (4, {"key": "Am"}))
+    assert [segment.bar for segment in timeline.segments] == [0, 4]
+    assert timeline.segments[-1].settings.bpm == 90
+    again = with_changes((4, {"bpm": 90}), (4, {"key": "Am"}))
+    assert again.segments == timeline.segments
+
+
+def test_the_next_change_is_known() -> None:
+    timeline = with_changes((4, {"bpm": 90}), (6, {"key": "Am"}))
+    fourth = timeline.bar_sample(4)
+    change = timeline.change_after(0)
+    assert change is not None
+    assert change.bar == 4
+    after = timeline.change_after(fourth)
+    assert after is not None
+    assert after.bar == 6
+    assert timeline.change_after(10**9) is None
+
+
+def test_the_past_can_be_forgotten_but_not_the_present() -> None:
+    timeline = with_changes((4, {"bpm": 90}), (6, {"key": "Am"}))
+    assert timeline.forget(timeline.bar_sample(5)).segments == timeline.segments[1:]
+    assert timeline.forget(10**9).segments == timeline.segments[2:]
+    assert timeline.forget(-5) == timeline
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"guidance": 5.0}, 0.5),
+        ({"bpm": 90}, 0.5),
+        ({"path": "hold"}, 0.5),
+        ({"path": "once"}, 0.5),
+        ({"walk_bars": 2}, 0.5),
+        ({"position": 0.25}, 0.25),
+        ({"path": "manual", "position": 1.0}, 1.0),
+    ],
+)
+def test_the_walk_goes_on_from_where_it_is(changes: dict[str, Any], expected: float) -> None:
+    assert begun().changed(4, changes).alpha(4) == expected
+
+
+def test_a_new_speed_keeps_the_direction() -> None:
+    on_the_way_back = begun().changed(12, {"walk_bars": 4})
+    assert [on_the_way_back.alpha(bar) for bar in (12, 13, 14, 15)] == [0.5, 0.25, 0, 0.25]
+
+
+def test_once_goes_to_b_from_where_ping_pong_was() -> None:
+    on_the_way_back = begun().changed(12, {"path": "once"})
+    assert [on_the_way_back.alpha(bar) for bar in (12, 14, 16, 20)] == [0.5, 0.75, 1, 1]
+
+
+def test_chords_play_one_a_bar_and_start_again_when_they_change() -> None:
+    segment = begun(chords="C Am F G")
+    assert [segment.chord(bar).name for bar in range(6)] == ["C", "Am", "F", "G", "C", "Am"]
+    changed = segment.changed(5, {"chords": "Dm E"})
+    assert [changed.chord(bar).name for bar in (5, 6, 7)] == ["Dm", "E", "Dm"]
+    same = segment.changed(5, {"bpm": 90})
+    assert same.chord(6).name == "F"
+
+
+def test_the_lead_sheet_tells_the_past_in_its_own_tempo_and_chords() -> None:
+    timeline = with_changes((2, {"bpm": 60, "chords": "Dm"}))
+    line = timeline.bar_sample(2)
+    samples = np.arange(line - 100 * 441, line + 400 * 441, 441)
+    sheet = timeline.lead_sheet(samples, line)
+    assert sheet.beats[0] == pytest.approx(8 - 2)  # a second of 120
+    assert sheet.beats[100] == pytest.approx(8)
+    assert sheet.beats[400] == pytest.approx(11)  # three seconds of 60
+    assert set(np.flatnonzero(sheet.chroma[99])) == {9, 0, 4}  # Am, the second of C's default
+    assert set(np.flatnonzero(sheet.chroma[100])) == {2, 5, 9}
+    assert sheet.beats_per_bar == 4
+    assert sheet.frames == 500
+    assert not sheet.beats.flags.writeable
+    assert not sheet.chroma.flags.writeable
+
+
+def test_the_lead_sheet_is_the_same_whether_or_not_a_later_change_is_known() -> None:
+    samples = np.arange(0, 500 * 441, 441)
+    unknowing = with_changes().lead_sheet(samples, 0)
+    knowing = with_changes((1, {"bpm": 61, "chords": "F#"})).lead_sheet(samples, 0)
+    assert np.array_equal(unknowing.beats, knowing.beats)
+    assert np.array_equal(unknowing.chroma, knowing.chroma)
+
+
+def test_a_new_metre_keeps_bar_lines_whole() -> None:
+    timeline = with_changes((3, {"beats_per_bar": 3}))
+    line = timeline.bar_sample(3)
+    sheet = timeline.lead_sheet(np.array([line - 88200, line, timeline.bar_sample(4)]), line)
+    assert sheet.beats / sheet.beats_per_bar == pytest.approx([2, 3, 4])

@@ -1,0 +1,56 @@
+"""Networks on disk: small files, and almost the same numbers again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from riffusion.networks.weights import read_network, write_network
+from riffusion.vocoder.network import VocoderNetwork
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 100), loud=st.floats(1e-6, 1e3))
+def test_a_network_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, loud: float
+) -> None:
+    torch.manual_seed(seed)
+    folder = tmp_path_factory.mktemp("network")
+    network = VocoderNetwork(width=16, hidden=24, depth=2)
+    with torch.no_grad():
+        network.trunk.blocks[0].up.weight.mul_(loud)
+        network.trunk.blocks[0].up.weight[3] = 0.0
+    write_network(network, folder)
+    again = read_network(VocoderNetwork, folder)
+    written, read = network.state_dict(), again.state_dict()
+    assert written.keys() == read.keys()
+    for name, value in written.items():
+        off = (value - read[name]).abs()
+        if "blocks." in name and value.ndim == 2:  # half a step in eight bits
+            assert (off <= value.abs().amax(1, keepdim=True) / 253).all()
+        else:
+            assert (off <= value.abs() / 1000 + 1e-6).all()
+
+
+def test_a_small_file_is_what_it_is_for(tmp_path: Path) -> None:
+    network = VocoderNetwork(width=64, hidden=128, depth=4)
+    write_network(network, tmp_path)
+    matrices = sum(
+        value.numel()
+        for name, value in network.state_dict().items()
+        if "blocks." in name and value.ndim == 2
+    )
+    others = sum(value.numel() for value in network.state_dict().values()) - matrices
+    size = (tmp_path / "diffusion_pytorch_model.safetensors").stat().st_size
+    assert size < 1.1 * (matrices + 2 * others) + 10_000
+
+
+def test_what_diffusers_wrote_is_read_too(tmp_path: Path) -> None:
+    network = VocoderNetwork(width=8, hidden=8, depth=1)
+    network.save_pretrained(tmp_path)
+    again = read_network(VocoderNetwork, tmp_path)
+    assert torch.equal(network.draw.weight, again.draw.weight)

@@ -1,0 +1,260 @@
+"""Songs come back: boundaries on the grid, the same name with the same bytes, variation."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from itertools import islice, pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from riffusion.audio.track import Pcm, to_pcm
+from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.protocol import Engine
+from riffusion.errors import InvalidInput
+from riffusion.jam.asset import Material
+from riffusion.jam.session import JamSession
+from riffusion.jam.settings import USUAL_STRENGTH
+from riffusion.jam.stitcher import Samples
+from riffusion.music.harmony import parse_chords
+from riffusion.song.model import Section, Song, Transition, parse_transition
+from riffusion.song.placement import places_of
+from riffusion.song.session import SongSession, join
+from riffusion.song.takes import filling, section_settings, transition_changes
+from riffusion.spectral.griffin_lim import griffin_lim
+from tests.listening import Listening
+
+RATE = 44100
+STEP = 1 / 32768  # takes are kept in 16 bits
+QUICK = partial(griffin_lim, iterations=1)
+# What SongSession says about returns: the same bytes until then, before their end.
+WINDOW = round(0.32 * RATE)
+FADE_IN = round(0.005 * RATE)  # of the song
+VERSE = Section("verse", 2, Prompt("funky piano", 1), chords="Am F C G")
+CHORUS = Section("chorus", 3, Prompt("church bells", 2), key="C", transition=Transition("fill", 1))
+BRIDGE = Section("bridge", 2, Prompt("jazz", 3), bpm=97.0, transition=Transition("walk", 1))
+SECTIONS = (VERSE, CHORUS, BRIDGE)
+ORDER = ("verse", "chorus", "verse", "chorus", "bridge", "chorus")
+
+
+def song(order: tuple[str, ...] = ORDER, **values: Any) -> Song:
+    return Song(SECTIONS, order, **{"bpm": 120.0, "key": "Am", "steps": 1, **values})
+
+
+def play(engine: Engine, wanted: Song) -> tuple[SongSession, Samples]:
+    """The session and all that it played."""
+    with SongSession(engine, wanted, vocoder=QUICK) as session:
+        return session, np.concatenate([block.samples for block in session], axis=1)
+
+
+def parts(session: SongSession, heard: Samples, name: str) -> list[Pcm]:
+    """What was heard of each place of a name, as 16-bit samples, without its window."""
+    places = [place for place in session.places if place.section.name == name]
+    return [to_pcm(heard[:, p.start + FADE_IN : p.stop - WINDOW]) for p in places]
+
+
+def trimmed(sounds: list[Pcm]) -> list[Pcm]:
+    """All as long as the shortest: a section on the grid may be a sample longer than another."""
+    length = min(sound.shape[1] for sound in sounds)
+    assert all(sound.shape[1] - length <= 1 for sound in sounds)
+    return [sound[:, :length] for sound in sounds]
+
+
+def test_blocks_follow_each_other_to_the_end(tiny_stereo_engine: Engine) -> None:
+    with SongSession(tiny_stereo_engine, song(), vocoder=QUICK) as session:
+        position = 0
+        for block in session:
+            assert block.start == position
+            assert 0 < block.samples.shape[1] <= RATE // 4
+            assert np.abs(block.samples).max() <= 0.95 + STEP
+            assert block.place.start <= block.start
+            position += block.samples.shape[1]
+            assert position <= block.place.stop
+    assert position == session.samples == session.places[-1].stop
+
+
+def test_boundaries_are_on_the_grid_to_the_sample() -> None:
+    bars = {"verse": 2, "chorus": 3, "bridge": 2}
+    exact_s = 0.0
+    for place in places_of(song(bpm=101.3), RATE):
+        bpm = 97.0 if place.section.name == "bridge" else 101.3
+        assert abs(place.start - exact_s * RATE) <= 1.5  # at most two tempo changes, rounded
+        exact_s += bars[place.section.name] * 4 * 60 / bpm
+    assert song(bpm=101.3).duration_s == pytest.approx(exact_s)
+
+
+@given(st.floats(60, 180), st.lists(st.sampled_from(["verse", "chorus"]), min_size=1, max_size=50))
+def test_rounding_never_adds_up(bpm: float, order: list[str]) -> None:
+    places = places_of(song(tuple(order), bpm=bpm), RATE)
+    for place in places:
+        assert place.start == round(place.bar * 4 * 60 / bpm * RATE)
+    for before, after in pairwise(places):
+        assert before.stop == after.start
+
+
+def test_same_name_same_bytes(tiny_stereo_engine: Engine) -> None:
+    session, heard = play(tiny_stereo_engine, song((*ORDER, "verse"), bpm=119.7))
+    for name in ("verse", "chorus"):
+        first, *others = trimmed(parts(session, heard, name)[:3])
+        assert first.any()
+        assert others
+        for other in others[: 1 if name == "verse" else 2]:
+            np.testing.assert_array_equal(first, other)
+    verse, chorus = parts(session, heard, "verse")[0], parts(session, heard, "chorus")[0]
+    assert not np.array_equal(verse, chorus[:, : verse.shape[1]])
+
+
+def test_music_is_where_the_section_says(tiny_engine: Engine) -> None:
+    """A section is the same wherever it stands, also where it is alone."""
+    session, heard = play(tiny_engine, song(("verse", "chorus", "verse")))
+    chorus = parts(session, heard, "chorus")[0]
+    alone_session, alone = play(tiny_engine, song(("verse", "verse", "chorus", "verse")))
+    again = parts(alone_session, alone, "chorus")[0]
+    chorus, again = trimmed([chorus, again])
+    np.testing.assert_array_equal(chorus, again)
+
+
+def test_walk_to_elsewhere_changes_only_the_bars_of_the_walk(tiny_engine: Engine) -> None:
+    order = ("bridge", "verse", "bridge", "chorus", "verse")
+    session, heard = play(tiny_engine, song(order))
+    first, second = trimmed(parts(session, heard, "bridge"))
+    walk = round(4 * 60 / 97 * RATE) - WINDOW - FADE_IN
+    np.testing.assert_array_equal(first[:, :walk], second[:, :walk])
+    assert not np.array_equal(first[:, walk:], second[:, walk:])
+
+
+def test_variation_changes_returns_and_not_the_first(tiny_engine: Engine) -> None:
+    order = ("verse", "chorus", "verse", "chorus", "verse", "chorus")
+    plain_session, plain = play(tiny_engine, song(order))
+    session, heard = play(tiny_engine, song(order, variation=0.3))
+    verses, before = parts(session, heard, "verse"), parts(plain_session, plain, "verse")
+    np.testing.assert_array_equal(verses[0], before[0])
+    assert not np.array_equal(verses[0], verses[1])
+    assert not np.array_equal(verses[1], verses[2])
+
+
+def test_returns_start_from_the_clips_of_the_first(tiny_engine: Engine) -> None:
+    engine = Listening(tiny_engine)
+    play(engine, song(("verse", "verse"), variation=0.3))
+    half = len(engine.heard) // 2
+    for (plain, clip), (varied, _) in zip(engine.heard[:half], engine.heard[half:], strict=True):
+        assert plain.anchor is None
+        assert varied.anchor is not None
+        assert torch.equal(varied.anchor.magnitudes, clip.magnitudes)
+        assert varied.strength == 0.3
+        assert varied.start.seed != plain.start.seed
+
+
+def test_without_variation_nothing_is_made_twice(tiny_engine: Engine) -> None:
+    once, often = Listening(tiny_engine), Listening(tiny_engine)
+    play(once, song(("verse", "chorus")))
+    play(often, song(("verse", "chorus") * 10))
+    assert len(once.heard) == len(often.heard)
+
+
+def test_song_is_the_same_each_time(tiny_engine: Engine) -> None:
+    wanted = song(variation=0.4)
+    np.testing.assert_array_equal(play(tiny_engine, wanted)[1], play(tiny_engine, wanted)[1])
+
+
+def test_memory_does_not_grow_with_the_song(tiny_engine: Engine) -> None:
+    order = ("verse", "chorus", "bridge") * 20
+    with SongSession(tiny_engine, song(order), vocoder=QUICK) as session:
+        assert session.samples > 4 * 60 * RATE
+        assert len(list(islice(session, 80))) == 80  # all takes have begun
+        tracemalloc.start()
+        try:
+            last = deque(session, maxlen=1)[0]
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert last.start > 4 * 60 * RATE
+    assert peak < 8_000_000  # the song has over 42 MB
+
+
+def test_sections_that_are_over_keep_no_jam(tiny_engine: Engine) -> None:
+    names = tuple("abcd")
+    sections = tuple(replace(VERSE, name=name, prompt=Prompt(name, 1)) for name in names)
+    gc.collect()
+    before = jams()
+    with SongSession(tiny_engine, Song(sections, names, bpm=120.0), vocoder=QUICK) as session:
+        deque(session, maxlen=0)
+        assert jams() == before
+
+
+def jams() -> int:
+    return sum(type(thing) is JamSession for thing in gc.get_objects())
+
+
+def test_song_fades_in_and_out(tiny_engine: Engine) -> None:
+    _, heard = play(tiny_engine, song(("verse",)))
+    assert np.all(heard[:, 0] == 0)
+    assert not heard[:, -round(0.12 * RATE) :].any()
+    bar = RATE * 2
+    loud, quiet = heard[:, -bar : -bar + RATE // 4], heard[:, -RATE // 3 : -RATE // 5]
+    assert 0 < np.abs(quiet).mean() < 0.2 * np.abs(loud).mean()
+
+
+@given(st.integers(0, 2**31), st.floats(0.01, 0.95))
+@hypothesis_settings(max_examples=25)
+def test_joins_stay_under_the_ceiling(seed: int, loudness: float) -> None:
+    old, new = np.random.default_rng(seed).uniform(-loudness, loudness, (2, 2, 1323))
+    joined = join(old.astype(np.float32), new.astype(np.float32), 0.95)
+    assert np.abs(joined).max() <= 0.95 + STEP
+
+
+def test_first_bar_of_a_section_has_its_first_chord(tiny_engine: Engine) -> None:
+    engine = Listening(tiny_engine)
+    with SongSession(engine, song(("verse",)), vocoder=QUICK) as session:
+        session.block()
+    sheet = engine.requests[0].lead_sheet
+    assert sheet is not None
+    sounding = [sheet.chroma[sheet.beats >= beat][0] for beat in (0, 4)]
+    expected = [parse_chords(name)[0].chroma() for name in ("G", "Am")]  # the pickup has the last
+    np.testing.assert_array_equal(sounding, expected)
+
+
+def test_fill_is_in_the_last_bars() -> None:
+    (change,) = transition_changes(CHORUS, VERSE.prompt, section_settings(song(), CHORUS), RATE)
+    assert change.bar == 1 + 3 - 1
+    assert change.changes == {"controls": Controls(density=0.8, drums=1.0)}
+    assert filling(Controls(density=0.9)).density == 1.0
+
+
+def test_an_anchor_lets_the_drums_of_a_fill_in() -> None:
+    held = replace(CHORUS, anchor=Material("marimba"), strength=0.2)
+    (change,) = transition_changes(held, VERSE.prompt, section_settings(song(), held), RATE)
+    assert change.changes["strength"] == USUAL_STRENGTH
+
+
+def test_walk_goes_to_the_next_prompt() -> None:
+    (change,) = transition_changes(BRIDGE, VERSE.prompt, section_settings(song(), BRIDGE), RATE)
+    assert change.changes["prompt_b"] == VERSE.prompt
+    assert change.changes["position"] == 0.5
+    assert change.changes["anchor"] is None  # nothing holds it back
+    assert transition_changes(BRIDGE, None, section_settings(song(), BRIDGE), RATE) == ()
+
+
+@pytest.mark.parametrize("text", ["cut", "fill 1", "walk 4"])
+def test_transition_is_read_as_it_is_written(text: str) -> None:
+    assert str(parse_transition(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "jump", "fill 0", "walk 1.5", "cut 2", "walk 99999", "FILL"])
+def test_bad_transition(text: str) -> None:
+    with pytest.raises(InvalidInput, match="use"):
+        parse_transition(text)
+
+
+def test_tempo_that_the_engine_cannot_play_is_refused_before_anything(tiny_engine: Engine) -> None:
+    with pytest.raises(InvalidInput, match=r"tempo of section 'verse' is .*a bar of 12 beats"):
+        SongSession(tiny_engine, song(beats_per_bar=12))
