@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from riffusion.engines.arguments import add_engine_arguments, engine_of
 from riffusion.errors import RiffusionError
-from riffusion.live.registry import MOST_JAMS
+from riffusion.live.registry import MAX_JAMS
 from riffusion.serving.server import HOST, first_pace, serve
 
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         engine = engine_of(options)
         pace = first_pace(engine)
-        with serve(engine, options.host, options.port, pace, most_jams=options.jams) as serving:
+        with serve(engine, options.host, options.port, pace, max_jams=options.jams) as serving:
             sys.stdout.write(f"Riffusion is at {serving.url}  (Ctrl-C stops it)\n")
             sys.stdout.flush()
             threading.Event().wait()
@@ -42,7 +42,7 @@ def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=port, help="default: first free from 7860 on")
     add_engine_arguments(parser)
     parser.add_argument(
-        "--jams", type=int, default=MOST_JAMS, help="most jams at a time (default %(default)s)"
+        "--jams", type=int, default=MAX_JAMS, help="most jams at a time (default %(default)s)"
     )
     return parser.parse_args(argv)
 

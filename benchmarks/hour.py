@@ -48,7 +48,7 @@ def measure(options: Options) -> list[Row]:
         watched = watch(play, options, path)
         played: Played = watched.result
         info = soundfile.info(path)
-        silence_ms = 1000 * longest_silence(path) / info.samplerate
+        silence_ms = 1000 * max_silence(path) / info.samplerate
         lost = abs(info.frames - played.samples) + played.gaps
     minutes = f"{options.jam_minutes:g} minutes"
     return [
@@ -85,7 +85,7 @@ def off_grid(played: Played) -> int:
     return max(abs(line.sample - round(line.bar * bar)) for line in played.bar_lines)
 
 
-def longest_silence(path: Path) -> int:
+def max_silence(path: Path) -> int:
     """The longest run of samples that are zero in all channels."""
     longest = run = 0
     with soundfile.SoundFile(path) as file:

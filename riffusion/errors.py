@@ -16,7 +16,7 @@ Messages name the bad value, the legal ones and the fix, in words a musician und
 
 from __future__ import annotations
 
-LONGEST_SHOWN = 60
+MAX_SHOWN_LENGTH = 60
 SHOWN_FIRST = 20
 
 
@@ -75,6 +75,6 @@ def shorten(value: object) -> str:
     Of a long one the middle goes, and more of the end stays: there a path has its file.
     """
     text = repr(value)
-    if len(text) <= LONGEST_SHOWN:
+    if len(text) <= MAX_SHOWN_LENGTH:
         return text
-    return text[:SHOWN_FIRST] + "…" + text[SHOWN_FIRST + 1 - LONGEST_SHOWN :]
+    return text[:SHOWN_FIRST] + "…" + text[SHOWN_FIRST + 1 - MAX_SHOWN_LENGTH :]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from riffusion.engines.clip import ClipRequest
-from riffusion.engines.protocol import Around, Engine, never
+from riffusion.engines.protocol import Engine, EngineWrapper, never
 from riffusion.spectral.spectrogram import Spectrogram
 
 
-class Listening(Around):
+class Listening(EngineWrapper):
     """Another engine, heard: ``requests`` as they came, and with their clips as ``heard``."""
 
     def __init__(self, engine: Engine) -> None:

@@ -21,7 +21,7 @@ from riffusion.live.producer import (
     Event,
     JamStream,
 )
-from riffusion.live.registry import Stage
+from riffusion.live.registry import JamRegistry
 from riffusion.serving.protocol import text_frame
 
 PATIENCE_S = 60
@@ -37,8 +37,8 @@ def run(test: Coroutine[Any, Any, None]) -> None:
 
 
 @asynccontextmanager
-async def a_stage(engine: Engine, **limits: Any) -> AsyncIterator[Stage]:
-    stage = Stage(engine, **{"lead_s": LEAD_S, "sweep_s": 0.05, **limits})
+async def a_stage(engine: Engine, **limits: Any) -> AsyncIterator[JamRegistry]:
+    stage = JamRegistry(engine, **{"lead_s": LEAD_S, "sweep_s": 0.05, **limits})
     try:
         yield stage
     finally:

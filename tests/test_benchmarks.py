@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.browser import difference
-from benchmarks.hour import BPM, BarLine, Played, longest_silence, off_grid
+from benchmarks.hour import BPM, BarLine, Played, max_silence, off_grid
 from benchmarks.report import Row, as_json, machine, table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import downloaded_mb
@@ -82,7 +82,7 @@ def test_longest_silence_across_blocks(tmp_path: Path, monkeypatch: pytest.Monke
         sound[start : start + length] = 0
         path = tmp_path / "sound.wav"
         soundfile.write(path, sound, RATE)
-        assert longest_silence(path) == length
+        assert max_silence(path) == length
 
 
 def test_difference_aligns_on_the_first_sound_and_counts() -> None:

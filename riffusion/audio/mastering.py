@@ -37,7 +37,7 @@ class Mastering:
     ``ceiling`` is the highest true peak, -1.3 dB: under the usual -1 dBTP, as meters that
     oversample in another way see a little more. ``start_lufs`` is a first guess of how loud the
     music comes in, which counts as much as ``start_s`` seconds of it. The gain follows the mean
-    over ``gain_s``, and never faster than ``fastest_db_per_s``.
+    over ``gain_s``, and never faster than ``max_db_per_s``.
     """
 
     sample_rate: int = 44100
@@ -46,11 +46,11 @@ class Mastering:
     start_s: float = 1.0
     ceiling: float = 0.86
     gain_s: float = 8.0
-    fastest_db_per_s: float = 3.0
+    max_db_per_s: float = 3.0
     release_s: float = 0.15
-    quietest_lufs: float = -60.0
-    least_gain: float = 0.25
-    largest_gain: float = 3.0
+    min_lufs: float = -60.0
+    min_gain: float = 0.25
+    max_gain: float = 3.0
 
     @property
     def chunk(self) -> int:
@@ -157,8 +157,8 @@ def _slow_gains(state: MasterState, samples: Samples) -> tuple[MasterState, list
     chunks = sound.reshape(len(sound), -1, settings.chunk)
     heard = np.square(chunks).mean(axis=2).sum(axis=0)
     chunk_s = settings.chunk / settings.sample_rate
-    quietest = power_of(settings.quietest_lufs)
-    step = float(10 ** (settings.fastest_db_per_s * chunk_s / 20))
+    quietest = power_of(settings.min_lufs)
+    step = float(10 ** (settings.max_db_per_s * chunk_s / 20))
     power, known_s = state.power, state.known_s
     gains = [state.gain, _towards(_gain_for(settings, power), state.gain, step)]
     for loudness in heard.tolist():
@@ -171,7 +171,7 @@ def _slow_gains(state: MasterState, samples: Samples) -> tuple[MasterState, list
 
 def _gain_for(settings: Mastering, power: float) -> float:
     gain = math.sqrt(power_of(settings.target_lufs) / power)
-    return min(max(gain, settings.least_gain), settings.largest_gain)
+    return min(max(gain, settings.min_gain), settings.max_gain)
 
 
 def _towards(wanted: float, gain: float, step: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from riffusion.audio.track import LARGEST_WAV, as_written, to_pcm
+from riffusion.audio.track import MAX_WAV, as_written, to_pcm
 from riffusion.audio.waveform import WRITTEN_AS
 from riffusion.errors import StorageError
 from riffusion.storage import Closing
@@ -31,7 +31,7 @@ class Recording(Closing):
         self.sample_rate = sample_rate
         self.length = 0
         form, self._subtype = WRITTEN_AS[self.path.suffix.lower()]
-        if form == "WAV" and samples * channels * PCM_BYTES > LARGEST_WAV:
+        if form == "WAV" and samples * channels * PCM_BYTES > MAX_WAV:
             form = "RF64"
         try:
             self._file = soundfile.SoundFile(

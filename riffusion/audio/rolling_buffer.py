@@ -8,7 +8,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float32]
 
 
-class Recent:
+class RollingBuffer:
     """A growing float32 array whose last axis has absolute positions and whose past is dropped."""
 
     def __init__(self, empty: Array) -> None:

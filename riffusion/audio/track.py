@@ -26,7 +26,7 @@ Samples = npt.NDArray[np.float32]
 
 PCM = np.dtype("<i2")
 # A WAV header counts bytes in 32 bits; RF64 is WAV with 64.
-LARGEST_WAV = 2**32 - 2**16
+MAX_WAV = 2**32 - 2**16
 MORE_SPACE = "free some space, or point TMPDIR to a disk that has some, and go on"
 
 
@@ -119,7 +119,7 @@ class TrackFile(Closing):
             raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITTEN_AS))
         stop = self._stop(start, stop)
         form, subtype = WRITTEN_AS[path.suffix.lower()]
-        if form == "WAV" and (stop - start) * self._frame_bytes > LARGEST_WAV:
+        if form == "WAV" and (stop - start) * self._frame_bytes > MAX_WAV:
             form = "RF64"
         with (
             _whole_file(path) as sink,

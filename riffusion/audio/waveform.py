@@ -18,9 +18,9 @@ import soxr
 from riffusion.errors import InvalidAudio, MissingTool
 from riffusion.storage import write_whole
 
-LOWEST_RATE, HIGHEST_RATE = 1000, 384000
-MOST_SAMPLES = 400_000_000  # of all channels together: over an hour of 48 kHz stereo
-MOST_BYTES = 4 * MOST_SAMPLES
+MIN_RATE, MAX_RATE = 1000, 384000
+MAX_SAMPLES = 400_000_000  # of all channels together: over an hour of 48 kHz stereo
+MAX_BYTES = 4 * MAX_SAMPLES
 INT16_SCALE = 32768.0
 NEEDS_FFMPEG = (".m4a", ".mp4", ".webm", ".aac", ".wma", ".mka", ".mkv", ".mov", ".3gp", ".amr")
 WRITTEN_AS = {
@@ -89,7 +89,7 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
     size = path.stat().st_size
     if size == 0:
         raise InvalidAudio("audio file", path.name, "is empty (0 bytes); save or upload it again")
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise InvalidAudio("audio file", path.name, f"has {size / 1e9:.1f} GB; cut it first")
     if path.suffix.lower() in NEEDS_FFMPEG:
         return _read_with_ffmpeg(path)
@@ -132,8 +132,8 @@ def decode_audio(data: bytes) -> Waveform:
 def _checked_rate(rate: object) -> int:
     if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
         raise InvalidAudio("sample rate", rate, "use a whole number of Hz, for example 44100")
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        legal = f"use {LOWEST_RATE} to {HIGHEST_RATE} Hz, for example 44100"
+    if not MIN_RATE <= rate <= MAX_RATE:
+        legal = f"use {MIN_RATE} to {MAX_RATE} Hz, for example 44100"
         raise InvalidAudio("sample rate", int(rate), legal)
     return int(rate)
 
@@ -142,9 +142,9 @@ def _read_with_soundfile(source: Path | io.BytesIO, name: str) -> Waveform:
     try:
         with soundfile.SoundFile(source) as file:
             rate = file.samplerate
-            if file.frames * file.channels > MOST_SAMPLES:
-                longest_s = MOST_SAMPLES // (file.channels * rate)
-                legal = f"lasts {file.frames / rate:.0f} s; use at most {longest_s} s of it"
+            if file.frames * file.channels > MAX_SAMPLES:
+                max_s = MAX_SAMPLES // (file.channels * rate)
+                legal = f"lasts {file.frames / rate:.0f} s; use at most {max_s} s of it"
                 raise InvalidAudio("audio file", name, legal)
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -164,7 +164,7 @@ def _read_with_ffmpeg(path: Path) -> Waveform:
         wav = Path(folder) / "decoded.wav"
         # Playlists that hide in an upload may name other files: nothing but this one is opened.
         options = ["-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe"]
-        limits = ["-vn", "-c:a", "pcm_f32le", "-fs", str(MOST_BYTES)]
+        limits = ["-vn", "-c:a", "pcm_f32le", "-fs", str(MAX_BYTES)]
         done = subprocess.run(
             [ffmpeg, *options, "-i", f"file:{path.resolve()}", *limits, str(wav)],
             capture_output=True,

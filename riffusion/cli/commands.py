@@ -31,18 +31,18 @@ from riffusion.jam.masks import read_mask
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.session_file import load_session, save_session
 from riffusion.jam.session_file import replay as replay_session
-from riffusion.jam.settings import USUAL_STRENGTH, JamSettings
+from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import write_image
 from riffusion.spectral.long_audio import decode_file
-from riffusion.spectral.long_image import MOST_COLUMNS, png_columns, write_sound_image
+from riffusion.spectral.long_image import MAX_COLUMNS, png_columns, write_sound_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectral.tags import ImageInfo
 
 SESSIONS = (".json",)
-LONGEST_S = 24 * 3600.0
-LONGEST_IMAGE_S = MOST_COLUMNS * RIFFUSION.frame_s
+MAX_S = 24 * 3600.0
+MAX_IMAGE_S = MAX_COLUMNS * RIFFUSION.frame_s
 HARMONY = ("bpm", "key", "chords", "beats_per_bar")
 SAMPLING = ("guidance", "steps")
 WALK = ("path", "walk_bars", "position")
@@ -148,7 +148,7 @@ def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipR
     return replace(
         wanted,
         anchor=read_anchor(arguments.anchor, engine),
-        strength=USUAL_STRENGTH if arguments.strength is None else arguments.strength,
+        strength=DEFAULT_STRENGTH if arguments.strength is None else arguments.strength,
         mask=None if arguments.mask is None else read_mask(arguments.mask, engine),
     )
 
@@ -249,10 +249,10 @@ def check_output(what: str, path: str | None, suffixes: Collection[str]) -> None
 
 def check_length(seconds: float, image: str | None) -> None:
     """Raise InvalidInput for a length that we do not play, or that no image holds."""
-    if not 0 < seconds <= LONGEST_S:
-        raise InvalidInput("length", seconds, f"use more than 0 s and at most {LONGEST_S:.0f} s")
-    if image and seconds > LONGEST_IMAGE_S:
-        legal = f"an image holds at most {LONGEST_IMAGE_S:.0f} s; make it shorter, or no image"
+    if not 0 < seconds <= MAX_S:
+        raise InvalidInput("length", seconds, f"use more than 0 s and at most {MAX_S:.0f} s")
+    if image and seconds > MAX_IMAGE_S:
+        legal = f"an image holds at most {MAX_IMAGE_S:.0f} s; make it shorter, or no image"
         raise InvalidInput("length", seconds, legal)
 
 

@@ -17,7 +17,7 @@ from riffusion.engines.arguments import engine_of
 from riffusion.errors import InvalidInput
 from riffusion.song.markers import cue_sheet, image_marks
 from riffusion.song.model import Song
-from riffusion.song.placement import Place
+from riffusion.song.placement import PlacedSection
 from riffusion.song.plan import WRITTEN_AS as PLANS
 from riffusion.song.plan import load_plan, save_plan
 from riffusion.song.planner import plan_song
@@ -96,7 +96,7 @@ def record(wanted: Song, arguments: Namespace) -> None:
 
 
 def _record_section(
-    recording: Recording, place: Place, blocks: Iterator[SongBlock], count: int
+    recording: Recording, place: PlacedSection, blocks: Iterator[SongBlock], count: int
 ) -> None:
     rate = recording.sample_rate
     what = f"{place.index + 1}/{count} {place.section.name}"

@@ -22,8 +22,8 @@ from riffusion.errors import InvalidInput
 from riffusion.spectral.image import write_image
 from riffusion.storage import write_whole
 
-MOST_BYTES = 4 * 2**20
-MOST_SEEDS = 100
+MAX_BYTES = 4 * 2**20
+MAX_SEEDS = 100
 THE_ORIGINALS: Mapping[str, Scheduler] = {
     "DPMSolverMultistep": "dpm++",
     "PNDM": "pndm",
@@ -88,8 +88,8 @@ class Job:
 
 def load_batch(path: str, seeds: int) -> list[Job]:
     """The clips that a file asks for, ``seeds`` of each entry. Raises InvalidInput."""
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise InvalidInput("--num-seeds", seeds, f"use a whole number from 1 to {MOST_SEEDS}")
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise InvalidInput("--num-seeds", seeds, f"use a whole number from 1 to {MAX_SEEDS}")
     file = _read(Path(path))
     sets = file.params if isinstance(file.params, list) else [file.params]
     jobs = [
@@ -169,8 +169,8 @@ def _inputs(params: ParamSet, entry: Entry, seed: int) -> InferenceInput:
 def _read(path: Path) -> BatchFile:
     if not path.is_file():
         raise InvalidInput("--batch", str(path), "no such file; check the name and the folder")
-    if path.stat().st_size > MOST_BYTES:
-        raise InvalidInput("--batch", path.name, f"has over {MOST_BYTES // 2**20} MB; split it")
+    if path.stat().st_size > MAX_BYTES:
+        raise InvalidInput("--batch", path.name, f"has over {MAX_BYTES // 2**20} MB; split it")
     try:
         return BatchFile.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 
-LONGEST_NAME = 60
+MAX_NAME_LENGTH = 60
 
 
 def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
@@ -65,7 +65,7 @@ def for_each(
 
 def slug(text: str) -> str:
     """``text`` as a part of a file's name: letters and digits of any script, _ for the rest."""
-    return re.sub(r"\W+", "_", text).strip("_")[:LONGEST_NAME] or "clip"
+    return re.sub(r"\W+", "_", text).strip("_")[:MAX_NAME_LENGTH] or "clip"
 
 
 def checked_extension(what: str, extension: str, known: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import sound_window
-from riffusion.jam.session import LEAST_CONTEXT_S, UNUSED_FRAMES
+from riffusion.jam.session import MIN_CONTEXT_S, UNUSED_FRAMES
 from riffusion.jam.stitcher import Stitcher
 from riffusion.spectral.spectrogram import Spectrogram
 
@@ -57,7 +57,7 @@ def _hop(engine: Engine) -> int:
 def _context(engine: Engine) -> int:
     """Frames of each window that are those of the one before: at least a second."""
     step = engine.context_step
-    return -(-round(LEAST_CONTEXT_S / engine.params.frame_s) // step) * step
+    return -(-round(MIN_CONTEXT_S / engine.params.frame_s) // step) * step
 
 
 def _new_frames(engine: Engine) -> int:
@@ -73,7 +73,7 @@ def play_through(
     source: Waveform,
     ask: Callable[[float, Spectrogram], ClipRequest],
 ) -> Iterator[Samples]:
-    """``source`` (as ``riffusion.jam.anchors.suited`` gives it) anew, block by block, just as long.
+    """``source`` (as ``matched_to_engine`` gives it) anew, block by block, just as long.
 
     ``ask(share, anchor)`` says what is asked for at ``share`` of the way. Each window begins with
     the last second of the one before as its context, and its phases go on from it, so there is

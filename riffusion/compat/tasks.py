@@ -30,13 +30,19 @@ from riffusion.engines.clip import ClipRequest, Mix
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
-from riffusion.jam.anchors import find_anchor, is_file_name, read_anchor, source_sound, suited
+from riffusion.jam.anchors import (
+    find_anchor,
+    is_file_name,
+    matched_to_engine,
+    read_anchor,
+    source_sound,
+)
 from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import write_image
 from riffusion.spectral.spectrogram import Spectrogram
 
-MOST_CLIPS = 1000
+MAX_CLIPS = 1000
 STEEPEST_POWER = 100.0
 
 
@@ -74,20 +80,20 @@ def audio_to_audio(arguments: Namespace) -> None:
     to_clip_request(_inputs_at(arguments, 0.0))
     sound = _part(read_audio(arguments.audio), arguments.start_time_s, arguments.duration_s)
     engine = engine_of(arguments)
-    _write_through(engine, suited(sound, engine), arguments, mix)
+    _write_through(engine, matched_to_engine(sound, engine), arguments, mix)
 
 
 def interpolation(arguments: Namespace) -> None:
     """A walk between two prompts over a seed image that goes round and round."""
     check_output("--output", arguments.output, AUDIO)
     count = arguments.num_interpolation_steps
-    if not 1 <= count <= MOST_CLIPS:
-        legal = f"use a whole number from 1 to {MOST_CLIPS}"
+    if not 1 <= count <= MAX_CLIPS:
+        legal = f"use a whole number from 1 to {MAX_CLIPS}"
         raise InvalidInput("--num-interpolation-steps", count, legal)
     to_clip_request(_inputs_at(arguments, 0.0))
     loop = _whole_bars(arguments.seed_image or DEFAULT_SEED_IMAGE)
     engine = engine_of(arguments)
-    once = suited(loop, engine)
+    once = matched_to_engine(loop, engine)
     length = samples_of(engine, count)
     rounds = np.stack([np.resize(channel, length) for channel in once.samples])
     _write_through(engine, Waveform(rounds, once.sample_rate), arguments)

@@ -10,14 +10,14 @@ import numpy.typing as npt
 from riffusion.errors import InvalidInput
 from riffusion.spectral.spectrogram import Spectrogram
 
-LONGEST_PROMPT = 2000
-LARGEST_SEED = 2**63 - 1
+MAX_PROMPT_LENGTH = 2000
+MAX_SEED = 2**63 - 1
 # With the shipped weights 8 follows prompts further than 6, and is a little less like renders
 # (docs/model.md).
 DEFAULT_GUIDANCE = 8.0
 # As near to where the finest steps lead as twelve first-order ones (docs/model.md).
 DEFAULT_STEPS = 8
-LARGEST_GUIDANCE = 30
+MAX_GUIDANCE = 30
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Prompt:
         if not isinstance(self.negative, str):
             raise InvalidInput("negative prompt", self.negative, "give text, or leave it out")
         for what, text in (("prompt", self.text), ("negative prompt", self.negative)):
-            if len(text) > LONGEST_PROMPT:
-                legal = f"has {len(text)} characters; use at most {LONGEST_PROMPT}"
+            if len(text) > MAX_PROMPT_LENGTH:
+                legal = f"has {len(text)} characters; use at most {MAX_PROMPT_LENGTH}"
                 raise InvalidInput(what, text, legal)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise InvalidInput("seed", self.seed, "use a whole number, for example 42")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise InvalidInput("seed", self.seed, f"use a whole number from 0 to {LARGEST_SEED}")
+        if not 0 <= self.seed <= MAX_SEED:
+            raise InvalidInput("seed", self.seed, f"use a whole number from 0 to {MAX_SEED}")
         object.__setattr__(self, "text", self.text.strip())
         object.__setattr__(self, "negative", self.negative.strip())
 
@@ -146,8 +146,8 @@ class ClipRequest:
                 raise InvalidInput(name, value, "use a number from 0 to 1")
         for name in ("guidance", "end_guidance"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= LARGEST_GUIDANCE:
-                raise InvalidInput(name, value, f"use a number from 0 to {LARGEST_GUIDANCE}")
+            if value is not None and not 0 <= value <= MAX_GUIDANCE:
+                raise InvalidInput(name, value, f"use a number from 0 to {MAX_GUIDANCE}")
         if not 1 <= self.steps <= 1000:
             raise InvalidInput("steps", self.steps, "use a whole number from 1 to 1000")
         if self.mask is not None and self.anchor is None:

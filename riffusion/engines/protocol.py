@@ -57,7 +57,7 @@ class Engine(Protocol):
         ...
 
 
-class Around:
+class EngineWrapper:
     """Another engine, with something to do before or after its clips: override ``generate``."""
 
     def __init__(self, engine: Engine) -> None:

@@ -132,10 +132,10 @@ def source_sound(source: str) -> Waveform:
 
 def fit_sound(sound: Waveform, engine: Engine) -> Spectrogram:
     """The first window of ``sound`` for ``engine``: (engine channels, mel, engine frames)."""
-    return sound_window(suited(sound, engine), engine)
+    return sound_window(matched_to_engine(sound, engine), engine)
 
 
-def suited(sound: Waveform, engine: Engine) -> Waveform:
+def matched_to_engine(sound: Waveform, engine: Engine) -> Waveform:
     """``sound`` at the engine's rate, mixed to its channels, as loud as it expects."""
     samples = sound.resample(engine.params.sample_rate).samples
     if len(samples) != engine.channels:
@@ -146,12 +146,12 @@ def suited(sound: Waveform, engine: Engine) -> Waveform:
     )
 
 
-def sound_window(suited: Waveform, engine: Engine, start: int = 0) -> Spectrogram:
-    """A window of what ``suited`` gave, from sample ``start`` on; after its end is silence."""
+def sound_window(sound: Waveform, engine: Engine, start: int = 0) -> Spectrogram:
+    """A window of ``sound`` from sample ``start`` on; after its end is silence."""
     length = engine.params.samples(engine.frames)
-    samples = suited.samples[:, start : start + length]
+    samples = sound.samples[:, start : start + length]
     padded = np.pad(samples, ((0, 0), (0, length - samples.shape[1])))
-    return mel_spectrogram(Waveform(padded, suited.sample_rate), engine.params)
+    return mel_spectrogram(Waveform(padded, sound.sample_rate), engine.params)
 
 
 def fit_image(image: Image.Image, engine: Engine) -> Spectrogram:

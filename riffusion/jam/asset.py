@@ -15,7 +15,7 @@ OWN = "own-"
 
 
 @dataclass(frozen=True)
-class Material:
+class AssetRef:
     """An anchor or a mask of the library by ``name``, or somebody's own with its ``data``."""
 
     name: str
@@ -37,6 +37,6 @@ def own_name(data: bytes) -> str:
     return OWN + hashlib.sha256(data).hexdigest()
 
 
-def own_material(data: bytes) -> Material:
+def own_asset(data: bytes) -> AssetRef:
     """Somebody's own material of FLAC or PNG ``data``."""
-    return Material(own_name(data), data)
+    return AssetRef(own_name(data), data)

@@ -15,8 +15,14 @@ import numpy.typing as npt
 from riffusion.audio.waveform import Waveform, decode_audio, encode_audio
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio
-from riffusion.jam.anchors import anchor_sound, find_anchor, is_file_name, source_sound, suited
-from riffusion.jam.asset import Material, own_material
+from riffusion.jam.anchors import (
+    anchor_sound,
+    find_anchor,
+    is_file_name,
+    matched_to_engine,
+    source_sound,
+)
+from riffusion.jam.asset import AssetRef, own_asset
 from riffusion.jam.masks import (
     COLUMNS,
     Mask,
@@ -31,7 +37,7 @@ from riffusion.spectral.image import encode_image, open_image
 from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
 
 # Enough for a phrase, and little enough to mail.
-LONGEST_LOOP_S = 20.0
+MAX_LOOP_S = 20.0
 LOOP_RATE = 44100
 
 
@@ -71,10 +77,10 @@ class Loop:
         return window, np.ascontiguousarray(self.mask[:, columns])
 
 
-def make_loop(engine: Engine, anchor: Material, mask: Material | None) -> Loop:
+def make_loop(engine: Engine, anchor: AssetRef, mask: AssetRef | None) -> Loop:
     """The loop of an anchor for ``engine``. Raises InvalidInput for unknown names."""
     sound, beats = _whole_bars(anchor)
-    once = suited(sound, engine)
+    once = matched_to_engine(sound, engine)
     # Heard with itself before and after it, so that its ends meet.
     hop, params = engine.params.hop_length, engine.params
     count = max(1, round(once.samples.shape[1] / hop))
@@ -85,47 +91,45 @@ def make_loop(engine: Engine, anchor: Material, mask: Material | None) -> Loop:
     return Loop(heard.cut(margin, margin + count), beats, rows)
 
 
-def library_anchor(name: str) -> Material:
+def library_anchor(name: str) -> AssetRef:
     """An anchor of the library for a jam. Raises InvalidInput that lists them."""
-    return Material(find_anchor(name, "anchor").id)
+    return AssetRef(find_anchor(name, "anchor").id)
 
 
-def library_mask(name: str) -> Material:
+def library_mask(name: str) -> AssetRef:
     """A mask by name for a jam. Raises InvalidInput that lists them."""
     named_mask(name)
-    return Material(name)
+    return AssetRef(name)
 
 
-def anchor_of(source: str) -> Material:
+def anchor_of(source: str) -> AssetRef:
     """A jam's anchor: a name of the library, or a file with audio or a spectrogram image."""
     return own_anchor(source_sound(source)) if is_file_name(source) else library_anchor(source)
 
 
-def mask_of(source: str) -> Material:
+def mask_of(source: str) -> AssetRef:
     """A jam's mask: a name, or an image file of 512 x 512."""
     if is_file_name(source):
         return own_mask(image_mask(open_image(source)))
     return library_mask(source)
 
 
-def own_anchor(sound: Waveform) -> Material:
+def own_anchor(sound: Waveform) -> AssetRef:
     """Somebody's own sound as an anchor: its first 20 s."""
     if sound.channels > 2:
         sound = sound.mono()
-    first = Waveform(
-        sound.samples[:, : round(LONGEST_LOOP_S * sound.sample_rate)], sound.sample_rate
-    )
+    first = Waveform(sound.samples[:, : round(MAX_LOOP_S * sound.sample_rate)], sound.sample_rate)
     if not np.any(first.samples):
         raise InvalidAudio("anchor", "silence", "bring a sound")
-    return own_material(encode_audio(first.resample(LOOP_RATE), ".flac"))
+    return own_asset(encode_audio(first.resample(LOOP_RATE), ".flac"))
 
 
-def own_mask(mask: Mask) -> Material:
+def own_mask(mask: Mask) -> AssetRef:
     """Somebody's own picture as a mask."""
-    return own_material(encode_image(mask_picture(mask)))
+    return own_asset(encode_image(mask_picture(mask)))
 
 
-def _whole_bars(anchor: Material) -> tuple[Waveform, int | None]:
+def _whole_bars(anchor: AssetRef) -> tuple[Waveform, int | None]:
     """The sound of an anchor, and its beats. One of the library is cut to its whole bars."""
     if anchor.is_own:
         return decode_audio(anchor.data), None
@@ -141,7 +145,7 @@ def whole_bars(sound: Waveform, settings: JamSettings) -> tuple[Waveform, int]:
     return cut, bars * settings.beats_per_bar
 
 
-def _picture(mask: Material) -> Mask:
+def _picture(mask: AssetRef) -> Mask:
     if mask.is_own:
         return image_mask(open_image(mask.data))
     return named_mask(mask.name)

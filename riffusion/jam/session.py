@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from riffusion.audio.mastering import Mastering
-from riffusion.engines.clip import LARGEST_SEED, ClipRequest
+from riffusion.engines.clip import MAX_SEED, ClipRequest
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import Material
+from riffusion.jam.asset import AssetRef
 from riffusion.jam.loops import make_loop
 from riffusion.jam.settings import JamSettings as JamSettings
 from riffusion.jam.settings import to_json
@@ -30,9 +30,9 @@ Samples = npt.NDArray[np.float32]
 
 SESSION_VERSION = 1
 BLOCK_S = 0.25
-LEAST_CONTEXT_S = 1.0
+MIN_CONTEXT_S = 1.0
 # What a jam may use of listeners' own sounds and pictures: a session file holds them all.
-MOST_OWN_BYTES = 16 * 2**20
+MAX_OWN_BYTES = 16 * 2**20
 REMEMBERED_LOOPS = 4
 # The last frames of a window have no sound after them to be checked against: not played.
 UNUSED_FRAMES = 4
@@ -75,7 +75,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClipWindow:
     """The next clip: it sounds from bar ``bar`` (at ``start``) for ``bars`` bars.
 
     Its window begins ``context`` frames before its first own frame.
@@ -272,19 +272,19 @@ class JamSession:
             return
         self._loop(settings.anchor, settings.mask)
         used = self._own_material(settings).values()
-        if sum(len(material.data) for material in used) > MOST_OWN_BYTES:
+        if sum(len(material.data) for material in used) > MAX_OWN_BYTES:
             legal = (
-                f"this jam has used {MOST_OWN_BYTES // 2**20} MB of own sounds, all that its "
+                f"this jam has used {MAX_OWN_BYTES // 2**20} MB of own sounds, all that its "
                 "session file holds; go on with one of them, or start a new jam"
             )
             raise InvalidInput("anchor", settings.anchor.name, legal)
 
-    def _own_material(self, *more: JamSettings) -> dict[str, Material]:
+    def _own_material(self, *more: JamSettings) -> dict[str, AssetRef]:
         """Listeners' own sounds and pictures in this jam and in ``more`` settings, by name."""
         told = [settings.values() for settings in (self._initial, *more)]
         told += [dict(change.changes) for change in self._changes]
         used = (values.get(name) for values in told for name in ("anchor", "mask"))
-        return {one.name: one for one in used if isinstance(one, Material) and one.is_own}
+        return {one.name: one for one in used if isinstance(one, AssetRef) and one.is_own}
 
     def _rewind(self, bar: int, bar_line: int) -> None:
         while self._unplayed and self._unplayed[0] <= bar_line:
@@ -300,7 +300,7 @@ class JamSession:
         """Generate the next clip and play what becomes sound of it at once."""
         start = self._timeline.bar_sample(self._next_bar)
         segment = self._timeline.at(start)
-        plan = plan_clip(self._engine, segment, self._next_bar)
+        plan = clip_window(self._engine, segment, self._next_bar)
         index = self._marks[-1].index + 1 if self._marks else 0
         request = self._request(segment, plan, index)
         clip = self._engine.generate([request], interrupted=interrupted)[0]
@@ -323,7 +323,7 @@ class JamSession:
     def _add_ready(self, samples: Samples) -> None:
         self._ready = np.concatenate([self._ready, samples], axis=1)
 
-    def _request(self, segment: Segment, plan: Plan, index: int) -> ClipRequest:
+    def _request(self, segment: Segment, plan: ClipWindow, index: int) -> ClipRequest:
         settings = segment.settings
         seeds = (clip_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
         frames = np.arange(plan.first_frame, plan.first_frame + self._engine.frames)
@@ -361,7 +361,7 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
     """
     hop = engine.params.hop_length
     step = engine.context_step
-    context = -(-round(LEAST_CONTEXT_S / engine.params.frame_s) // step) * step
+    context = -(-round(MIN_CONTEXT_S / engine.params.frame_s) // step) * step
     # Two frames, because bar lines lie between frames.
     room = (engine.frames - UNUSED_FRAMES - 2 - context) * hop / engine.params.sample_rate
     bar_s = settings.beats_per_bar * 60.0 / settings.bpm
@@ -376,7 +376,7 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
     return int(room / bar_s)
 
 
-def plan_clip(engine: Engine, segment: Segment, bar: int) -> Plan:
+def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
     """Where a clip from bar ``bar`` lies, with as much context as fits and exists."""
     hop, step = engine.params.hop_length, engine.context_step
     bars = bars_per_clip(engine, segment.settings)
@@ -384,7 +384,7 @@ def plan_clip(engine: Engine, segment: Segment, bar: int) -> Plan:
     start_frame = start // hop
     room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
     context = min(room, start_frame) // step * step
-    return Plan(bar, bars, start, start_frame - context, context)
+    return ClipWindow(bar, bars, start, start_frame - context, context)
 
 
 def clip_seed(seed: int, index: int) -> int:
@@ -393,10 +393,10 @@ def clip_seed(seed: int, index: int) -> int:
     SHA-256 of "seed:index", its first eight bytes, in range: the same on every machine for ever.
     """
     digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") & LARGEST_SEED
+    return int.from_bytes(digest[:8], "big") & MAX_SEED
 
 
-def _mark(segment: Segment, plan: Plan, index: int) -> ClipMark:
+def _mark(segment: Segment, plan: ClipWindow, index: int) -> ClipMark:
     settings = segment.settings
     return ClipMark(
         index=index,

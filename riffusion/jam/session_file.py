@@ -16,16 +16,16 @@ from typing import Any
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, InvalidSession
-from riffusion.jam.asset import Material
+from riffusion.jam.asset import AssetRef
 from riffusion.jam.session import SESSION_VERSION, Change, JamSession
 from riffusion.jam.settings import JamSettings, from_json
 from riffusion.jam.timeline import Timeline, first_segment
 from riffusion.spectral.griffin_lim import Vocoder
 from riffusion.storage import write_whole
 
-MOST_BYTES = 32_000_000
-MOST_CHANGES = 20_000
-LONGEST_S = 7 * 24 * 3600
+MAX_BYTES = 32_000_000
+MAX_CHANGES = 20_000
+MAX_S = 7 * 24 * 3600
 RATES = (8000, 192000)
 FIELDS = {"version", "engine", "sample_rate", "settings", "changes", "samples"}
 OPTIONAL = {"own"}
@@ -62,7 +62,7 @@ def load_session(path: str | os.PathLike[str]) -> SavedSession:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         legal = f"cannot be read ({error.strerror}); check the name"
         raise InvalidSession("session file", str(path), legal) from error
@@ -71,8 +71,8 @@ def load_session(path: str | os.PathLike[str]) -> SavedSession:
 
 def parse_session(data: bytes | str) -> SavedSession:
     """A session from the JSON text of its file. Raises InvalidSession."""
-    if len(data) > MOST_BYTES:
-        raise InvalidSession("session file", len(data), f"has over {MOST_BYTES} bytes: no session")
+    if len(data) > MAX_BYTES:
+        raise InvalidSession("session file", len(data), f"has over {MAX_BYTES} bytes: no session")
     try:
         content = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -106,7 +106,7 @@ def _checked(content: object) -> SavedSession:
     if not isinstance(fields["engine"], str):
         raise InvalidSession("session's engine", fields["engine"], WHOLE)
     rate = _whole("sample rate", fields["sample_rate"], *RATES)
-    samples = _whole("length in samples", fields["samples"], 0, LONGEST_S * rate)
+    samples = _whole("length in samples", fields["samples"], 0, MAX_S * rate)
     settings = _settings(fields["settings"], own)
     return SavedSession(
         engine=fields["engine"],
@@ -117,20 +117,20 @@ def _checked(content: object) -> SavedSession:
     )
 
 
-def _own(content: object) -> dict[str, Material]:
+def _own(content: object) -> dict[str, AssetRef]:
     """The listener's own sounds and pictures, whose names say what they hold."""
     if not isinstance(content, dict):
         raise InvalidSession("session's own sounds", content, f"needs an object; {WHOLE}")
     own = {}
     for name, data in content.items():
         try:
-            own[name] = Material(name, base64.b64decode(data, validate=True))
+            own[name] = AssetRef(name, base64.b64decode(data, validate=True))
         except (TypeError, ValueError) as error:
             raise InvalidSession("session's own sound", name, WHOLE) from error
     return own
 
 
-def _settings(content: object, own: Mapping[str, Material]) -> JamSettings:
+def _settings(content: object, own: Mapping[str, AssetRef]) -> JamSettings:
     if not isinstance(content, dict) or not {"prompt_a", "prompt_b"} <= set(content):
         raise InvalidSession("session's settings", content, f"prompts are missing; {WHOLE}")
     values = from_json(content, own)
@@ -139,11 +139,11 @@ def _settings(content: object, own: Mapping[str, Material]) -> JamSettings:
 
 
 def _changes(
-    content: object, settings: JamSettings, rate: int, own: Mapping[str, Material]
+    content: object, settings: JamSettings, rate: int, own: Mapping[str, AssetRef]
 ) -> tuple[Change, ...]:
     """The changes, each checked to lie on its bar line."""
-    if not isinstance(content, list) or len(content) > MOST_CHANGES:
-        legal = f"needs a list of at most {MOST_CHANGES}; {WHOLE}"
+    if not isinstance(content, list) or len(content) > MAX_CHANGES:
+        legal = f"needs a list of at most {MAX_CHANGES}; {WHOLE}"
         raise InvalidSession("session's changes", content, legal)
     timeline = Timeline((first_segment(settings, rate),))
     changes: list[Change] = []
@@ -158,10 +158,10 @@ def _changes(
     return tuple(changes)
 
 
-def _change(content: object, first_bar: int, rate: int, own: Mapping[str, Material]) -> Change:
+def _change(content: object, first_bar: int, rate: int, own: Mapping[str, AssetRef]) -> Change:
     fields = _object("change", content, {"bar", "sample", "settings"})
-    bar = _whole("change's bar", fields["bar"], first_bar, LONGEST_S)
-    sample = _whole("change's sample", fields["sample"], 0, LONGEST_S * rate)
+    bar = _whole("change's bar", fields["bar"], first_bar, MAX_S)
+    sample = _whole("change's sample", fields["sample"], 0, MAX_S * rate)
     if not isinstance(fields["settings"], dict):
         raise InvalidSession("a change's settings", fields["settings"], WHOLE)
     return Change(bar, sample, from_json(fields["settings"], own))

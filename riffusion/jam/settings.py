@@ -9,13 +9,13 @@ from typing import Any
 
 from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, ClipRequest, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import Material
+from riffusion.jam.asset import AssetRef
 from riffusion.music.harmony import Chord, progression
 from riffusion.music.rhythm import check_metre, check_tempo
-from riffusion.music.walk import Path, check_path
+from riffusion.music.walk import WalkMode, check_walk_mode
 
-MOST_WALK_BARS = 1024
-USUAL_STRENGTH = 0.75
+MAX_WALK_BARS = 1024
+DEFAULT_STRENGTH = 0.75
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class JamSettings:
 
     prompt_a: Prompt
     prompt_b: Prompt
-    path: Path = "ping-pong"
+    path: WalkMode = "ping-pong"
     position: float = 0.0
     walk_bars: int = 16
     bpm: float = 120.0
@@ -42,24 +42,24 @@ class JamSettings:
     controls: Controls = field(default_factory=Controls)
     guidance: float = DEFAULT_GUIDANCE
     steps: int = DEFAULT_STEPS
-    anchor: Material | None = None
-    strength: float = USUAL_STRENGTH
-    mask: Material | None = None
+    anchor: AssetRef | None = None
+    strength: float = DEFAULT_STRENGTH
+    mask: AssetRef | None = None
 
     def __post_init__(self) -> None:
         _check_type("prompt A", self.prompt_a, Prompt)
         _check_type("prompt B", self.prompt_b, Prompt)
         _check_type("controls", self.controls, Controls)
-        check_path(self.path)
+        check_walk_mode(self.path)
         _check_number("position", self.position, 0, 1)
-        _check_whole("walk bars", self.walk_bars, 1, MOST_WALK_BARS)
+        _check_whole("walk bars", self.walk_bars, 1, MAX_WALK_BARS)
         check_tempo(self.bpm)
         check_metre(self.beats_per_bar)
         _check_number("guidance", self.guidance, 0, 30)
         _check_whole("steps", self.steps, 1, 1000)
-        _check_type("anchor", self.anchor, Material | None)
+        _check_type("anchor", self.anchor, AssetRef | None)
         _check_number("strength", self.strength, 0, 1)
-        _check_type("mask", self.mask, Material | None)
+        _check_type("mask", self.mask, AssetRef | None)
         progression(self.key, self.chords)
 
     def changed(self, changes: Mapping[str, object]) -> JamSettings:
@@ -120,7 +120,7 @@ def to_json(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def from_json(
-    values: Mapping[str, object], own: Mapping[str, Material] = MappingProxyType({})
+    values: Mapping[str, object], own: Mapping[str, AssetRef] = MappingProxyType({})
 ) -> dict[str, object]:
     """The inverse of ``to_json``, with a listener's ``own`` anchors and masks by name.
 
@@ -132,17 +132,17 @@ def from_json(
 def _plain(value: object) -> object:
     if isinstance(value, Prompt | Controls):
         return asdict(value)
-    return value.name if isinstance(value, Material) else value
+    return value.name if isinstance(value, AssetRef) else value
 
 
-def _value(name: str, value: object, own: Mapping[str, Material]) -> object:
+def _value(name: str, value: object, own: Mapping[str, AssetRef]) -> object:
     match name:
         case "prompt_a" | "prompt_b":
             return _nested(name, value, Prompt)
         case "controls":
             return _nested(name, value, Controls)
         case "anchor" | "mask" if isinstance(value, str):
-            return own.get(value) or Material(value)
+            return own.get(value) or AssetRef(value)
     return value
 
 

@@ -28,7 +28,7 @@ class Speed:
         """Seconds of music a second of computing: over 1 keeps up with the listener."""
         return self.sound_s / (self.fixed_s + steps * self.step_s)
 
-    def most_steps(self, factor: float = 1.0) -> int:
+    def max_steps(self, factor: float = 1.0) -> int:
         """The most steps with which the real-time factor is at least ``factor``; 0 if none is."""
         spare_s = self.sound_s / factor - self.fixed_s
         return max(0, math.floor(spare_s / self.step_s))

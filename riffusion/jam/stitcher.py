@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from riffusion.audio.mastering import Mastering, MasterState, master, start_master
-from riffusion.audio.rolling_buffer import Recent
+from riffusion.audio.rolling_buffer import RollingBuffer
 from riffusion.audio.waveform import Waveform
 from riffusion.errors import InvalidInput
 from riffusion.spectral.griffin_lim import Vocoder
@@ -72,8 +72,8 @@ class Stitcher:
         self._history = round(REWIND_S * params.sample_rate)
         self._window = params.samples(window_frames)
         self._clips: list[PlacedClip] = []
-        self._frames = Recent(np.zeros((channels, params.mel_bands, 0), np.float32))
-        self._audio = Recent(np.zeros((channels, 0), np.float32))
+        self._frames = RollingBuffer(np.zeros((channels, params.mel_bands, 0), np.float32))
+        self._audio = RollingBuffer(np.zeros((channels, 0), np.float32))
         mastering = mastering or Mastering(sample_rate=params.sample_rate)
         self._master = start_master(channels, mastering)
         self._states: dict[int, MasterState] = {}

@@ -28,7 +28,7 @@ def pace_of(speed: Speed, steps: int) -> Pace:
     factor = speed.real_time_factor(steps)
     if factor >= COMFORTABLE:
         return Pace()
-    fewer = speed.most_steps(COMFORTABLE)
+    fewer = speed.max_steps(COMFORTABLE)
     remedy = (
         f"With {fewer} steps or fewer (under More controls) it keeps up."
         if fewer

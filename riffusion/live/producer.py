@@ -21,8 +21,8 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Interrupted
 from riffusion.errors import InvalidInput, RiffusionError, StorageError
 from riffusion.jam.session import ClipMark, JamBlock
-from riffusion.live.scheduler import Turns
-from riffusion.live.source import Performance
+from riffusion.live.scheduler import EngineQueue
+from riffusion.live.source import LiveSource
 
 Event = dict[str, object]
 # A change from a message of the page, and from the one that still waits, which it replaces.
@@ -34,17 +34,17 @@ FRAME_S = 0.25
 FIRST_GUESS_S = 0.8
 RECENT_TURNS = 8
 # And it must travel to the listener: more is allowed for each time that it came too late.
-LEAST_TRAVEL_S = 0.1
+MIN_TRAVEL_S = 0.1
 MORE_TRAVEL_S = 0.1
-MOST_TRAVEL_S = 1.0
+MAX_TRAVEL_S = 1.0
 # Who has this much ahead lets others go first.
 COMFORT_S = 3.0
 # The playhead moves on between two reports, but not for ever: the listener may have paused.
-LONGEST_SILENCE_S = 1.0
+MAX_SILENCE_S = 1.0
 # A section that comes back is ready at once, for minutes: no more of it beyond the lead.
-MOST_READY_S = 6.0
+MAX_READY_S = 6.0
 DISK_RETRY_S = 2.0
-MOST_MARKS = 20_000
+MAX_MARKS = 20_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Audio:
 
 
 @dataclass
-class Ear:
+class Listener:
     """The one connection that listens: how far it was sent, and what it is still to be told."""
 
     cursor: int
@@ -72,9 +72,9 @@ class JamStream:
 
     def __init__(
         self,
-        session: Performance[Any],
+        session: LiveSource[Any],
         track: TrackFile,
-        turns: Turns,
+        turns: EngineQueue,
         read: ChangeReader,
         *,
         lead_s: float = LEAD_S,
@@ -82,16 +82,16 @@ class JamStream:
         self.id = secrets.token_urlsafe(24)
         self.session = session
         self.track = track
-        self.marks: deque[ClipMark] = deque(maxlen=MOST_MARKS)
+        self.marks: deque[ClipMark] = deque(maxlen=MAX_MARKS)
         self._turns = turns
         self._read = read
         self._lead = round(lead_s * session.sample_rate)
-        self._ear: Ear | None = None
+        self._ear: Listener | None = None
         self._wake = asyncio.Event()
         self._pending: Any = None
         self._unwritten: JamBlock | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
-        self.travel_s, self._late = LEAST_TRAVEL_S, 0
+        self.travel_s, self._late = MIN_TRAVEL_S, 0
         self._born = self.touched = self._clock()
         self._heard, self._heard_at = 0, self._born
         self._over: Event | None = None
@@ -127,7 +127,7 @@ class JamStream:
 
         A second listener takes the place of the first.
         """
-        ear = Ear(min(max(start, 0), self.track.length), deque(self._known(start)))
+        ear = Listener(min(max(start, 0), self.track.length), deque(self._known(start)))
         self._replace_ear(ear)
         frame = round(FRAME_S * self.session.sample_rate)
         try:
@@ -195,7 +195,7 @@ class JamStream:
         ear = self._ear  # asked in another thread, too, while a listener may go
         if ear is None or not self.playing or not self._heard:
             return self._heard
-        passed_s = min(self._clock() - self._heard_at, LONGEST_SILENCE_S)
+        passed_s = min(self._clock() - self._heard_at, MAX_SILENCE_S)
         return min(self._heard + round(passed_s * self.session.sample_rate), ear.cursor)
 
     def mark_at(self, sample: int) -> ClipMark | None:
@@ -235,7 +235,7 @@ class JamStream:
 
     def _may_write_more(self) -> bool:
         """Whether more is ready, and not yet too far ahead."""
-        most = self._lead + round(MOST_READY_S * self.session.sample_rate)
+        most = self._lead + round(MAX_READY_S * self.session.sample_rate)
         return self.session.ready and self.session.position - self.heard < most
 
     async def _take_turn(self) -> None:
@@ -362,7 +362,7 @@ class JamStream:
         if not isinstance(late, int | float) or not 0 <= late < 2**53:
             raise InvalidInput("late", late, "send how many samples came too late")
         if late > self._late:
-            self.travel_s = min(self.travel_s + MORE_TRAVEL_S, MOST_TRAVEL_S)
+            self.travel_s = min(self.travel_s + MORE_TRAVEL_S, MAX_TRAVEL_S)
         self._late = int(late)
 
     def _announce(self, event: Event) -> None:
@@ -370,7 +370,7 @@ class JamStream:
             self._ear.events.append(event)
             self._nudge()
 
-    def _replace_ear(self, ear: Ear | None) -> None:
+    def _replace_ear(self, ear: Listener | None) -> None:
         old, self._ear = self._ear, ear
         self.touched = self._clock()
         self._wake.set()
@@ -391,8 +391,8 @@ def expected_cost_s(recent_s: Collection[float]) -> float:
 
     One that took long because the machine was busy does not count; two are no accident.
     """
-    longest_first = sorted(recent_s, reverse=True)
-    return longest_first[min(1, len(longest_first) - 1)]
+    max_first = sorted(recent_s, reverse=True)
+    return max_first[min(1, len(max_first) - 1)]
 
 
 def _clip_event(mark: ClipMark) -> Event:

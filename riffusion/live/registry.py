@@ -1,4 +1,4 @@
-"""Stage: one engine, the jams that play on it, and who may play.
+"""JamRegistry: one engine, the jams that play on it, and who may play.
 
 All methods but the constructor belong to the event loop of the server.
 """
@@ -18,18 +18,18 @@ from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
 from riffusion.live.producer import LEAD_S, ChangeReader, JamStream
-from riffusion.live.scheduler import Turns
-from riffusion.live.source import Performance
+from riffusion.live.scheduler import EngineQueue
+from riffusion.live.source import LiveSource
 from riffusion.serving.changes import read_jam_change, read_song_change
-from riffusion.serving.uploads import Shelf
+from riffusion.serving.uploads import UploadStore
 from riffusion.song.model import Song
 from riffusion.song.session import SongSession
 
-MOST_JAMS = 4
+MAX_JAMS = 4
 GRACE_S = 60.0
 KEEP_S = 1800.0
 SWEEP_S = 5.0
-MOST_GUESTS = 8
+MAX_ONE_OFF_CLIPS = 8
 PATIENCE_S = 60.0
 LOOK_S = 0.05
 Made = TypeVar("Made")
@@ -40,19 +40,19 @@ def _unhurried() -> bool:
     return False
 
 
-class Stage:
+class JamRegistry:
     """Opens, finds and ends jams.
 
-    At most ``most_jams`` play at a time. One whose listener has been away for ``grace_s`` stops;
+    At most ``max_jams`` play at a time. One whose listener has been away for ``grace_s`` stops;
     its track is deleted ``keep_s`` after the listener was last there, or earlier when more than
-    ``most_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
+    ``max_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
     """
 
     def __init__(
         self,
         engine: Engine,
         *,
-        most_jams: int = MOST_JAMS,
+        max_jams: int = MAX_JAMS,
         grace_s: float = GRACE_S,
         keep_s: float = KEEP_S,
         sweep_s: float = SWEEP_S,
@@ -60,7 +60,7 @@ class Stage:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.engine = engine
-        self._most_jams = most_jams
+        self._max_jams = max_jams
         self._grace_s = grace_s
         self._keep_s = keep_s
         self._sweep_s = sweep_s
@@ -68,8 +68,8 @@ class Stage:
         self._folder = folder
         # Exports take a core each: one at a time, so that the music goes on.
         self.exports = asyncio.Semaphore(1)
-        self.shelf = Shelf()
-        self._turns = Turns()
+        self.shelf = UploadStore()
+        self._turns = EngineQueue()
         self._starting = 0
         self._guests = 0
         self._guest = asyncio.Semaphore(1)
@@ -88,10 +88,10 @@ class Stage:
         read = partial(read_song_change, shelf=self.shelf)
         return await self._open(lambda: SongSession(self.engine, song), read)
 
-    async def _open(self, start: Callable[[], Performance[Any]], read: ChangeReader) -> JamStream:
-        if len(self.playing) + self._starting >= self._most_jams:
+    async def _open(self, start: Callable[[], LiveSource[Any]], read: ChangeReader) -> JamStream:
+        if len(self.playing) + self._starting >= self._max_jams:
             raise ServerError(
-                f"All {self._most_jams} places on this machine are taken. Try again in a minute, "
+                f"All {self._max_jams} places on this machine are taken. Try again in a minute, "
                 "or run Riffusion on your own machine."
             )
         self._starting += 1
@@ -132,8 +132,10 @@ class Stage:
         Jams come first: work begins only when all that play have their lead, one piece at a time.
         Raises ServerError where too many wait already, or the jams leave no time.
         """
-        if self._guests >= MOST_GUESTS:
-            raise ServerError(f"{MOST_GUESTS} clips are waiting already. Try again in a moment.")
+        if self._guests >= MAX_ONE_OFF_CLIPS:
+            raise ServerError(
+                f"{MAX_ONE_OFF_CLIPS} clips are waiting already. Try again in a moment."
+            )
         self._guests += 1
         try:
             async with self._guest:
@@ -188,7 +190,7 @@ class Stage:
         finished = [stream for stream in self.streams if not stream.playing]
         finished.sort(key=lambda stream: stream.away_s)
         for place, stream in enumerate(finished):
-            too_many = place >= self._most_jams
+            too_many = place >= self._max_jams
             unused = stream.id not in self._borrowed
             if unused and (too_many or stream.away_s > self._keep_s):
                 await self._remove(stream)

@@ -1,4 +1,4 @@
-"""Turns: one engine, many jams. Who waits with a listener's change asks others to step back."""
+"""EngineQueue: one engine, many jams. Urgent work asks others to step back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 
-class Turns:
+class EngineQueue:
     """One at a time, whoever asks first is served first.
 
     Who generates ahead of what is heard should look at ``hurried`` now and then, from whatever

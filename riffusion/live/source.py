@@ -11,7 +11,7 @@ from riffusion.jam.session import JamBlock
 Change = TypeVar("Change", contravariant=True)
 
 
-class Performance(Protocol[Change]):
+class LiveSource(Protocol[Change]):
     """Music as a stream of blocks, which obeys changes at bar lines.
 
     ``riffusion.jam.session.JamSession`` is one, with ``JamSettings`` for changes, and so is

@@ -15,7 +15,7 @@ Mode = Literal["major", "minor"]
 
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"": 0, "#": 1, "b": -1, "##": 2, "bb": -2}
-MOST_CHORDS = 64
+MAX_CHORDS = 64
 KEY_HELP = "use a note and a mode, for example C, Cm, F# major or Bb minor"
 
 # Semitones above the root. Names that differ only in spelling share a line.
@@ -109,8 +109,8 @@ def parse_chords(text: str) -> tuple[Chord, ...]:
     tokens = [token for token in re.split(r"[\s,|–—-]+", plain) if token]
     if not tokens:
         raise InvalidInput("chords", text, "write at least one, like Am F C G")
-    if len(tokens) > MOST_CHORDS:
-        raise InvalidInput("chords", text, f"has {len(tokens)} chords; use at most {MOST_CHORDS}")
+    if len(tokens) > MAX_CHORDS:
+        raise InvalidInput("chords", text, f"has {len(tokens)} chords; use at most {MAX_CHORDS}")
     return tuple(_parse_chord(token, place) for place, token in enumerate(tokens, start=1))
 
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 
 from riffusion.errors import InvalidInput
 
-SLOWEST_BPM = 60.0
-FASTEST_BPM = 180.0
-FEWEST_BEATS = 2
-MOST_BEATS = 12
+MIN_BPM = 60.0
+MAX_BPM = 180.0
+MIN_BEATS = 2
+MAX_BEATS = 12
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,14 @@ class BarGrid:
 def check_tempo(bpm: object) -> None:
     """Raise ``InvalidInput`` unless ``bpm`` is a tempo we play."""
     is_number = isinstance(bpm, int | float) and not isinstance(bpm, bool)
-    if not is_number or not SLOWEST_BPM <= bpm <= FASTEST_BPM:  # type: ignore[operator]
-        legal = f"use a number of beats per minute from {SLOWEST_BPM:g} to {FASTEST_BPM:g}"
+    if not is_number or not MIN_BPM <= bpm <= MAX_BPM:  # type: ignore[operator]
+        legal = f"use a number of beats per minute from {MIN_BPM:g} to {MAX_BPM:g}"
         raise InvalidInput("tempo", bpm, legal)
 
 
 def check_metre(beats_per_bar: object) -> None:
     """Raise ``InvalidInput`` unless ``beats_per_bar`` is a metre we count."""
     is_whole = isinstance(beats_per_bar, int) and not isinstance(beats_per_bar, bool)
-    if not is_whole or not FEWEST_BEATS <= beats_per_bar <= MOST_BEATS:  # type: ignore[operator]
-        legal = f"use a whole number of beats from {FEWEST_BEATS} to {MOST_BEATS}, mostly 3 or 4"
+    if not is_whole or not MIN_BEATS <= beats_per_bar <= MAX_BEATS:  # type: ignore[operator]
+        legal = f"use a whole number of beats from {MIN_BEATS} to {MAX_BEATS}, mostly 3 or 4"
         raise InvalidInput("beats per bar", beats_per_bar, legal)

@@ -11,8 +11,8 @@ import torch
 
 from riffusion.errors import InvalidInput
 
-Path = Literal["ping-pong", "once", "hold", "manual"]
-PATHS: tuple[Path, ...] = get_args(Path)
+WalkMode = Literal["ping-pong", "once", "hold", "manual"]
+PATHS: tuple[WalkMode, ...] = get_args(WalkMode)
 
 # Beyond this cosine the angle is too small (or too near 180 degrees) to divide by its sine.
 # The original Riffusion uses the same number.
@@ -46,7 +46,7 @@ def _cosine(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(wide_a @ wide_b / (wide_a.norm() * wide_b.norm()))
 
 
-def alpha_at(path: Path, distance: float) -> float:
+def alpha_at(path: WalkMode, distance: float) -> float:
     """Where a walk is after ``distance`` lengths of the way from A to B.
 
     ``ping-pong`` goes to B, back to A and so on; ``once`` reaches B and stays; ``hold`` and
@@ -57,14 +57,14 @@ def alpha_at(path: Path, distance: float) -> float:
     return min(max(distance, 0.0), 1.0)
 
 
-def distance_after(path: Path, start: float, bars: int, walk_bars: int) -> float:
+def distance_after(path: WalkMode, start: float, bars: int, walk_bars: int) -> float:
     """Distance walked ``bars`` bars after standing at ``start``, B being ``walk_bars`` away."""
     if path in ("hold", "manual"):
         return start
     return start + bars / walk_bars
 
 
-def check_path(path: object) -> None:
+def check_walk_mode(path: object) -> None:
     """Raise ``InvalidInput`` unless ``path`` names a path."""
     if path not in PATHS:
         raise InvalidInput("path", path, f"use one of {', '.join(PATHS)}")

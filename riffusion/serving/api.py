@@ -36,16 +36,16 @@ from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import anchor_image, anchor_sound, find_anchor, library
 from riffusion.jam.masks import SHAPES, mask_picture, named_mask
-from riffusion.live.registry import Stage
+from riffusion.live.registry import JamRegistry
 from riffusion.serving.data_urls import data_url
 from riffusion.serving.downloads import MEDIA_TYPES
 from riffusion.serving.images import ImageApi
 from riffusion.serving.openapi import api_page, document
-from riffusion.serving.requests import ClipOrder
+from riffusion.serving.requests import ClipApiRequest
 from riffusion.serving.responses import (
     AnchorEntry,
     ApiRoute,
-    ClipAnswer,
+    ClipResponse,
     Health,
     InferenceOutput,
     MaskEntry,
@@ -56,7 +56,7 @@ from riffusion.spectral.image import encode_image
 from riffusion.spectral.tags import ImageInfo
 
 # Others listen while a clip is made.
-MOST_STEPS = 100
+MAX_STEPS = 100
 FILES = {**MEDIA_TYPES, "jpg": "image/jpeg"}
 
 
@@ -69,7 +69,7 @@ class Order(Protocol):
 class Api:
     """The endpoints, on one stage."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: JamRegistry) -> None:
         self._stage = stage
         self._engine = stage.engine
         self.songs, self.images = SongApi(stage), ImageApi(stage)
@@ -110,13 +110,13 @@ class Api:
         sound, image = await self._make(inputs, lambda engine: clip_request(inputs, engine))
         return await asyncio.to_thread(_inference_output, sound, image)
 
-    async def make_clip(self, order: ClipOrder) -> ClipAnswer:
+    async def make_clip(self, order: ClipApiRequest) -> ClipResponse:
         """One clip of a prompt, its sound and its image as data URLs."""
         check_steps(order.steps)
         sound, image = await self._make(order, order.request)
         return await asyncio.to_thread(_clip_answer, sound, image, self._engine.name)
 
-    async def clip_file(self, suffix: str, order: Annotated[ClipOrder, Query()]) -> Response:
+    async def clip_file(self, suffix: str, order: Annotated[ClipApiRequest, Query()]) -> Response:
         """One clip as a file: sound (mp3, wav, flac, ogg) or its spectrogram (png, jpg)."""
         check_suffix(suffix)
         check_steps(order.steps)
@@ -183,8 +183,8 @@ class Api:
 
 def check_steps(steps: int) -> None:
     """Raise InvalidInput for more or fewer steps than one request may take."""
-    if not 1 <= steps <= MOST_STEPS:
-        legal = f"use a whole number from 1 to {MOST_STEPS}; the command line takes more"
+    if not 1 <= steps <= MAX_STEPS:
+        legal = f"use a whole number from 1 to {MAX_STEPS}; the command line takes more"
         raise InvalidInput("steps", steps, legal)
 
 
@@ -201,8 +201,8 @@ def _inference_output(sound: Waveform, image: Image.Image) -> InferenceOutput:
     )
 
 
-def _clip_answer(sound: Waveform, image: Image.Image, engine: str) -> ClipAnswer:
-    return ClipAnswer(
+def _clip_answer(sound: Waveform, image: Image.Image, engine: str) -> ClipResponse:
+    return ClipResponse(
         image=data_url("image/png", encode_image(image)),
         audio=data_url("audio/wav", encode_audio(sound, ".wav")),
         duration_s=sound.duration_s,

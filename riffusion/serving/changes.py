@@ -6,22 +6,22 @@ from collections.abc import Mapping
 
 from riffusion.errors import InvalidInput
 from riffusion.jam.settings import JamSettings
-from riffusion.serving.fields import LARGEST_JSON_NUMBER, MOST_STEPS, read_settings, read_whole
-from riffusion.serving.uploads import Shelf
+from riffusion.serving.fields import MAX_JSON_NUMBER, MAX_STEPS, read_settings, read_whole
+from riffusion.serving.uploads import UploadStore
 from riffusion.song.model import Song, check_whole
 from riffusion.song.plan import read_plan
 from riffusion.song.session import SongChange
 
 
 def read_jam_change(
-    message: Mapping[str, object], waiting: JamSettings | None, shelf: Shelf | None = None
+    message: Mapping[str, object], waiting: JamSettings | None, shelf: UploadStore | None = None
 ) -> JamSettings:
     """All settings of the page. They replace those that wait. ``shelf``: see ``read_settings``."""
     return read_settings(message.get("settings"), shelf)
 
 
 def read_song_change(
-    message: Mapping[str, object], waiting: SongChange | None, shelf: Shelf
+    message: Mapping[str, object], waiting: SongChange | None, shelf: UploadStore
 ) -> SongChange:
     """A plan, and perhaps where to jump; a jump that waits stays where none is said."""
     song = read_live_plan(message.get("plan"), shelf)
@@ -31,7 +31,7 @@ def read_song_change(
     return SongChange(song, read_whole("section to jump to", jump))
 
 
-def read_live_plan(text: object, shelf: Shelf) -> Song:
+def read_live_plan(text: object, shelf: UploadStore) -> Song:
     """A plan to be played live, with the anchors that ``shelf`` has.
 
     InvalidInput says what is wrong, and in which line.
@@ -39,9 +39,9 @@ def read_live_plan(text: object, shelf: Shelf) -> Song:
     if not isinstance(text, str):
         raise InvalidInput("plan", text, "send its text, YAML or JSON")
     song = read_plan(text, shelf.known_anchor)
-    check_whole("steps", song.steps, 1, MOST_STEPS)
+    check_whole("steps", song.steps, 1, MAX_STEPS)
     for section in song.sections:
         for prompt in filter(None, (section.prompt, section.prompt_b)):
             # The page edits plans, and a browser would round larger numbers.
-            check_whole("seed", prompt.seed, 0, LARGEST_JSON_NUMBER)
+            check_whole("seed", prompt.seed, 0, MAX_JSON_NUMBER)
     return song

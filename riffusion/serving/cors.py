@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 OPEN_PATHS = ("/run_inference", "/api/")
 
 
-class OpenApi:
+class PublicCors:
     """Answers browsers' questions about origins for the open paths; passes on everything."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 
 from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.jam.settings import USUAL_STRENGTH, JamSettings
-from riffusion.serving.uploads import Shelf
+from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
+from riffusion.serving.uploads import UploadStore
 
 Value = str | int | float | bool
-LONGEST_TEXT = 10_000
-LARGEST_JSON_NUMBER = 2**53
+MAX_TEXT_LENGTH = 10_000
+MAX_JSON_NUMBER = 2**53
 # Listeners share an engine: nobody may keep it for minutes.
-MOST_STEPS = 50
+MAX_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ class Field:
 def read_text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInput(what, value, "write some text")
-    if len(value) > LONGEST_TEXT:
-        raise InvalidInput(what, value, f"has {len(value)} characters; use at most {LONGEST_TEXT}")
+    if len(value) > MAX_TEXT_LENGTH:
+        raise InvalidInput(
+            what, value, f"has {len(value)} characters; use at most {MAX_TEXT_LENGTH}"
+        )
     return value
 
 
@@ -47,15 +49,15 @@ def read_whole(what: str, value: object) -> int:
             return int(digits)
     elif isinstance(value, int) and not isinstance(value, bool):
         return value
-    elif isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_JSON_NUMBER:
+    elif isinstance(value, float) and value.is_integer() and abs(value) < MAX_JSON_NUMBER:
         return int(value)
     raise InvalidInput(what, value, "use a whole number, for example 42")
 
 
 def read_steps(what: str, value: object) -> int:
     steps = read_whole(what, value)
-    if steps > MOST_STEPS:
-        raise InvalidInput(what, steps, f"use at most {MOST_STEPS}; the command line takes more")
+    if steps > MAX_STEPS:
+        raise InvalidInput(what, steps, f"use at most {MAX_STEPS}; the command line takes more")
     return steps
 
 
@@ -96,7 +98,7 @@ FIELDS = (
     Field("guidance", DEFAULT_GUIDANCE, read_number),
     Field("steps", DEFAULT_STEPS, read_steps),
     Field("anchor", "", read_text),
-    Field("strength", USUAL_STRENGTH, read_number),
+    Field("strength", DEFAULT_STRENGTH, read_number),
     Field("mask", "", read_text),
 )
 NAMES = tuple(field.name for field in FIELDS)
@@ -118,7 +120,7 @@ def label(name: str) -> str:
     return LABELS.get(name, name)
 
 
-def read_settings(values: object, shelf: Shelf | None = None) -> JamSettings:
+def read_settings(values: object, shelf: UploadStore | None = None) -> JamSettings:
     """Settings from a JSON object of the page; what is left out has its first value.
 
     ``shelf`` has what listeners brought themselves. Raises InvalidInput, naming the field.
@@ -132,7 +134,7 @@ def read_settings(values: object, shelf: Shelf | None = None) -> JamSettings:
         field.name: field.read(label(field.name), values.get(field.name, field.default))
         for field in FIELDS
     }
-    shelf = shelf or Shelf()
+    shelf = shelf or UploadStore()
     controls = {name: read[name] for name in ("density", "brightness", "drums")}
     return JamSettings(
         prompt_a=_prompt("A", read["a"], read["seed_a"]),

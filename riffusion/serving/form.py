@@ -7,8 +7,8 @@ from typing import Any
 import gradio as gr
 
 from riffusion.music.harmony import FLAT_NAMES, note_name, parse_key
-from riffusion.music.rhythm import FASTEST_BPM, FEWEST_BEATS, MOST_BEATS, SLOWEST_BPM
-from riffusion.serving.fields import DEFAULTS, MOST_STEPS
+from riffusion.music.rhythm import MAX_BEATS, MAX_BPM, MIN_BEATS, MIN_BPM
+from riffusion.serving.fields import DEFAULTS, MAX_STEPS
 from riffusion.serving.jams import PLAYER_FILES
 from riffusion.serving.pickers import build_pickers
 
@@ -44,7 +44,7 @@ def build_form() -> Form:
             PATHS, value=DEFAULTS["path"], label="Path", elem_id="path", min_width=WIDTH
         )
     with gr.Row(equal_height=True):
-        form["bpm"] = _slider("bpm", SLOWEST_BPM, FASTEST_BPM, 1, "Tempo (beats per minute)")
+        form["bpm"] = _slider("bpm", MIN_BPM, MAX_BPM, 1, "Tempo (beats per minute)")
         form["key"] = gr.Dropdown(
             KEYS, value=DEFAULTS["key"], label="Key", elem_id="key", min_width=WIDTH
         )
@@ -115,11 +115,11 @@ def _more_controls() -> Form:
         }
     with gr.Row():
         form["walk_bars"] = _slider("walk_bars", 1, 64, 1, "Bars from A to B")
-        form["beats"] = _slider("beats", FEWEST_BEATS, MOST_BEATS, 1, "Beats per bar")
+        form["beats"] = _slider("beats", MIN_BEATS, MAX_BEATS, 1, "Beats per bar")
     with gr.Row():
         hint = "How closely to follow the prompts"
         form["guidance"] = _slider("guidance", 0, 15, 0.1, "Guidance", hint)
-        form["steps"] = _slider("steps", 1, MOST_STEPS, 1, "Steps", "More are finer and slower")
+        form["steps"] = _slider("steps", 1, MAX_STEPS, 1, "Steps", "More are finer and slower")
     return form
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from riffusion.audio.waveform import encode_audio
 from riffusion.errors import InvalidInput
-from riffusion.live.registry import Stage
+from riffusion.live.registry import JamRegistry
 from riffusion.serving.data_urls import uploaded_spectrogram
 from riffusion.serving.downloads import MEDIA_TYPES
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -17,11 +17,11 @@ from riffusion.spectral.image import image_to_audio
 from riffusion.spectral.tags import read_layout
 
 # Others listen meanwhile: this takes a core for two minutes.
-LONGEST_S = 600.0
+MAX_S = 600.0
 SOUNDS = {name: kind for name, kind in MEDIA_TYPES.items() if f".{name}" not in IMAGES}
 
 
-class ImageOrder(BaseModel):
+class DecodeRequest(BaseModel):
     """A spectrogram image to be played."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,22 +37,22 @@ class ImageOrder(BaseModel):
 class ImageApi:
     """The endpoint, on one stage."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: JamRegistry) -> None:
         self._stage = stage
 
-    async def decode(self, suffix: str, order: ImageOrder) -> Response:
+    async def decode(self, suffix: str, order: DecodeRequest) -> Response:
         """The sound of a spectrogram image as a file (mp3, wav, flac, ogg)."""
         async with self._stage.exports:
             return await asyncio.to_thread(_sound_file, suffix, order)
 
 
-def _sound_file(suffix: str, order: ImageOrder) -> Response:
+def _sound_file(suffix: str, order: DecodeRequest) -> Response:
     if suffix not in SOUNDS:
         raise InvalidInput("file format", suffix, f"use one of {', '.join(SOUNDS)}")
     image = uploaded_spectrogram("image", order.image)
     length_s = image.width * read_layout(image).params.frame_s
-    if length_s > LONGEST_S:
-        legal = f"use at most {LONGEST_S:g} s; the command line decodes longer ones"
+    if length_s > MAX_S:
+        legal = f"use at most {MAX_S:g} s; the command line decodes longer ones"
         raise InvalidInput("image length", f"{length_s:.0f} s", legal)
     sound = image_to_audio(image, extended=order.extend_band)
     return Response(encode_audio(sound, f".{suffix}"), media_type=SOUNDS[suffix])

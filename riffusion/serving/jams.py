@@ -32,18 +32,18 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from riffusion.errors import InvalidInput, RiffusionError
 from riffusion.jam.session import JamSession
 from riffusion.live.producer import Audio, Event, JamStream
-from riffusion.live.registry import Stage
+from riffusion.live.registry import JamRegistry
 from riffusion.serving.changes import read_live_plan
 from riffusion.serving.downloads import MEDIA_TYPES, chunks, clip_image, export_track
 from riffusion.serving.fields import read_settings, read_text, read_whole
 from riffusion.serving.protocol import (
-    MOST_MESSAGE_BYTES,
+    MAX_MESSAGE_BYTES,
     audio_frame,
     parse_message,
     record,
     text_frame,
 )
-from riffusion.serving.responses import MOST_BODY_BYTES, error_answer, status_of
+from riffusion.serving.responses import MAX_BODY_BYTES, error_answer, status_of
 from riffusion.serving.songs import plan_answer
 from riffusion.serving.uploads import brought
 from riffusion.song.capture import cut_passage, heard_passage, kept_section, with_section
@@ -53,10 +53,10 @@ NEVER_STORED = {"Cache-Control": "no-store"}
 BYTES = "application/octet-stream"
 PNG = b"\x89PNG"
 UNKNOWN_JAM = 4404
-Handler = Callable[[Stage, Request], Awaitable[Response]]
+Handler = Callable[[JamRegistry, Request], Awaitable[Response]]
 
 
-def player_routes(stage: Stage) -> list[BaseRoute]:
+def player_routes(stage: JamRegistry) -> list[BaseRoute]:
     """All routes, for ``demo.launch(app_kwargs={"routes": ...})``."""
 
     def route(path: str, handler: Handler, method: str = "GET") -> Route:
@@ -78,16 +78,16 @@ def player_routes(stage: Stage) -> list[BaseRoute]:
     ]
 
 
-async def start_jam(stage: Stage, request: Request) -> Response:
+async def start_jam(stage: JamRegistry, request: Request) -> Response:
     return _started(await stage.open(read_settings(await _message(request), stage.shelf)))
 
 
-async def start_song(stage: Stage, request: Request) -> Response:
+async def start_song(stage: JamRegistry, request: Request) -> Response:
     order = _fields(await _message(request), ("plan",))
     return _started(await stage.open_song(read_live_plan(order["plan"], stage.shelf)))
 
 
-async def keep_section(stage: Stage, request: Request) -> Response:
+async def keep_section(stage: JamRegistry, request: Request) -> Response:
     """What is heard now as a section of a plan: {"name", "bars", "plan"}; answers the new plan."""
     order = _fields(await _message(request), ("name", "bars", "plan"))
     name, bars = read_text("section name", order["name"]), read_whole("bars", order["bars"])
@@ -105,37 +105,37 @@ async def keep_section(stage: Stage, request: Request) -> Response:
     return JSONResponse(answer.model_dump())
 
 
-async def bring(stage: Stage, request: Request) -> Response:
-    message = await _message(request, MOST_BODY_BYTES)
+async def bring(stage: JamRegistry, request: Request) -> Response:
+    message = await _message(request, MAX_BODY_BYTES)
     async with stage.exports:
         material = await asyncio.to_thread(brought, message)
     stage.shelf.put(material)
     return JSONResponse({"name": material.name}, status_code=201)
 
 
-async def own_file(stage: Stage, request: Request) -> Response:
+async def own_file(stage: JamRegistry, request: Request) -> Response:
     data = stage.shelf.own("own sound", request.path_params["name"]).data
     kind = "image/png" if data.startswith(PNG) else MEDIA_TYPES["flac"]
     return Response(data, media_type=kind)
 
 
-async def tell(stage: Stage, request: Request) -> Response:
+async def tell(stage: JamRegistry, request: Request) -> Response:
     _find(stage, request).tell(await _message(request))
     return JSONResponse({})
 
 
-async def stream_records(stage: Stage, request: Request) -> Response:
+async def stream_records(stage: JamRegistry, request: Request) -> Response:
     items = _find(stage, request).listen(_from(request.query_params.get("from", "0")))
     headers = {**NEVER_STORED, "X-Accel-Buffering": "no"}
     return StreamingResponse(_records(items), headers=headers, media_type=BYTES)
 
 
-async def session_file(stage: Stage, request: Request) -> Response:
+async def session_file(stage: JamRegistry, request: Request) -> Response:
     session = _find(stage, request).export_session()
     return JSONResponse(session, headers=_download("json"))
 
 
-async def track_file(stage: Stage, request: Request) -> Response:
+async def track_file(stage: JamRegistry, request: Request) -> Response:
     suffix = request.path_params["suffix"]
     async with stage.borrow(request.path_params["id"]) as stream, stage.exports:
         file = await asyncio.to_thread(export_track, stream, suffix, stream.heard)
@@ -145,13 +145,13 @@ async def track_file(stage: Stage, request: Request) -> Response:
     return StreamingResponse(chunks(file), headers=headers, media_type=MEDIA_TYPES[suffix])
 
 
-async def clip_file(stage: Stage, request: Request) -> Response:
+async def clip_file(stage: JamRegistry, request: Request) -> Response:
     async with stage.borrow(request.path_params["id"]) as stream, stage.exports:
         png = await asyncio.to_thread(clip_image, stream, request.path_params["sample"])
     return Response(png, headers=NEVER_STORED, media_type="image/png")
 
 
-async def socket(stage: Stage, socket: WebSocket) -> None:
+async def socket(stage: JamRegistry, socket: WebSocket) -> None:
     await socket.accept()
     try:
         stream = stage.find(socket.path_params["id"])
@@ -197,7 +197,7 @@ async def _records(items: AsyncGenerator[Audio | Event]) -> AsyncIterator[bytes]
             yield record(item)
 
 
-async def _answer(handler: Handler, stage: Stage, request: Request) -> Response:
+async def _answer(handler: Handler, stage: JamRegistry, request: Request) -> Response:
     """What a handler answers, or its error as JSON."""
     try:
         return await handler(stage, request)
@@ -205,7 +205,7 @@ async def _answer(handler: Handler, stage: Stage, request: Request) -> Response:
         return error_answer(str(error), status_of(error))
 
 
-async def _message(request: Request, most_bytes: int = MOST_MESSAGE_BYTES) -> object:
+async def _message(request: Request, max_bytes: int = MAX_MESSAGE_BYTES) -> object:
     """The JSON body of a request, read no further than it may be long."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         # A page of another site could send other types without asking the browser first.
@@ -214,9 +214,9 @@ async def _message(request: Request, most_bytes: int = MOST_MESSAGE_BYTES) -> ob
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > most_bytes:
+        if len(body) > max_bytes:
             break
-    return parse_message(bytes(body), most_bytes)
+    return parse_message(bytes(body), max_bytes)
 
 
 def _started(stream: JamStream) -> Response:
@@ -232,7 +232,7 @@ def _fields(message: object, names: tuple[str, ...]) -> dict[str, object]:
     return {name: message.get(name) for name in names}
 
 
-def _find(stage: Stage, request: Request) -> JamStream:
+def _find(stage: JamRegistry, request: Request) -> JamStream:
     return stage.find(request.path_params["id"])
 
 

@@ -13,11 +13,11 @@ from riffusion.engines.clip import DEFAULT_STEPS
 from riffusion.errors import RiffusionError
 from riffusion.serving.api import Api
 from riffusion.serving.data_urls import data_url
-from riffusion.serving.requests import ClipOrder
-from riffusion.serving.songs import PlanOrder, SongOrder
+from riffusion.serving.requests import ClipApiRequest
+from riffusion.serving.songs import PlanRequest, SongRequest
 
 
-class SongAnswer(BaseModel):
+class SongResponse(BaseModel):
     """A whole song."""
 
     audio: str
@@ -90,7 +90,9 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
             image (PNG) and audio (WAV) as data URLs, duration_s, sample_rate and engine.
         """
         asked = {"prompt": prompt, "seed": seed, "bpm": bpm, "key": key, "steps": steps}
-        return await _in_words(api.make_clip, ClipOrder, **asked, anchor=anchor, strength=strength)
+        return await _in_words(
+            api.make_clip, ClipApiRequest, **asked, anchor=anchor, strength=strength
+        )
 
     async def plan_song(
         line: str = "", minutes: float | None = None, seed: int = 0
@@ -106,7 +108,7 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         Returns:
             plan (YAML to edit and give to make_song), fields, duration_s and sections.
         """
-        return await _in_words(api.songs.plan, PlanOrder, line=line, minutes=minutes, seed=seed)
+        return await _in_words(api.songs.plan, PlanRequest, line=line, minutes=minutes, seed=seed)
 
     async def make_song(plan: str) -> dict[str, Any]:
         """
@@ -118,11 +120,11 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         Returns:
             audio (MP3) as a data URL.
         """
-        return await _in_words(_song_answer, SongOrder, plan=plan)
+        return await _in_words(_song_answer, SongRequest, plan=plan)
 
-    async def _song_answer(order: SongOrder) -> SongAnswer:
+    async def _song_answer(order: SongRequest) -> SongResponse:
         with await api.songs.file(order.plan, "mp3") as file:
-            return SongAnswer(audio=data_url("audio/mpeg", file.read()))
+            return SongResponse(audio=data_url("audio/mpeg", file.read()))
 
     async def list_anchors() -> list[dict[str, Any]]:
         """

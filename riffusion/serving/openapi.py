@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from riffusion import __version__
-from riffusion.serving.responses import ErrorAnswer
+from riffusion.serving.responses import ErrorResponse
 
 TITLE = "Riffusion"
 WORDS = (
@@ -42,7 +42,7 @@ STYLE = (
 def document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
     """The OpenAPI document of ``routes`` and of the jams'."""
     described = get_openapi(title=TITLE, version=__version__, description=WORDS, routes=routes)
-    described["components"]["schemas"]["ErrorAnswer"] = ErrorAnswer.model_json_schema()
+    described["components"]["schemas"]["ErrorResponse"] = ErrorResponse.model_json_schema()
     for path, methods in described["paths"].items():
         for operation in methods.values():
             operation["responses"].pop("422", None)
@@ -83,7 +83,7 @@ def _jam_operation(path: str, words: str) -> dict[str, Any]:
 
 
 def _error(words: str) -> dict[str, Any]:
-    schema = {"$ref": "#/components/schemas/ErrorAnswer"}
+    schema = {"$ref": "#/components/schemas/ErrorResponse"}
     return {"description": words, "content": {"application/json": {"schema": schema}}}
 
 

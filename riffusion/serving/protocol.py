@@ -15,7 +15,7 @@ from riffusion.live.producer import Audio, Event
 START = struct.Struct("<d")
 RECORD = struct.Struct("<IB")
 TEXT, AUDIO = 0, 1
-MOST_MESSAGE_BYTES = 64 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
 
 
 def audio_frame(audio: Audio) -> bytes:
@@ -35,10 +35,10 @@ def record(item: Audio | Event) -> bytes:
     return RECORD.pack(len(body), kind) + body
 
 
-def parse_message(data: str | bytes, most_bytes: int = MOST_MESSAGE_BYTES) -> object:
+def parse_message(data: str | bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> object:
     """JSON from a page. Raises InvalidInput for what is too long or no JSON."""
-    if len(data) > most_bytes:
-        legal = f"has more than {most_bytes} bytes; send less"
+    if len(data) > max_bytes:
+        legal = f"has more than {max_bytes} bytes; send less"
         raise InvalidInput("message", data[:40], legal)
     try:
         return json.loads(data, parse_constant=_no_constant)

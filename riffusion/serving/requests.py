@@ -25,7 +25,7 @@ from riffusion.spectral.tags import ImageInfo
 MUSIC = ("bpm", "key", "chords", "beats_per_bar")
 
 
-class ClipOrder(BaseModel):
+class ClipApiRequest(BaseModel):
     """One clip. Without tempo, key and chords they are as the prompt says."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from riffusion.errors import InvalidInput, RiffusionError, ServerError, StorageError
 from riffusion.serving.protocol import parse_message
 
-MOST_BODY_BYTES = 16 * 2**20
+MAX_BODY_BYTES = 16 * 2**20
 JSON_TYPE = (b"content-type", b"application/json")
 NO_OBJECT = "the request is no JSON object: send one with the fields that /api lists"
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -28,7 +28,7 @@ class InferenceOutput(BaseModel):
     duration_s: float
 
 
-class ClipAnswer(BaseModel):
+class ClipResponse(BaseModel):
     """A clip, without loss."""
 
     image: str = Field(description="PNG spectrogram, data:image/png;base64,...")
@@ -64,7 +64,7 @@ class Health(BaseModel):
     jams_playing: int
 
 
-class ErrorAnswer(BaseModel):
+class ErrorResponse(BaseModel):
     """What was wrong and what to do."""
 
     error: str
@@ -106,15 +106,15 @@ def status_of(error: RiffusionError) -> int:
 async def _read(request: Request) -> Request:
     """``request`` with its body read and marked as JSON. Raises InvalidInput where it is none."""
     said = request.headers.get("content-length", "0")
-    if said.isdecimal() and int(said) > MOST_BODY_BYTES:
+    if said.isdecimal() and int(said) > MAX_BODY_BYTES:
         raise _too_large()
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BODY_BYTES:
+        if len(body) > MAX_BODY_BYTES:
             raise _too_large()
     if request.method == "POST":
-        parse_message(bytes(body), MOST_BODY_BYTES)
+        parse_message(bytes(body), MAX_BODY_BYTES)
 
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": bytes(body), "more_body": False}
@@ -124,7 +124,7 @@ async def _read(request: Request) -> Request:
 
 
 def _too_large() -> InvalidInput:
-    most = MOST_BODY_BYTES // 2**20
+    most = MAX_BODY_BYTES // 2**20
     return InvalidInput("request", "too large", f"send at most {most} MB; cut the audio first")
 
 

@@ -18,9 +18,9 @@ from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
 from riffusion.jam.speed import measure_speed
 from riffusion.live.pace import Pace, pace_of
-from riffusion.live.registry import Stage
+from riffusion.live.registry import JamRegistry
 from riffusion.serving.api import Api
-from riffusion.serving.cors import OpenApi
+from riffusion.serving.cors import PublicCors
 from riffusion.serving.fields import read_settings
 from riffusion.serving.jams import player_routes
 from riffusion.serving.mcp import add_tools
@@ -37,7 +37,7 @@ class Serving:
     """A page that is being served."""
 
     url: str
-    stage: Stage
+    stage: JamRegistry
     page: gr.Blocks
 
 
@@ -52,12 +52,12 @@ def serve(
     """Serve the page in the background while the block runs.
 
     ``port`` None takes the first free one from 7860 on. ``pace`` is for engines that may be slow
-    (see ``first_pace``). ``limits`` are those of ``Stage``.
+    (see ``first_pace``). ``limits`` are those of ``JamRegistry``.
     Raises ServerError where the address cannot be used.
     """
     port = free_port(host) if port is None else check_port(host, port)
     pace = pace or Pace()
-    stage = Stage(engine, **{"lead_s": pace.lead_s, **limits})
+    stage = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
     page = build_page(engine, pace)
     api = Api(stage)
     add_tools(page, api)
@@ -68,7 +68,7 @@ def serve(
         loops.append(asyncio.get_running_loop())
         # Around Gradio's own rules for origins, which come before all routes and middleware that
         # can be given to it.
-        app.middleware_stack = OpenApi(app.middleware_stack or app.build_middleware_stack())
+        app.middleware_stack = PublicCors(app.middleware_stack or app.build_middleware_stack())
         yield
 
     try:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS
 from riffusion.errors import InvalidInput
-from riffusion.live.registry import Stage
+from riffusion.live.registry import JamRegistry
 from riffusion.serving.changes import read_live_plan
 from riffusion.serving.downloads import MEDIA_TYPES, chunks
 from riffusion.song.model import Song
@@ -27,12 +27,12 @@ from riffusion.song.planner import plan_song
 from riffusion.song.session import SongBlock, SongSession
 
 # Others listen, and the disk has an end.
-LONGEST_RENDER_S = 600.0
+MAX_RENDER_S = 600.0
 PIECE_BLOCKS = 40
 EXAMPLE = "order: [a, a]\nsections:\n  a: {bars: 2, prompt: funky piano}\n"
 
 
-class PlanOrder(BaseModel):
+class PlanRequest(BaseModel):
     """What the planner makes a song of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +45,7 @@ class PlanOrder(BaseModel):
     seed: int = Field(default=0, description="Another number is another song")
 
 
-class SongOrder(BaseModel):
+class SongRequest(BaseModel):
     """A song as the text of its plan."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,7 +61,7 @@ class SectionEntry(BaseModel):
     duration_s: float
 
 
-class PlanAnswer(BaseModel):
+class PlanResponse(BaseModel):
     """A plan that can be played, as text and as data, and when its sections are."""
 
     plan: str = Field(description="YAML, to be edited")
@@ -73,20 +73,20 @@ class PlanAnswer(BaseModel):
 class SongApi:
     """The endpoints, on one stage."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: JamRegistry) -> None:
         self._stage = stage
         self._one = asyncio.Semaphore(1)
 
-    async def plan(self, order: PlanOrder) -> PlanAnswer:
+    async def plan(self, order: PlanRequest) -> PlanResponse:
         """Plan a song from a line. Nothing is generated."""
         song = await asyncio.to_thread(plan_song, order.line, order.minutes, order.seed)
         return plan_answer(song)
 
-    async def check(self, order: SongOrder) -> PlanAnswer:
+    async def check(self, order: SongRequest) -> PlanResponse:
         """Check a plan: what is wrong with it, with its line, or the whole plan with defaults."""
         return plan_answer(await asyncio.to_thread(read_live_plan, order.plan, self._stage.shelf))
 
-    async def render(self, suffix: str, order: SongOrder) -> Response:
+    async def render(self, suffix: str, order: SongRequest) -> Response:
         """Play a plan into a file: wav, flac, mp3 or ogg. It answers when the song is whole."""
         file = await self.file(order.plan, suffix)
         return StreamingResponse(chunks(file), media_type=MEDIA_TYPES[suffix])
@@ -97,8 +97,8 @@ class SongApi:
             legal = f"use one of {', '.join(form[1:] for form in WRITTEN_AS)}"
             raise InvalidInput("file format", suffix, legal)
         song = await asyncio.to_thread(read_live_plan, plan, self._stage.shelf)
-        if song.duration_s > LONGEST_RENDER_S:
-            legal = f"has {song.duration_s:.0f} s; use at most {LONGEST_RENDER_S:.0f}"
+        if song.duration_s > MAX_RENDER_S:
+            legal = f"has {song.duration_s:.0f} s; use at most {MAX_RENDER_S:.0f}"
             raise InvalidInput("song", song.title, f"{legal}, or the command line")
         async with self._one:
             with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
@@ -116,10 +116,10 @@ class SongApi:
                         await asyncio.to_thread(recording.write, block.samples)
 
 
-def plan_answer(song: Song) -> PlanAnswer:
+def plan_answer(song: Song) -> PlanResponse:
     """What is told about a song."""
     rate = 1000  # in milliseconds
-    return PlanAnswer(
+    return PlanResponse(
         plan=plan_text(song),
         fields=plan_fields(song),
         duration_s=song.duration_s,

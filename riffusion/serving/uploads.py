@@ -1,4 +1,4 @@
-"""Shelf: the sounds and pictures that listeners brought, by name, for all jams of a server."""
+"""UploadStore: the sounds and pictures that listeners uploaded, by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from threading import Lock
 
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import OWN, Material
+from riffusion.jam.asset import OWN, AssetRef
 from riffusion.jam.loops import library_anchor, library_mask, own_anchor, own_mask
 from riffusion.jam.masks import image_mask
 from riffusion.serving.data_urls import (
@@ -17,30 +17,30 @@ from riffusion.serving.data_urls import (
 )
 from riffusion.spectral.image import image_to_audio
 
-MOST_BYTES = 128 * 2**20
+MAX_BYTES = 128 * 2**20
 KINDS = ("anchor", "mask")
 
 
-class Shelf:
-    """Keeps at most ``most_bytes``; what was put there or used longest ago goes first.
+class UploadStore:
+    """Keeps at most ``max_bytes``; what was put there or used longest ago goes first.
 
     A jam that plays keeps what it uses, whether it is still here or not. Threads may share it.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
-        self._kept: OrderedDict[str, Material] = OrderedDict()
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: OrderedDict[str, AssetRef] = OrderedDict()
         self._lock = Lock()
 
-    def put(self, material: Material) -> None:
+    def put(self, material: AssetRef) -> None:
         """Keep somebody's own material."""
         with self._lock:
             self._kept[material.name] = material
             self._kept.move_to_end(material.name)
-            while sum(len(one.data) for one in self._kept.values()) > self._most_bytes:
+            while sum(len(one.data) for one in self._kept.values()) > self._max_bytes:
                 self._kept.popitem(last=False)
 
-    def own(self, what: str, name: str) -> Material:
+    def own(self, what: str, name: str) -> AssetRef:
         """A listener's own. Raises InvalidInput where it is gone; ``what`` says what it was."""
         with self._lock:
             if name not in self._kept:
@@ -48,22 +48,22 @@ class Shelf:
             self._kept.move_to_end(name)
             return self._kept[name]
 
-    def anchor(self, name: str) -> Material | None:
+    def anchor(self, name: str) -> AssetRef | None:
         """The anchor of a name, ours or a listener's; None for "". Raises InvalidInput."""
         return self.known_anchor(name) if name else None
 
-    def known_anchor(self, name: str) -> Material:
+    def known_anchor(self, name: str) -> AssetRef:
         """The anchor of a name, ours or a listener's. Raises InvalidInput."""
         return self.own("anchor", name) if name.startswith(OWN) else library_anchor(name)
 
-    def mask(self, name: str) -> Material | None:
+    def mask(self, name: str) -> AssetRef | None:
         """The same for a mask."""
         if not name:
             return None
         return self.own("mask", name) if name.startswith(OWN) else library_mask(name)
 
 
-def brought(message: object) -> Material:
+def brought(message: object) -> AssetRef:
     """The material of a listener's message: {"kind": "anchor" or "mask", "data": a data URL}.
 
     An anchor is audio or a spectrogram image, a mask a picture of 512 x 512. Raises InvalidInput.

@@ -16,7 +16,7 @@ from riffusion.training.corpus.captions import (
     SLOW_WORDS,
 )
 
-LONGEST_LINE = 500
+MAX_LINE_LENGTH = 500
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 COUNT = rf"(\d+(?:\.\d+)?|half an?|an?|{'|'.join(NUMBERS)})( and a half)?"
 MINUTES = re.compile(rf"\b{COUNT}[ -]?(?:minutes?|mins?)\b(?: (?:of|long)\b)?", re.IGNORECASE)
@@ -29,7 +29,7 @@ MAJOR_WORDS = (*HAPPY_WORDS, "major", "joyful", "bright")
 
 
 @dataclass(frozen=True)
-class Wish:
+class SongBrief:
     """What a line says; None where it does not. ``words`` are the line without its numbers.
 
     ``pace`` is 1 for fast, -1 for slow.
@@ -44,10 +44,10 @@ class Wish:
     key: str | None
 
 
-def understand(line: str) -> Wish:
+def parse_brief(line: str) -> SongBrief:
     """Raises InvalidInput for a line that is too long."""
-    if len(line) > LONGEST_LINE:
-        raise InvalidInput("song", line, f"use at most {LONGEST_LINE} characters")
+    if len(line) > MAX_LINE_LENGTH:
+        raise InvalidInput("song", line, f"use at most {MAX_LINE_LENGTH} characters")
     line = "".join(letter if letter.isprintable() else " " for letter in line)
     tempo, key = TEMPO.search(line), KEY.search(line)
     words = line
@@ -55,7 +55,7 @@ def understand(line: str) -> Wish:
         words = pattern.sub(" ", words)
     words = re.sub(r"\s+", " ", re.sub(r"\s*,[\s,]*", ", ", words)).strip(" ,.;")
     slow, fast = _has(words, SLOW_WORDS), _has(words, (*FAST_WORDS, *LIVELY_WORDS))
-    return Wish(
+    return SongBrief(
         words=words,
         style=_style(words),
         mode=_mode(key[1] if key else words),

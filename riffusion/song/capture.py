@@ -9,7 +9,7 @@ import numpy as np
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform, encode_audio
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import Material, own_material
+from riffusion.jam.asset import AssetRef, own_asset
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment
 from riffusion.music.harmony import progression
@@ -19,11 +19,11 @@ from riffusion.song.model import Section, Song
 # the end of what was kept (docs/songs.md has the measurement).
 KEPT_STRENGTH = 0.3
 # Eight bars of four beats at the slowest tempo, and 6 MB.
-LONGEST_KEPT_S = 32.0
+MAX_KEPT_S = 32.0
 
 
 def kept_section(
-    segment: Segment, sample: int, name: str, bars: int, heard: Material | None = None
+    segment: Segment, sample: int, name: str, bars: int, heard: AssetRef | None = None
 ) -> Section:
     """A section that plays what a jam plays at ``sample``, where ``segment`` rules.
 
@@ -55,7 +55,7 @@ def heard_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] |
     can go round. None where not one round was heard.
     """
     chords, grid = len(segment.chords), segment.grid
-    room = int(LONGEST_KEPT_S * grid.sample_rate / grid.bar_samples)
+    room = int(MAX_KEPT_S * grid.sample_rate / grid.bar_samples)
     first = segment.bar + (segment.chords_bar - segment.bar) % chords
     heard = grid.bar_at(sample) - first
     most = bars if bars <= room else room // chords * chords
@@ -66,13 +66,13 @@ def heard_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] |
     return grid.bar_sample(start), grid.bar_sample(start + length)
 
 
-def cut_passage(track: TrackFile, start: int, stop: int) -> Material | None:
+def cut_passage(track: TrackFile, start: int, stop: int) -> AssetRef | None:
     """What a track has from one sample to another, as an anchor; None for silence."""
     pcm = track.read(start, stop)
     if not pcm.any():
         return None
     samples = (pcm / INT16_SCALE).astype(np.float32)
-    return own_material(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
+    return own_asset(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
 
 
 def with_section(song: Song | None, section: Section, settings: JamSettings) -> Song:

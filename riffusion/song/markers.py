@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from riffusion.song.placement import Place
+from riffusion.song.placement import PlacedSection
 
 CUE_FRAMES = 75  # a second, by the format
-MOST_TRACKS = 99  # in a cue sheet, by the format
+MAX_TRACKS = 99  # in a cue sheet, by the format
 CUE_TYPES = {".mp3": "MP3"}  # all else is called WAVE
 
 
-def cue_sheet(places: Sequence[Place], sample_rate: int, audio: str, title: str) -> str:
+def cue_sheet(places: Sequence[PlacedSection], sample_rate: int, audio: str, title: str) -> str:
     """A cue sheet with a track a section, so that players can go from one to the next.
 
     ``audio`` is the file's name, without its folder. Times are rounded down to 1/75 s, and
@@ -20,7 +20,7 @@ def cue_sheet(places: Sequence[Place], sample_rate: int, audio: str, title: str)
     """
     kind = CUE_TYPES.get(Path(audio).suffix.lower(), "WAVE")
     lines = [f"TITLE {_quoted(title or 'song')}", f"FILE {_quoted(audio)} {kind}"]
-    for number, place in enumerate(places[:MOST_TRACKS], start=1):
+    for number, place in enumerate(places[:MAX_TRACKS], start=1):
         frames = place.start * CUE_FRAMES // sample_rate
         minutes, rest = divmod(frames, 60 * CUE_FRAMES)
         time = f"{minutes:02}:{rest // CUE_FRAMES:02}:{rest % CUE_FRAMES:02}"
@@ -29,7 +29,7 @@ def cue_sheet(places: Sequence[Place], sample_rate: int, audio: str, title: str)
     return "\n".join(lines) + "\n"
 
 
-def image_marks(places: Sequence[Place], hop_length: int) -> str:
+def image_marks(places: Sequence[PlacedSection], hop_length: int) -> str:
     """Where sections begin in a long image: a line each, with the column and the name."""
     return "\n".join(f"{place.start // hop_length} {place.section.name}" for place in places)
 

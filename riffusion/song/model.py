@@ -8,19 +8,19 @@ from typing import Literal, get_args
 
 from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import Material
-from riffusion.jam.settings import USUAL_STRENGTH
+from riffusion.jam.asset import AssetRef
+from riffusion.jam.settings import DEFAULT_STRENGTH
 from riffusion.music.harmony import progression
 from riffusion.music.rhythm import check_metre, check_tempo
 
 TransitionKind = Literal["cut", "fill", "walk"]
 TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)
 
-MOST_BARS = 256
-MOST_SECTIONS = 200
-LONGEST_NAME = 40
-LONGEST_TITLE = 200
-LONGEST_SONG_S = 3600.0
+MAX_BARS = 256
+MAX_SECTIONS = 200
+MAX_NAME_LENGTH = 40
+MAX_TITLE_LENGTH = 200
+MAX_SONG_S = 3600.0
 TRANSITION_HELP = "use cut, fill or walk, with the bars it takes: cut, fill 1, walk 4"
 
 
@@ -38,7 +38,7 @@ class Transition:
     def __post_init__(self) -> None:
         if self.kind not in TRANSITIONS:
             raise InvalidInput("transition", self.kind, TRANSITION_HELP)
-        least, most = (0, 0) if self.kind == "cut" else (1, MOST_BARS)
+        least, most = (0, 0) if self.kind == "cut" else (1, MAX_BARS)
         check_whole(f"bars of the {self.kind}", self.bars, least, most)
 
     def __str__(self) -> str:
@@ -77,12 +77,12 @@ class Section:
     bpm: float | None = None
     controls: Controls = field(default_factory=Controls)
     transition: Transition = field(default_factory=Transition)
-    anchor: Material | None = None
-    strength: float = USUAL_STRENGTH
+    anchor: AssetRef | None = None
+    strength: float = DEFAULT_STRENGTH
 
     def __post_init__(self) -> None:
         check_name(self.name)
-        check_whole("bars", self.bars, 1, MOST_BARS)
+        check_whole("bars", self.bars, 1, MAX_BARS)
         if self.bpm is not None:
             check_tempo(self.bpm)
         if self.blend is not None:
@@ -130,8 +130,8 @@ class Song:
                 raise InvalidInput("section", name, "is there twice; give each its own name")
         for name in self.order:
             check_known(name, names)
-        if self.duration_s > LONGEST_SONG_S:
-            legal = f"a song lasts at most {LONGEST_SONG_S / 60:.0f} minutes; use fewer bars"
+        if self.duration_s > MAX_SONG_S:
+            legal = f"a song lasts at most {MAX_SONG_S / 60:.0f} minutes; use fewer bars"
             raise InvalidInput("length", f"{self.duration_s / 60:.1f} minutes", legal)
 
     def section(self, name: str) -> Section:
@@ -152,8 +152,8 @@ class Song:
 
 def check_name(name: str) -> None:
     """Raise InvalidInput unless ``name`` can name a section."""
-    if not name.strip() or name != name.strip() or len(name) > LONGEST_NAME:
-        legal = f"use 1 to {LONGEST_NAME} characters, without spaces at the ends"
+    if not name.strip() or name != name.strip() or len(name) > MAX_NAME_LENGTH:
+        legal = f"use 1 to {MAX_NAME_LENGTH} characters, without spaces at the ends"
         raise InvalidInput("section name", name, legal)
     if not name.isprintable():
         raise InvalidInput("section name", name, "use characters that can be seen")
@@ -161,15 +161,15 @@ def check_name(name: str) -> None:
 
 def check_title(title: str) -> None:
     """Raise InvalidInput for a title that no cue sheet or image could show."""
-    if len(title) > LONGEST_TITLE or not title.isprintable():
-        legal = f"use at most {LONGEST_TITLE} characters, all of them visible, in one line"
+    if len(title) > MAX_TITLE_LENGTH or not title.isprintable():
+        legal = f"use at most {MAX_TITLE_LENGTH} characters, all of them visible, in one line"
         raise InvalidInput("title", title, legal)
 
 
 def check_count(what: str, count: int) -> None:
     """Raise InvalidInput unless a song can have that many sections."""
-    if not 1 <= count <= MOST_SECTIONS:
-        raise InvalidInput(what, f"{count} long", f"use 1 to {MOST_SECTIONS}")
+    if not 1 <= count <= MAX_SECTIONS:
+        raise InvalidInput(what, f"{count} long", f"use 1 to {MAX_SECTIONS}")
 
 
 def check_known(name: str, names: list[str]) -> None:

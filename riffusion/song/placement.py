@@ -10,7 +10,7 @@ from riffusion.song.model import Section, Song
 
 
 @dataclass(frozen=True)
-class Place:
+class PlacedSection:
     """The ``index``-th section in the order of ``song``, played from bar ``bar`` of ``grid`` on.
 
     ``bars`` are as many as the section has, or fewer where something else cuts in. What is
@@ -59,7 +59,7 @@ class Place:
         return self.grid.bar_sample(self.bar + self.section.bars - 1)
 
 
-def places_of(song: Song, sample_rate: int) -> tuple[Place, ...]:
+def places_of(song: Song, sample_rate: int) -> tuple[PlacedSection, ...]:
     """Each section of a song where it is played, from sample 0 on.
 
     The grid runs on through sections of one tempo, so rounding never adds up; another tempo takes
@@ -70,19 +70,19 @@ def places_of(song: Song, sample_rate: int) -> tuple[Place, ...]:
     return tuple(_places_from(song, 0, 0, grid))
 
 
-def continued(played: Sequence[Place], song: Song, index: int) -> tuple[Place, ...]:
+def continued(played: Sequence[PlacedSection], song: Song, index: int) -> tuple[PlacedSection, ...]:
     """``played``, and what ``song`` has from its ``index``-th section on behind it."""
     before = played[-1]
     return (*played, *_places_from(song, index, before.bar + before.bars, before.grid))
 
 
-def cut_at(places: Sequence[Place], bar: int) -> tuple[Place, ...]:
+def cut_at(places: Sequence[PlacedSection], bar: int) -> tuple[PlacedSection, ...]:
     """What of ``places`` is played before bar line ``bar``."""
     *whole, last = (place for place in places if place.bar < bar)
     return (*whole, replace(last, bars=min(last.bars, bar - last.bar)))
 
 
-def place_in(song: Song, place: Place) -> int:
+def place_in(song: Song, place: PlacedSection) -> int:
     """Which section of a changed song is the one that plays: the nearest of its name.
 
     Where there is none any more, the song goes on with what took its place.
@@ -93,11 +93,11 @@ def place_in(song: Song, place: Place) -> int:
     return min(found, key=lambda index: abs(index - place.index), default=gone)
 
 
-def _places_from(song: Song, first: int, bar: int, grid: BarGrid) -> Iterator[Place]:
+def _places_from(song: Song, first: int, bar: int, grid: BarGrid) -> Iterator[PlacedSection]:
     for index, name in enumerate(song.order[first:], start=first):
         section = song.section(name)
         wanted = (song.bpm_of(section), song.beats_per_bar)
         if wanted != (grid.bpm, grid.beats_per_bar):
             grid = grid.changed(bar, *wanted)
-        yield Place(song, index, bar, section.bars, grid, last=index + 1 == len(song.order))
+        yield PlacedSection(song, index, bar, section.bars, grid, last=index + 1 == len(song.order))
         bar += section.bars

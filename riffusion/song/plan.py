@@ -18,12 +18,12 @@ import yaml
 
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.jam.asset import OWN, Material
+from riffusion.jam.asset import OWN, AssetRef
 from riffusion.jam.loops import anchor_of, library_anchor
 from riffusion.music.harmony import parse_chords, parse_key
 from riffusion.music.rhythm import check_metre, check_tempo
 from riffusion.song.model import (
-    MOST_BARS,
+    MAX_BARS,
     Section,
     Song,
     check_count,
@@ -40,10 +40,10 @@ from riffusion.storage import write_whole
 T = TypeVar("T")
 Reader = Callable[[Entry], object]
 # What a name of an anchor stands for; raises InvalidInput where it stands for nothing.
-Anchors = Callable[[str], Material]
+Anchors = Callable[[str], AssetRef]
 
 WRITTEN_AS = (".yaml", ".yml", ".json")
-MOST_BYTES = 256_000
+MAX_BYTES = 256_000
 CONTROLS = ("density", "brightness", "drums")
 SHOWN = "docs/songs.md shows a whole plan"
 
@@ -56,8 +56,8 @@ def load_plan(path: str | os.PathLike[str]) -> Song:
     path = Path(path)
     if not path.is_file():
         raise InvalidPlan("plan", str(path), "no such file; check the name and the folder")
-    if path.stat().st_size > MOST_BYTES:
-        raise InvalidPlan("plan", path.name, f"is larger than {MOST_BYTES // 1000} kB")
+    if path.stat().st_size > MAX_BYTES:
+        raise InvalidPlan("plan", path.name, f"is larger than {MAX_BYTES // 1000} kB")
     try:
         return read_plan(path.read_text("utf-8"), partial(_anchor_beside, path.parent))
     except UnicodeDecodeError as error:
@@ -94,7 +94,7 @@ def plan_fields(song: Song) -> dict[str, Any]:
     return {
         **{name: getattr(song, name) for name in SONG_FIELDS},
         "order": list(song.order),
-        "sections": {section.name: _said(section) for section in song.sections},
+        "sections": {section.name: _to_fields(section) for section in song.sections},
     }
 
 
@@ -103,8 +103,8 @@ def read_plan(text: str, anchors: Anchors = library_anchor) -> Song:
 
     ``anchors`` finds what sections start from.
     """
-    if len(text) > MOST_BYTES:
-        raise InvalidPlan("plan", f"{len(text)} characters", f"use at most {MOST_BYTES}")
+    if len(text) > MAX_BYTES:
+        raise InvalidPlan("plan", f"{len(text)} characters", f"use at most {MAX_BYTES}")
     plan = read_yaml(text, "plan")
     found = plan.mapping((*SONG_FIELDS, "order", "sections"))
     _check_there(plan, found, ("order", "sections"))
@@ -136,7 +136,7 @@ def _section(entry: Entry, anchors: Anchors) -> Section:
     )
 
 
-def _anchor(entry: Entry, anchors: Anchors) -> Material:
+def _anchor(entry: Entry, anchors: Anchors) -> AssetRef:
     name = entry.string()
     try:
         return anchors(name)
@@ -145,7 +145,7 @@ def _anchor(entry: Entry, anchors: Anchors) -> Material:
         raise entry.error(error.what, name, legal) from error
 
 
-def _anchor_beside(folder: Path, name: str) -> Material:
+def _anchor_beside(folder: Path, name: str) -> AssetRef:
     """An anchor of the library, an audio file beside a plan, or one that ``save_plan`` wrote.
 
     Plans are passed on, so what one names never leaves its folder.
@@ -157,7 +157,7 @@ def _anchor_beside(folder: Path, name: str) -> Material:
     path = folder / f"{name}.flac"
     if not path.is_file():
         raise InvalidInput("anchor", name, f"put {path.name} beside the plan")
-    return Material(name, path.read_bytes())
+    return AssetRef(name, path.read_bytes())
 
 
 def _prompt(found: Mapping[str, Entry], which: str = "") -> Prompt:
@@ -202,7 +202,7 @@ def _at(entry: Entry, make: Callable[[], T]) -> T:
         raise entry.error(error.what, error.value, error.legal) from error
 
 
-def _said(section: Section) -> dict[str, object]:
+def _to_fields(section: Section) -> dict[str, object]:
     """What is said about a section; what it leaves to the song is left out."""
     prompt_b = section.prompt_b
     values = {
@@ -254,7 +254,7 @@ READERS: dict[str, Reader] = {
     "variation": _share("variation"),
     "guidance": _checked(Entry.number, partial(check_number, "guidance", least=0, most=30)),
     "steps": _checked(Entry.whole, partial(check_whole, "steps", least=1, most=1000)),
-    "bars": _checked(Entry.whole, partial(check_whole, "bars", least=1, most=MOST_BARS)),
+    "bars": _checked(Entry.whole, partial(check_whole, "bars", least=1, most=MAX_BARS)),
     "chords": _checked(Entry.string, parse_chords),
     "transition": lambda entry: parse_transition(entry.string()),
     **{name: _share(name) for name in ("blend", "strength", *CONTROLS)},

@@ -15,20 +15,20 @@ from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.music.harmony import Key, note_name, parse_key
 from riffusion.music.instruments import NAMES
-from riffusion.music.rhythm import FASTEST_BPM, SLOWEST_BPM
+from riffusion.music.rhythm import MAX_BPM, MIN_BPM
 from riffusion.music.styles import STYLES
 from riffusion.music.styles.style import MINOR_FORMS, POP_FORMS
-from riffusion.song.brief import Wish, understand
+from riffusion.song.brief import SongBrief, parse_brief
 from riffusion.song.forms import CYCLES, ENDINGS, MIDDLES, OPENINGS, ROLES, Weighted
 from riffusion.song.model import Section, Song, parse_transition
 
 USUAL_MINUTES = 3.0
-SHORTEST_MINUTES, LONGEST_MINUTES = 0.25, 30.0
+MIN_MINUTES, MAX_MINUTES = 0.25, 30.0
 USUAL_BPM = (84, 128)
 USUAL_LEADS = (0, 4, 24, 25, 27, 48, 65, 73)
 MAJOR_DEGREES = (0, 2, 4, 5, 7, 9, 11)
-MOST_CYCLES = 16
-MOST_PLANNED_BARS = 64
+MAX_CYCLES = 16
+MAX_PLANNED_BARS = 64
 ATTEMPTS = 300
 NEAR_BPM = 0.04  # how far the tempo may go from what was drawn, to meet the length
 LIFT_CHANCE = 0.15
@@ -55,14 +55,14 @@ def plan_song(line: str = "", minutes: float | None = None, seed: int = 0) -> So
     ``minutes`` wins over a length in the line; without either it is three. Raises InvalidInput
     for a length under a quarter of a minute or over thirty minutes.
     """
-    wish = understand(line)
+    wish = parse_brief(line)
     said = wish.seconds / 60 if wish.seconds is not None else USUAL_MINUTES
     minutes = said if minutes is None else minutes
-    if not SHORTEST_MINUTES <= minutes <= LONGEST_MINUTES:
-        legal = f"use {SHORTEST_MINUTES:g} to {LONGEST_MINUTES:g} minutes"
+    if not MIN_MINUTES <= minutes <= MAX_MINUTES:
+        legal = f"use {MIN_MINUTES:g} to {MAX_MINUTES:g} minutes"
         raise InvalidInput("length in minutes", minutes, legal)
     rng = random.Random(f"{seed} {minutes} {line}")
-    wish = wish if wish.words else _dreamt(rng, wish)
+    wish = wish if wish.words else _random_brief(rng, wish)
     beats = 3 if "waltz" in wish.words.lower() else 4
     form = _form(rng, minutes * 60, _tempo(rng, wish), beats)
     key = _key(rng, wish)
@@ -79,22 +79,22 @@ def plan_song(line: str = "", minutes: float | None = None, seed: int = 0) -> So
         key=key.name,
         beats_per_bar=beats,
     )
-    return _lifted(song, key, progressions) if rng.random() < LIFT_CHANCE else song
+    return _with_key_change(song, key, progressions) if rng.random() < LIFT_CHANCE else song
 
 
-def _dreamt(rng: random.Random, wish: Wish) -> Wish:
+def _random_brief(rng: random.Random, wish: SongBrief) -> SongBrief:
     """A wish for a line that says nothing."""
     style = rng.choice(STYLES)
     return replace(wish, words=f"{rng.choice(style.moods)} {style.words[0]}", style=style)
 
 
-def _tempo(rng: random.Random, wish: Wish) -> float:
+def _tempo(rng: random.Random, wish: SongBrief) -> float:
     """A tempo of the style, its slow or fast end where the line says so."""
     if wish.bpm is not None:
-        return min(max(wish.bpm, SLOWEST_BPM), FASTEST_BPM)
+        return min(max(wish.bpm, MIN_BPM), MAX_BPM)
     slowest, fastest = wish.style.bpm if wish.style else USUAL_BPM
     place = {-1: 0.15 * rng.random(), 0: rng.random(), 1: 1 - 0.15 * rng.random()}[wish.pace]
-    return min(max(slowest + place * (fastest - slowest), SLOWEST_BPM), FASTEST_BPM)
+    return min(max(slowest + place * (fastest - slowest), MIN_BPM), MAX_BPM)
 
 
 def _form(rng: random.Random, seconds: float, bpm: float, beats: int) -> Form:
@@ -115,7 +115,7 @@ def _form(rng: random.Random, seconds: float, bpm: float, beats: int) -> Form:
 
 def _distance(bpm: float, wanted: float) -> float:
     """How far a tempo is off, as a share; tempi that nobody can play are further than all."""
-    return abs(bpm / wanted - 1) if SLOWEST_BPM <= bpm <= FASTEST_BPM else math.inf
+    return abs(bpm / wanted - 1) if MIN_BPM <= bpm <= MAX_BPM else math.inf
 
 
 def _drawn(rng: random.Random, wanted: float) -> Form:
@@ -126,10 +126,10 @@ def _drawn(rng: random.Random, wanted: float) -> Form:
     once = sum(bars[name] for name in (*opening, *middle, *cycle, *ending))
     around = sum(bars[name] for name in cycle)
     scale = 2.0 ** round(math.log2(wanted / (once + around)))
-    bars = {n: min(max(1, round(b * scale)), MOST_PLANNED_BARS) for n, b in bars.items()}
+    bars = {n: min(max(1, round(b * scale)), MAX_PLANNED_BARS) for n, b in bars.items()}
     once = sum(bars[name] for name in (*opening, *middle, *cycle, *ending))
     around = sum(bars[name] for name in cycle)
-    cycles = min(max(0, round((wanted - once) / around)), MOST_CYCLES)
+    cycles = min(max(0, round((wanted - once) / around)), MAX_CYCLES)
     # A middle is one between cycles.
     order = (*opening, *cycle * cycles, *(middle if cycles else ()), *cycle, *ending)
     played = {name: bars[name] for name in dict.fromkeys(order)}
@@ -147,7 +147,7 @@ def _trimmed(order: tuple[str, ...], bars: dict[str, int], wanted: float) -> dic
     return bars
 
 
-def _key(rng: random.Random, wish: Wish) -> Key:
+def _key(rng: random.Random, wish: SongBrief) -> Key:
     if wish.key is not None:
         return parse_key(wish.key)
     forms = wish.style.forms if wish.style else (*POP_FORMS, *MINOR_FORMS)
@@ -160,7 +160,7 @@ def _is_minor(form: str) -> bool:
     return any(degree.startswith("1m") for degree in form.split())
 
 
-def _progressions(rng: random.Random, wish: Wish, key: Key) -> dict[str, str]:
+def _progressions(rng: random.Random, wish: SongBrief, key: Key) -> dict[str, str]:
     """Degrees for each role: those of the style in this mode first, then those of all music."""
     wanted = key.mode == "minor"
     styled = [f for f in (wish.style.forms if wish.style else ()) if _is_minor(f) == wanted]
@@ -191,7 +191,7 @@ def _section(rng: random.Random, prompt: str, name: str, form: Form, chords: str
     )
 
 
-def _words(rng: random.Random, wish: Wish, form: Form) -> dict[str, str]:
+def _words(rng: random.Random, wish: SongBrief, form: Form) -> dict[str, str]:
     """What each section is like. Each has another lead, as long as the style has more: that is
     what tells a verse from its chorus first."""
     leads = [*(wish.style.leads if wish.style else USUAL_LEADS)]
@@ -206,7 +206,7 @@ def _near(rng: random.Random, value: float) -> float:
     return round(min(max(rng.uniform(value - SPREAD, value + SPREAD), 0.0), 1.0), 2)
 
 
-def _lifted(song: Song, key: Key, progressions: dict[str, str]) -> Song:
+def _with_key_change(song: Song, key: Key, progressions: dict[str, str]) -> Song:
     """The song with its last chorus in a higher key, where it has had two before."""
     if song.order.count("chorus") < 3:
         return song

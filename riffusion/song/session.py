@@ -17,7 +17,7 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.session import ClipMark, JamBlock
 from riffusion.jam.stitcher import FADE_IN_S, correlation, crossfade_gains, fade_in
 from riffusion.song.model import Song
-from riffusion.song.placement import Place, continued, cut_at, place_in, places_of
+from riffusion.song.placement import PlacedSection, continued, cut_at, place_in, places_of
 from riffusion.song.plan import plan_fields
 from riffusion.song.takes import UNPLAYED_S, Takes
 from riffusion.spectral.griffin_lim import Vocoder
@@ -47,7 +47,7 @@ class SectionMark(ClipMark):
 class SongBlock(JamBlock):
     """Float32 ``samples`` (channels, n) from absolute sample ``start`` on, all of one section."""
 
-    place: Place
+    place: PlacedSection
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class SongSession:
         return self._song
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[PlacedSection, ...]:
         """What was played and what will be, as far as is known now."""
         return self._places
 
@@ -203,17 +203,17 @@ class SongSession:
         """Which place has the last bar line at or before ``sample``."""
         return max(0, bisect_right(self._places, sample, key=lambda place: place.start) - 1)
 
-    def _needed(self) -> tuple[Place, ...]:
+    def _needed(self) -> tuple[PlacedSection, ...]:
         """The place whose sound comes next, and the one that it fades into just now."""
         number = self._number_at(self._position + self._handover)
         fades = self._position == self._end(self._places[number])
         return self._places[number : number + 1 + fades]
 
-    def _end(self, place: Place) -> int:
+    def _end(self, place: PlacedSection) -> int:
         """Where its sound begins to fade into the next one's."""
         return place.stop - self._reach
 
-    def _changed(self, change: SongChange, earliest: int) -> tuple[Place, ...]:
+    def _changed(self, change: SongChange, earliest: int) -> tuple[PlacedSection, ...]:
         """What is played after a change; no bar line before ``earliest`` is another one."""
         number = max(0, bisect_left(self._places, earliest, key=lambda place: place.start) - 1)
         playing, order = self._places[number], change.song.order
@@ -235,7 +235,7 @@ class SongSession:
         return continued((*kept, current), change.song, index)
 
     def _body(
-        self, place: Place, start: int, stop: int, interrupted: Callable[[], bool]
+        self, place: PlacedSection, start: int, stop: int, interrupted: Callable[[], bool]
     ) -> Samples:
         """The sound of one place, from absolute sample ``start`` to ``stop``."""
         take = self._takes.take(place)
@@ -248,7 +248,10 @@ class SongSession:
         return samples
 
     def _join(
-        self, place: Place, following: Sequence[Place], interrupted: Callable[[], bool]
+        self,
+        place: PlacedSection,
+        following: Sequence[PlacedSection],
+        interrupted: Callable[[], bool],
     ) -> Samples:
         """The crossfade from one place to the one following, or to silence."""
         begin = self._end(place)
@@ -259,7 +262,7 @@ class SongSession:
             new = self._body(after, begin, stop, interrupted)
         return join(old, new, Mastering().ceiling)
 
-    def _mark(self, place: Place, sample: int) -> SectionMark:
+    def _mark(self, place: PlacedSection, sample: int) -> SectionMark:
         """The clip that sounds at ``sample`` of a place, as it lies in the song."""
         clip = self._takes.take(place).clip_at(sample - place.start)
         bar = place.bar + max(0, clip.bar)
@@ -278,7 +281,7 @@ class SongSession:
         )
 
 
-def _first_difference(old: Sequence[Place], new: Sequence[Place]) -> int | None:
+def _first_difference(old: Sequence[PlacedSection], new: Sequence[PlacedSection]) -> int | None:
     """The bar line from which on what is played differs, as a sample; None where nothing does."""
     for before, after in zip_longest(old, new):
         if before == after:

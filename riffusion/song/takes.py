@@ -20,10 +20,10 @@ from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.session import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
-from riffusion.jam.settings import USUAL_STRENGTH, JamSettings
+from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
 from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
-from riffusion.song.placement import Place
+from riffusion.song.placement import PlacedSection
 from riffusion.song.variation import AnchoredEngine, ClipShelf, KeepingEngine
 from riffusion.spectral.griffin_lim import Vocoder
 
@@ -54,7 +54,7 @@ class TakeKey:
     target: Prompt | None
 
 
-def take_key(place: Place) -> TakeKey:
+def take_key(place: PlacedSection) -> TakeKey:
     """Which take is played at a place."""
     song, section = place.song, place.section
     walks = section.transition.kind == "walk" and place.following is not None
@@ -161,7 +161,7 @@ class Takes:
                 what = f"{error.what} of section {section.name!r}"
                 raise InvalidInput(what, error.value, error.legal) from error
 
-    def take(self, place: Place) -> Take:
+    def take(self, place: PlacedSection) -> Take:
         """The take for a place."""
         key = take_key(place)
         if key not in self._takes:
@@ -173,7 +173,7 @@ class Takes:
             self._takes[key] = self._last = self._new(key)
         return self._takes[key]
 
-    def keep_only(self, song: Song, places: Sequence[Place]) -> None:
+    def keep_only(self, song: Song, places: Sequence[PlacedSection]) -> None:
         """Drop the takes that belong neither to ``song`` nor to ``places``."""
         playing = {take_key(place) for place in places}
         settings = {section: section_settings(song, section) for section in song.sections}
@@ -259,7 +259,7 @@ def transition_changes(
     if transition.kind == "fill":
         changes: dict[str, object] = {"controls": filling(section.controls)}
         if section.anchor:  # it must let the drums in
-            changes["strength"] = max(section.strength, USUAL_STRENGTH)
+            changes["strength"] = max(section.strength, DEFAULT_STRENGTH)
     elif transition.kind == "walk" and target is not None:
         # The first of n bars has gone one of n + 1 steps, the last all but one.
         changes = {

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from riffusion.engines.clip import ClipRequest
-from riffusion.engines.protocol import Around, Engine, never
+from riffusion.engines.protocol import Engine, EngineWrapper, never
 from riffusion.errors import StorageError
 from riffusion.spectral.spectrogram import Spectrogram
 
@@ -51,7 +51,7 @@ class ClipShelf:
         self._file.close()
 
 
-class KeepingEngine(Around):
+class KeepingEngine(EngineWrapper):
     """An engine whose clips are put on a shelf."""
 
     def __init__(self, engine: Engine, shelf: ClipShelf) -> None:
@@ -68,7 +68,7 @@ class KeepingEngine(Around):
         return clips
 
 
-class AnchoredEngine(Around):
+class AnchoredEngine(EngineWrapper):
     """An engine that starts its first ``anchored`` clips from those on a shelf."""
 
     def __init__(self, engine: Engine, shelf: ClipShelf, anchored: int, strength: float) -> None:

@@ -15,7 +15,7 @@ from torchaudio.functional import resample
 
 from riffusion.audio.waveform import Waveform
 from riffusion.errors import InvalidAudio, InvalidInput
-from riffusion.spectral.spectrogram import Spectrogram, linear_magnitudes, told_by_bands
+from riffusion.spectral.spectrogram import Spectrogram, linear_magnitudes, mel_projection
 from riffusion.spectral.stft import TINY, Stft, power
 
 BLOCK_FRAMES = 512
@@ -27,7 +27,7 @@ REFIT_EVERY = 8
 # Zero crossings on each side that resampling what is known listens to, and what they span.
 RESAMPLING_WIDTH = 24
 BEYOND = 64
-MOST_ITERATIONS = 1000
+MAX_ITERATIONS = 1000
 # What is fainter than -300 dB has no phase.
 FAINTEST_POWER = 1e-30
 
@@ -98,7 +98,7 @@ def griffin_lim(
     before = stft.left if mirrored[0] and first == 0 else 0
     after = stft.right if mirrored[1] else 0
     known = Known(heard[:, max(0, origin) :], max(0, -origin), (before, after))
-    told = told_by_bands(params, stft.every, stft.bins) if refined else None
+    told = mel_projection(params, stft.every, stft.bins) if refined else None
     sound = _continue(stft, target, known, iterations, momentum, seed, told)
     new = sound[:, heard.shape[1] - origin : length - origin]
     return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
@@ -213,7 +213,7 @@ class Refit:
     """Magnitudes that agree with the mel bands and are otherwise those of a sound.
 
     ``target`` (channels, frames, bins) is the smallest of all that agree, and ``told`` (bins,
-    bins) the part of any that the bands tell (``told_by_bands``).
+    bins) the part of any that the bands tell (``mel_projection``).
     """
 
     target: torch.Tensor
@@ -344,8 +344,8 @@ def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int
     if spectrogram.frames < 2:
         raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
     spectrogram.peak()
-    if not 1 <= iterations <= MOST_ITERATIONS:
-        legal = f"use a whole number from 1 to {MOST_ITERATIONS}"
+    if not 1 <= iterations <= MAX_ITERATIONS:
+        legal = f"use a whole number from 1 to {MAX_ITERATIONS}"
         raise InvalidInput("iterations", iterations, legal)
     if not 0 <= momentum < 1:
         raise InvalidInput("momentum", momentum, "use a number from 0 up to, not including, 1")

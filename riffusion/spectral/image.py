@@ -41,8 +41,8 @@ __all__ = [
 ]
 
 DECODED_MAX = 30e6  # the original's constant; it does not read its MAX_VALUE tag back
-MOST_PIXELS = 512 * 100 * 60 * 29  # 29 minutes; a bigger image would be refused by Pillow itself
-MOST_BYTES = 4 * MOST_PIXELS
+MAX_PIXELS = 512 * 100 * 60 * 29  # 29 minutes; a bigger image would be refused by Pillow itself
+MAX_BYTES = 4 * MAX_PIXELS
 READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 READ_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 WRITTEN_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -189,11 +189,11 @@ def open_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
     name, data = _name_and_bytes(source)
     try:
         image = Image.open(io.BytesIO(data), formats=READ_FORMATS)
-        if math.prod(image.size) > MOST_PIXELS:
+        if math.prod(image.size) > MAX_PIXELS:
             raise Image.DecompressionBombError
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        legal = f"has too many pixels; use at most {MOST_PIXELS} (29 minutes)"
+        legal = f"has too many pixels; use at most {MAX_PIXELS} (29 minutes)"
         raise InvalidImage("image", name, legal) from error
     except UnidentifiedImageError as error:
         raise InvalidImage("image", name, "is no image we can read; use PNG or JPEG") from error
@@ -256,6 +256,6 @@ def _name_and_bytes(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]
         name, size = path.name, path.stat().st_size
     if size == 0:
         raise InvalidImage("image", name, "is empty (0 bytes); save or upload it again")
-    if size > MOST_BYTES:
-        raise InvalidImage("image", name, f"is larger than {MOST_BYTES // 10**6} MB; cut it first")
+    if size > MAX_BYTES:
+        raise InvalidImage("image", name, f"is larger than {MAX_BYTES // 10**6} MB; cut it first")
     return name, source if isinstance(source, bytes) else Path(source).read_bytes()

@@ -33,7 +33,7 @@ from riffusion.storage import writing_whole
 Pixels = npt.NDArray[np.uint8]
 Read = Callable[[int, int], npt.NDArray[np.float32]]
 
-MOST_COLUMNS = 6 * 3600 * 100  # six hours: 3.3 GB of pixels on the disk while it is made
+MAX_COLUMNS = 6 * 3600 * 100  # six hours: 3.3 GB of pixels on the disk while it is made
 COLOURS = 3
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">IIBBBBB")
@@ -42,7 +42,7 @@ SUB, UP = 1, 2
 STRIP_PIXELS = 1 << 16
 CHUNK_BYTES = 1 << 16
 CHUNK_HEAD = struct.Struct(">I4s")
-LARGEST_CHUNK = 1 << 24
+MAX_CHUNK = 1 << 24
 KEPT_CHUNKS = (b"PLTE", b"tRNS", b"eXIf")
 SAMPLES_A_PIXEL = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
@@ -96,8 +96,8 @@ def write_sound_image(
         with writing_whole(path) as file:
             file.write(data)
         return
-    if columns > MOST_COLUMNS:
-        raise InvalidImage("image width", columns, f"use at most {MOST_COLUMNS}; make several")
+    if columns > MAX_COLUMNS:
+        raise InvalidImage("image width", columns, f"use at most {MAX_COLUMNS}; make several")
     peak = max(float(block.max()) for block in mel_blocks(read, samples, params))
     with _pixel_file(params.mel_bands, columns) as canvas, writing_whole(path) as file:
         column, stereo = 0, False
@@ -235,7 +235,7 @@ def _read_header(file: BinaryIO, name: str) -> tuple[Header, dict[bytes, bytes]]
     header: Header | None = None
     while (head := _chunk_head(file))[1] != b"IDAT":
         length, kind = head
-        if length > LARGEST_CHUNK:
+        if length > MAX_CHUNK:
             raise InvalidImage("image", name, f"has a part of {length} bytes before its pixels")
         data = file.read(length)
         file.read(4)
@@ -249,8 +249,8 @@ def _read_header(file: BinaryIO, name: str) -> tuple[Header, dict[bytes, bytes]]
     width, height, depth, colours, _, _, interlaced = header
     if depth != 8 or colours not in SAMPLES_A_PIXEL or interlaced:
         raise InvalidImage("image", name, "save it with 8 bits a channel, not interlaced")
-    if not 2 <= width <= MOST_COLUMNS:
-        raise InvalidImage("image width", width, f"use 2 to {MOST_COLUMNS} columns (six hours)")
+    if not 2 <= width <= MAX_COLUMNS:
+        raise InvalidImage("image width", width, f"use 2 to {MAX_COLUMNS} columns (six hours)")
     if height > RIFFUSION.mel_bands * 4:
         raise InvalidImage("image height", height, "a spectrogram image has 512 rows")
     return header, kept

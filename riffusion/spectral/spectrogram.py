@@ -164,7 +164,7 @@ def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
 
 
 @lru_cache(maxsize=8)
-def told_by_bands(params: SpectrogramParams, every: int, bins: int) -> torch.Tensor:
+def mel_projection(params: SpectrogramParams, every: int, bins: int) -> torch.Tensor:
     """A projection (bins, bins), symmetric, of magnitudes on the first ``bins`` of each
     ``every``-th bin: ``magnitudes @ told`` is what the mel bands tell of them, and
     ``magnitudes - magnitudes @ told`` can be anything without a band noticing."""

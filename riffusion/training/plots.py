@@ -18,7 +18,7 @@ DPI = 110
 SHOWN_S = 5.0
 SHOWN_FFT = 2048
 QUIETEST_DB = -100.0
-LONGEST_BAR = 4.0  # rows in milliseconds run off the edge
+MAX_BAR = 4.0  # rows in milliseconds run off the edge
 
 
 class Bar(Protocol):
@@ -84,7 +84,7 @@ def draw_measures(rows: Sequence[Bar], path: Path) -> None:
     axes.set_yticks(places, names, fontsize=8)
     axes.invert_yaxis()
     axes.margins(y=0.01)
-    axes.set_xlim(0, LONGEST_BAR)
+    axes.set_xlim(0, MAX_BAR)
     axes.set_title("bar: measured; line: ceiling; dots: chance", fontsize=9)
     _write(figure, path)
 

@@ -24,10 +24,10 @@ from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams, mel_bank
 from riffusion.spectral.stft import Stft, power
 from riffusion.vocoder.bands import BandsToBins
-from riffusion.vocoder.network import Drawing, VocoderNetwork
+from riffusion.vocoder.network import VocoderNetwork, VocoderOutput
 from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
 from riffusion.vocoder.stereo import fit, from_level, side_over_middle
-from riffusion.vocoder.streaming import FlowingGriffinLim
+from riffusion.vocoder.streaming import StreamingGriffinLim
 
 T = TypeVar("T")
 Iterations = tuple[int, int]  # of the middle, then of each channel by itself
@@ -59,7 +59,7 @@ class Score:
             steps = self.advance[some], self.slope[some]
             yield Score(self.middle[some], self.placing[:, some], *steps)
 
-    def phased(self, before: Spectrum, heard: bool = False) -> Phased:
+    def phased(self, before: Spectrum, heard: bool = False) -> PhasedFrames:
         """With phases that go on from ``before``: the spectrum of the frame before the first, or of
         the first itself, if that was ``heard``."""
         rest = slice(int(heard), None)
@@ -67,11 +67,11 @@ class Score:
         spectra = unroll_phases(sizes, *steps, before)
         if heard:
             spectra = np.concatenate([before[None], spectra])
-        return Phased(spectra, self.placing)
+        return PhasedFrames(spectra, self.placing)
 
 
 @dataclass(frozen=True)
-class Phased:
+class PhasedFrames:
     """Frames with phases: the spectra (frames, bins) of the middle, and ``placing`` as in
     ``Score``."""
 
@@ -79,7 +79,7 @@ class Phased:
     placing: torch.Tensor
 
     @classmethod
-    def joined(cls, parts: Sequence[Phased]) -> Phased:
+    def joined(cls, parts: Sequence[PhasedFrames]) -> PhasedFrames:
         """One after the other."""
         placing = torch.cat([part.placing for part in parts], 1)
         return cls(np.concatenate([part.spectra for part in parts]), placing)
@@ -146,7 +146,7 @@ class LearnedVocoder:
         known = Known(heard[:, max(0, origin) :], max(0, -origin))
         scores = self._scores(spectrogram.cut, first, spectrogram.frames)
         tiles = list(self._with_phases(scores, known, seed))
-        sound = join(self._play(Phased.joined(tiles), known), known, stft)
+        sound = join(self._play(PhasedFrames.joined(tiles), known), known, stft)
         new = sound[:, heard.shape[1] - origin : length - origin]
         return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
 
@@ -178,16 +178,18 @@ class LearnedVocoder:
             ready = _ahead(reader, phased, -(-TILE_FRAMES // block_frames))
             yield from _ahead(player, self._flow(ready, frames), 1)
 
-    def _flow(self, blocks: Iterable[Phased], frames: int) -> Iterator[npt.NDArray[np.float32]]:
+    def _flow(
+        self, blocks: Iterable[PhasedFrames], frames: int
+    ) -> Iterator[npt.NDArray[np.float32]]:
         """The sound (channels, n) of ``blocks``, ``frames`` frames in all, as it is settled."""
-        flow: FlowingGriffinLim | None = None
+        flow: StreamingGriffinLim | None = None
         skipped, left = self._stft.left, self.params.samples(frames)
         come = 0
         for block in blocks:
             come += len(block.spectra)
             if flow is None:
                 channels = len(block.placing)
-                flow = FlowingGriffinLim(self._stft, channels, self._iterations, MOMENTUM)
+                flow = StreamingGriffinLim(self._stft, channels, self._iterations, MOMENTUM)
             settled = flow(self._begun(block), block.placing, come == frames)
             sound = settled[:, skipped:][:, :left]
             skipped = max(0, skipped - settled.shape[1])
@@ -217,7 +219,9 @@ class LearnedVocoder:
         for block in range(0, stop - start, BLOCK_FRAMES):
             yield self._score(drawing, mel, slice(block, block + BLOCK_FRAMES))
 
-    def _with_phases(self, scores: Iterable[Score], known: Known, seed: int) -> Iterator[Phased]:
+    def _with_phases(
+        self, scores: Iterable[Score], known: Known, seed: int
+    ) -> Iterator[PhasedFrames]:
         """The same with phases, which go on from one to the next, and from what is ``known``."""
         before: Spectrum | None = None
         for score in scores:
@@ -250,14 +254,14 @@ class LearnedVocoder:
         spectrogram.peak()
 
     @torch.inference_mode()
-    def _read(self, magnitudes: torch.Tensor, frames: slice) -> Drawing:
+    def _read(self, magnitudes: torch.Tensor, frames: slice) -> VocoderOutput:
         """What the network makes of these frames of mel magnitudes (channels, mel, frames)."""
         levels = log_mel(magnitudes).expand(2, -1, -1)
-        drawing: Drawing = self._network(levels[None].to(self._device), frames)
+        drawing: VocoderOutput = self._network(levels[None].to(self._device), frames)
         return drawing
 
     @torch.inference_mode()
-    def _score(self, drawing: Drawing, mel: torch.Tensor, frames: slice) -> Score:
+    def _score(self, drawing: VocoderOutput, mel: torch.Tensor, frames: slice) -> Score:
         """What is to be played of these of the frames drawn, whose magnitudes are ``mel``
         (channels, frames, mel)."""
         drawn, sides, advances, slopes = (part[0].mT[..., frames, :].cpu() for part in drawing)
@@ -279,11 +283,11 @@ class LearnedVocoder:
         turns = torch.rand(len(size), generator=generator)
         return np.asarray(torch.polar(size.clamp(min=FAINTEST), 2 * math.pi * turns).numpy())
 
-    def _begun(self, frames: Phased) -> torch.Tensor:
+    def _begun(self, frames: PhasedFrames) -> torch.Tensor:
         """The spectrum (1, frames, bins) of the middle to begin the iterations with."""
         return (torch.from_numpy(frames.spectra) * self._centre)[None]
 
-    def _play(self, frames: Phased, known: Known) -> torch.Tensor:
+    def _play(self, frames: PhasedFrames, known: Known) -> torch.Tensor:
         """The sound of ``frames`` in all channels, over all windows."""
         middle = self._improve(self._begun(frames), known.middle(), self._iterations[0])
         channels = self._improve(middle * frames.placing, known, self._iterations[1])

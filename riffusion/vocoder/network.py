@@ -31,7 +31,7 @@ FIRST_RESIDUAL = 0.2
 ALL = slice(None)
 
 
-class Drawing(NamedTuple):
+class VocoderOutput(NamedTuple):
     """What the network says of a batch of windows.
 
     ``middle`` (batch, bins, frames) are base-10 levels of the middle's magnitudes, ``sides``
@@ -85,7 +85,7 @@ class Trunk(nn.Module):
 
 
 class VocoderNetwork(ModelMixin, ConfigMixin):
-    """Mel levels of a stereo sound to a ``Drawing``.
+    """Mel levels of a stereo sound to a ``VocoderOutput``.
 
     The lowest ``fine_bins`` have phase steps of their own; above, where partials are closer than
     the mel bands tell, the slope is one for each band and the advance that of the bin. The lowest
@@ -150,7 +150,7 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
         bands: torch.Tensor = self.draw.bias[self.sizes[0] :][: self.mel_bands]
         return bands
 
-    def forward(self, levels: torch.Tensor, frames: slice = ALL) -> Drawing:
+    def forward(self, levels: torch.Tensor, frames: slice = ALL) -> VocoderOutput:
         """Base-10 mel levels (batch, 2, mel, frames), left and right, to what those of the
         ``frames`` stand for."""
         levels = levels.clamp(min=QUIETEST_LEVEL)
@@ -164,7 +164,7 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
         correction, sides, advance, slope, band_slope = drawn
         smooth = (loudness.mT[:, frames].float() - self.weight) @ self.spread.T
         high = _pair(band_slope) @ self.spread[self.fine_bins :].T
-        return Drawing(
+        return VocoderOutput(
             (smooth + torch.cat([bass, correction], -1)).mT,
             sides.mT,
             torch.cat([_pair(low_advance), _pair(advance)], -1).mT,

@@ -17,8 +17,8 @@ from riffusion.vocoder.bands import BandsToBins
 
 GROUP_BANDS = 16
 WIDEST = 3.0
-MOST_LEAN = 0.999
-LARGEST_GAIN = 4.0
+MAX_LEAN = 0.999
+MAX_GAIN = 4.0
 TINY = 1e-9
 
 
@@ -31,7 +31,7 @@ def side_over_middle(mel: torch.Tensor, sides: torch.Tensor, spread: BandsToBins
     """S / M, complex (frames, bins), from mel magnitudes (2, frames, mel) and the levels ``sides``
     (frames, mel) of the side under the middle."""
     left, right = mel.square()
-    lean = ((left - right) / (left + right + TINY)).clamp(-MOST_LEAN, MOST_LEAN)
+    lean = ((left - right) / (left + right + TINY)).clamp(-MAX_LEAN, MAX_LEAN)
     lean = spread(lean)
     # Less than this and no angle could make one channel so much louder.
     least = (1 - (1 - lean.square()).sqrt()) / lean.abs().clamp(min=TINY)
@@ -54,6 +54,6 @@ def fit(
     size = power(placing).sqrt_()
     drawn = (middle * size) @ bank.T
     gain = mel.square().sum(0) / (drawn.square().sum(0) + TINY)
-    middle = middle * spread(gain.sqrt().clamp_(max=LARGEST_GAIN))
+    middle = middle * spread(gain.sqrt().clamp_(max=MAX_GAIN))
     drawn = (middle * size) @ bank.T
-    return middle, placing.mul_(spread((mel / (drawn + TINY)).clamp_(max=LARGEST_GAIN)))
+    return middle, placing.mul_(spread((mel / (drawn + TINY)).clamp_(max=MAX_GAIN)))

@@ -17,7 +17,7 @@ from riffusion.spectral.stft import TINY, Stft, power
 STEP_FRAMES = 32
 
 
-class FlowingGriffinLim:
+class StreamingGriffinLim:
     """Iterations of the middle, then of each channel by itself, then the sound."""
 
     def __init__(

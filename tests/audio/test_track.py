@@ -192,7 +192,7 @@ def test_the_image_is_that_of_the_whole_sound(tmp_path: Path) -> None:
 def test_an_image_too_long_is_refused_and_a_part_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("riffusion.spectral.long_image.MOST_COLUMNS", 6000)
+    monkeypatch.setattr("riffusion.spectral.long_image.MAX_COLUMNS", 6000)
     with TrackFile(RATE, 1) as track:
         track.write(0, noise(61 * RATE))
         with pytest.raises(InvalidImage, match="at most 6000; make several"):

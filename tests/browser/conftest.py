@@ -24,7 +24,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, most_jams=4, lead_s=LEAD_S, grace_s=3.0, sweep_s=0.2) as running:
+    with serve(tiny_engine, max_jams=4, lead_s=LEAD_S, grace_s=3.0, sweep_s=0.2) as running:
         yield running
 
 

@@ -117,7 +117,7 @@ def test_play_with_an_empty_prompt_says_what_to_do(page: Page) -> None:
 
 
 def test_a_full_house_is_told(browser: Browser, tiny_engine: Engine, pages: list[Page]) -> None:
-    with serve(tiny_engine, most_jams=1) as serving:
+    with serve(tiny_engine, max_jams=1) as serving:
         pages.extend(open_page(browser, serving.url, FAST) for _ in range(2))
         press_play(pages[0])
         pages[1].get_by_role("button", name="Play", exact=True).click()

@@ -17,7 +17,7 @@ from riffusion.compat.restyle import pieces, play_through, samples_of
 from riffusion.compat.tasks import curved
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
-from riffusion.jam.anchors import library, suited
+from riffusion.jam.anchors import library, matched_to_engine
 from riffusion.spectral.image import from_image, read_image, read_info
 from riffusion.spectral.spectrogram import Spectrogram
 
@@ -278,7 +278,7 @@ def test_windows_cover_a_recording_without_gaps(tiny_engine: Engine, seconds: fl
 def test_what_is_kept_whole_comes_back_without_seams(tiny_engine: Engine) -> None:
     """Strength 0 returns the source: a steady tone stays steady over every seam."""
     tone = 0.3 * np.sin(2 * np.pi * 441 * np.arange(12 * RATE) / RATE)
-    source = suited(Waveform(tone[np.newaxis].astype(np.float32), RATE), tiny_engine)
+    source = matched_to_engine(Waveform(tone[np.newaxis].astype(np.float32), RATE), tiny_engine)
 
     def ask(share: float, anchor: Spectrogram) -> ClipRequest:
         prompt = Prompt("x", 0)

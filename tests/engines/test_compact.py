@@ -18,7 +18,7 @@ from riffusion.engines.compact.engine import (
     log_mel,
 )
 from riffusion.engines.compact.network import Conditioning, SpectrogramTransformer
-from riffusion.engines.compact.prompt_adapter import Reader
+from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
@@ -223,7 +223,7 @@ def test_prompts_go_through_the_reader_of_the_model(
         (tmp_path / file.name).write_bytes(file.read_bytes())
     all_is_bells = torch.zeros(2, 385)
     all_is_bells[0, -1] = 50.0
-    Reader(all_is_bells, (BELLS.text,)).save(tmp_path)
+    PromptAdapter(all_is_bells, (BELLS.text,)).save(tmp_path)
     reading, plain = load_engine(str(tmp_path)), load_engine(str(tiny_model_folder))
     scene = request(
         start=Prompt("a steeple at noon", 1, "rain"), end=Prompt("a steeple", 2, "rain")

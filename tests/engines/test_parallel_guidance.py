@@ -11,7 +11,7 @@ import torch
 
 from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Prompt
-from riffusion.engines.compact.parallel_guidance import SideBySide
+from riffusion.engines.compact.parallel_guidance import ParallelGuidance
 
 CORES = 4
 
@@ -33,7 +33,7 @@ def cores_of_a_new_thread() -> int:
 
 
 def test_each_side_has_half_of_the_cores_and_nobody_else_has_fewer(cores: int) -> None:
-    sides = SideBySide()
+    sides = ParallelGuidance()
     assert sides(lambda side: torch.get_num_threads()) == [cores // 2, cores // 2]
     assert torch.get_num_threads() == cores
     assert cores_of_a_new_thread() == cores
@@ -42,12 +42,12 @@ def test_each_side_has_half_of_the_cores_and_nobody_else_has_fewer(cores: int) -
 
 def test_both_sides_run_at_once(cores: int) -> None:
     meeting = Barrier(2)
-    assert sorted(SideBySide()(lambda side: meeting.wait(timeout=30))) == [0, 1]
+    assert sorted(ParallelGuidance()(lambda side: meeting.wait(timeout=30))) == [0, 1]
 
 
 def test_answers_come_in_order_without_gradients(cores: int) -> None:
     weight = torch.ones(1, requires_grad=True)
-    answers = SideBySide()(lambda side: weight * side)
+    answers = ParallelGuidance()(lambda side: weight * side)
     assert [float(answer) for answer in answers] == [0.0, 1.0]
     assert not any(answer.requires_grad for answer in answers)
 
@@ -57,13 +57,13 @@ def test_an_error_of_one_side_is_the_caller_s(cores: int) -> None:
         return 1.0 / side
 
     with pytest.raises(ZeroDivisionError):
-        SideBySide()(evaluate)
+        ParallelGuidance()(evaluate)
 
 
 def test_it_needs_a_core_for_each_side(cores: int) -> None:
-    assert SideBySide.pays()
+    assert ParallelGuidance.pays()
     torch.set_num_threads(1)
-    assert not SideBySide.pays()
+    assert not ParallelGuidance.pays()
 
 
 def test_a_clip_is_the_same_however_many_cores_there_are(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from riffusion.engines.compact.prompt_adapter import READER, Reader
+from riffusion.engines.compact.prompt_adapter import READER, PromptAdapter
 from riffusion.engines.compact.prompt_encoder import embed_prompt, prompt_encoder
 from riffusion.errors import ModelError
 from riffusion.training.corpus.captions import scenes_of
@@ -23,7 +23,7 @@ CAPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
+def reader() -> PromptAdapter:
     fitted = fit_reader(STYLES, prompt_encoder()(CAPTIONS))
     assert fitted is not None
     return fitted
@@ -41,7 +41,9 @@ def likeness(one: torch.Tensor, other: torch.Tensor) -> float:
         ("a mosh pit under walls of amplifiers", "heavy metal"),
     ],
 )
-def test_a_scene_it_never_saw_is_read_as_a_style(reader: Reader, wording: str, style: str) -> None:
+def test_a_scene_it_never_saw_is_read_as_a_style(
+    reader: PromptAdapter, wording: str, style: str
+) -> None:
     words = embed_prompt(wording)
     name = embed_prompt(style)
     assert likeness(words, name) < 0.5
@@ -49,12 +51,12 @@ def test_a_scene_it_never_saw_is_read_as_a_style(reader: Reader, wording: str, s
 
 
 @pytest.mark.parametrize("caption", ["chiptune", "sad bossa nova", "heavy metal piano"])
-def test_captions_are_left_as_they_are(reader: Reader, caption: str) -> None:
+def test_captions_are_left_as_they_are(reader: PromptAdapter, caption: str) -> None:
     words = embed_prompt(caption)
     assert likeness(reader(words[None])[0], words) > 0.97
 
 
-def test_vectors_keep_their_length_and_a_batch_changes_nothing(reader: Reader) -> None:
+def test_vectors_keep_their_length_and_a_batch_changes_nothing(reader: PromptAdapter) -> None:
     words = prompt_encoder()(["a night train", "chiptune", scenes_of("church bells")[0], ""])
     read = reader(words)
     assert torch.allclose(read.norm(dim=1), words.norm(dim=1), rtol=1e-5)
@@ -62,28 +64,30 @@ def test_vectors_keep_their_length_and_a_batch_changes_nothing(reader: Reader) -
     assert torch.allclose(alone, read, atol=1e-4)
 
 
-def test_on_the_way_from_scene_to_scene_nothing_jumps(reader: Reader) -> None:
+def test_on_the_way_from_scene_to_scene_nothing_jumps(reader: PromptAdapter) -> None:
     ends = [embed_prompt(scenes_of(style)[0]) for style in ("chiptune", "bossa nova")]
     way = torch.stack([torch.lerp(*ends, float(share)) for share in np.linspace(0, 1, 201)])
     steps = reader(way).diff(dim=0).norm(dim=1)
     assert float(steps.max()) < 0.1 * float((reader(way)[0] - reader(way)[-1]).norm())
 
 
-def test_it_survives_its_file_and_says_when_that_is_damaged(reader: Reader, tmp_path: Path) -> None:
-    assert Reader.load(tmp_path) is None
+def test_it_survives_its_file_and_says_when_that_is_damaged(
+    reader: PromptAdapter, tmp_path: Path
+) -> None:
+    assert PromptAdapter.load(tmp_path) is None
     reader.save(tmp_path)
-    again = Reader.load(tmp_path)
+    again = PromptAdapter.load(tmp_path)
     assert again is not None
     assert again.names == STYLES
     words = embed_prompt("a night at the opera")[None]
     assert torch.allclose(again(words), reader(words), atol=0.05)
     assert (tmp_path / READER).stat().st_size < 5000
-    Reader(reader.weights[:-1], STYLES).save(tmp_path)
+    PromptAdapter(reader.weights[:-1], STYLES).save(tmp_path)
     with pytest.raises(ModelError, match="4 styles and weights"):
-        Reader.load(tmp_path)
+        PromptAdapter.load(tmp_path)
     (tmp_path / READER).write_bytes(b"cut off")
     with pytest.raises(ModelError, match="is damaged"):
-        Reader.load(tmp_path)
+        PromptAdapter.load(tmp_path)
 
 
 def test_styles_without_scenes_have_no_reader() -> None:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riffusion.engines.compact.sampler import Estimate, advance, schedule
+from riffusion.engines.compact.sampler import Denoised, advance, schedule
 
 LAST = 0.8
 
@@ -18,7 +18,7 @@ def shrunk(steps: int) -> float:
     """Where 1 comes to at ``LAST`` if the estimate is always half of what is there."""
     image, before = torch.ones(1, dtype=torch.float64), None
     for now, following in pairwise([LAST * n / steps for n in range(steps + 1)]):
-        estimate = Estimate(now, image / 2)
+        estimate = Denoised(now, image / 2)
         image = advance(image, estimate, following, before)
         before = estimate
     return float(image)
@@ -41,8 +41,8 @@ def test_an_estimate_that_changes_evenly_is_followed_exactly(
         rest = torch.tensor(1 - time, dtype=torch.float64)
         return level + slope * (1 + rest * rest.log())
 
-    def estimate(time: float) -> Estimate:
-        return Estimate(time, torch.tensor(level + slope * time, dtype=torch.float64))
+    def estimate(time: float) -> Denoised:
+        return Denoised(time, torch.tensor(level + slope * time, dtype=torch.float64))
 
     image = advance(exact(now), estimate(now), following, estimate(0.0))
     assert float(image) == pytest.approx(float(exact(following)), abs=1e-9)
@@ -51,8 +51,8 @@ def test_an_estimate_that_changes_evenly_is_followed_exactly(
 @given(st.floats(0, 0.9), st.booleans())
 def test_the_last_step_ends_on_the_estimate(now: float, first: bool) -> None:
     clean = torch.randn(3, generator=torch.Generator().manual_seed(0))
-    before = None if first else Estimate(now - 0.1, torch.ones(3))
-    assert torch.equal(advance(torch.zeros(3), Estimate(now, clean), 1.0, before), clean)
+    before = None if first else Denoised(now - 0.1, torch.ones(3))
+    assert torch.equal(advance(torch.zeros(3), Denoised(now, clean), 1.0, before), clean)
 
 
 @given(st.integers(1, 100), st.floats(0, 0.99))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engines.test_stable import FRAMES, anchor, half_mask, limit_batch, request
 
 from riffusion.engines import load_engine
 from riffusion.engines.clip import Prompt
@@ -15,6 +14,7 @@ from riffusion.engines.stable.image import to_pixels
 from riffusion.engines.stable.options import Scheduler, StableOptions
 from riffusion.errors import InvalidInput
 from riffusion.spectral.spectrogram import Spectrogram
+from tests.engines.test_stable import FRAMES, anchor, half_mask, limit_batch, request
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "euler", "lcm"])

@@ -14,7 +14,14 @@ from PIL import Image
 from riffusion.audio.waveform import Waveform
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidImage, InvalidInput
-from riffusion.jam.anchors import LEVEL_RMS, ORIGINALS, find_anchor, library, read_anchor, suited
+from riffusion.jam.anchors import (
+    LEVEL_RMS,
+    ORIGINALS,
+    find_anchor,
+    library,
+    matched_to_engine,
+    read_anchor,
+)
 from riffusion.jam.masks import SHAPES, fit_mask, image_mask, mask_picture, named_mask, read_mask
 from riffusion.spectral.image import audio_to_image, to_image, write_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, band_centres_hz, mel_spectrogram
@@ -60,13 +67,13 @@ def test_sound_is_brought_to_the_engine_s_rate_channels_and_level(
     tiny_engine: Engine, seconds: float, channels: int, level: float
 ) -> None:
     quiet = tone(300, seconds, 22050, channels)
-    made = suited(Waveform(quiet.samples * np.float32(level), 22050), tiny_engine)
+    made = matched_to_engine(Waveform(quiet.samples * np.float32(level), 22050), tiny_engine)
     assert (made.sample_rate, made.channels) == (RATE, tiny_engine.channels)
     assert np.sqrt(np.mean(made.samples**2)) == pytest.approx(LEVEL_RMS, rel=1e-3)
 
 
 def test_silence_stays_silence(tiny_engine: Engine) -> None:
-    made = suited(Waveform(np.zeros((1, 1000), np.float32), RATE), tiny_engine)
+    made = matched_to_engine(Waveform(np.zeros((1, 1000), np.float32), RATE), tiny_engine)
     assert not made.samples.any()
 
 

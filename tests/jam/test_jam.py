@@ -12,10 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riffusion.audio.mastering import Mastering
-from riffusion.engines.clip import LARGEST_SEED, Controls, Prompt
+from riffusion.engines.clip import MAX_SEED, Controls, Prompt
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import JamBlock, JamSession, bars_per_clip, clip_seed, plan_clip, render
+from riffusion.jam.session import (
+    JamBlock,
+    JamSession,
+    bars_per_clip,
+    clip_seed,
+    clip_window,
+    render,
+)
 from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S
 from riffusion.jam.timeline import first_segment
 from riffusion.music.rhythm import BarGrid
@@ -71,7 +78,7 @@ def test_no_sample_step_at_a_clip_boundary_is_larger_than_those_inside(
 ) -> None:
     vocoder = partial(griffin_lim, iterations=8)
     # Without gain or limit: the limiter would make all large steps of this noise the same.
-    bare = Mastering(ceiling=1e9, least_gain=1.0, largest_gain=1.0)
+    bare = Mastering(ceiling=1e9, min_gain=1.0, max_gain=1.0)
     session = JamSession(tiny_engine, settings_with(), vocoder=vocoder, mastering=bare)
     blocks = list(render(session, 18 * RATE))
     heard = np.concatenate([block.samples for block in blocks], axis=1)
@@ -124,7 +131,7 @@ def test_clips_of_an_hour_start_on_the_grid_and_have_context(bpm: float, beats: 
     bars = bars_per_clip(engine, segment.settings)
     last_bar = segment.grid.bar_at(3600 * RATE)
     for bar in (*range(bars, 40 * bars, bars), last_bar):
-        plan = plan_clip(engine, segment, bar)
+        plan = clip_window(engine, segment, bar)
         assert plan.start == round(bar * beats * 60 * RATE / bpm)
         assert plan.bars == bars
         assert plan.context >= 100
@@ -184,9 +191,9 @@ def test_the_noise_seeds_are_those_of_every_other_machine() -> None:
     ]
 
 
-@given(st.integers(0, LARGEST_SEED), st.integers(0, 10**6))
+@given(st.integers(0, MAX_SEED), st.integers(0, 10**6))
 def test_noise_seeds_are_legal(seed: int, index: int) -> None:
-    assert 0 <= clip_seed(seed, index) <= LARGEST_SEED
+    assert 0 <= clip_seed(seed, index) <= MAX_SEED
 
 
 @pytest.mark.parametrize(

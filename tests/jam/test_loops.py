@@ -18,7 +18,7 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput, InvalidSession
 from riffusion.jam.anchors import anchor_sound, find_anchor, library
-from riffusion.jam.asset import Material, own_material
+from riffusion.jam.asset import AssetRef, own_asset
 from riffusion.jam.loops import (
     Loop,
     anchor_of,
@@ -208,7 +208,7 @@ def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine)
 def test_a_jam_uses_no_more_own_data_than_a_session_holds(
     tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("riffusion.jam.session.MOST_OWN_BYTES", 100_000)
+    monkeypatch.setattr("riffusion.jam.session.MAX_OWN_BYTES", 100_000)
     noise = np.random.default_rng(0).normal(0, 0.1, (1, RATE)).astype(np.float32)
     session = JamSession(
         tiny_engine, SETTINGS.changed({"anchor": own_anchor(Waveform(noise, RATE))})
@@ -222,10 +222,10 @@ def test_a_jam_uses_no_more_own_data_than_a_session_holds(
 def test_files_and_names_are_anchors_and_masks(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", tone(25.0, rate=8000).samples.T, 8000)
     assert decode_audio(anchor_of(str(tmp_path / "long.wav")).data).duration_s == 20.0
-    assert anchor_of("marim") == Material("marimba")
+    assert anchor_of("marim") == AssetRef("marimba")
     Image.new("L", (512, 512), "white").save(tmp_path / "white.png")
     assert mask_of(str(tmp_path / "white.png")) == own_mask(named_mask("all"))
-    assert mask_of("middle") == Material("middle")
+    assert mask_of("middle") == AssetRef("middle")
 
 
 def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
@@ -236,12 +236,12 @@ def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="mask is 'nope': use one of all"):
         library_mask("nope")
     with pytest.raises(InvalidInput, match="anchor is 'nope'"):
-        JamSession(tiny_engine, SETTINGS.changed({"anchor": Material("nope")}))
+        JamSession(tiny_engine, SETTINGS.changed({"anchor": AssetRef("nope")}))
     with pytest.raises(InvalidInput, match="anchor is 'marimba'"):
         SETTINGS.changed({"anchor": "marimba"})
     with pytest.raises(InvalidInput, match="strength is 2"):
         SETTINGS.changed({"strength": 2})
     with pytest.raises(InvalidInput, match="missing or damaged"):
-        Material(own_material(b"a").name, b"b")
+        AssetRef(own_asset(b"a").name, b"b")
     with pytest.raises(InvalidAudio, match="silence"):
         own_anchor(Waveform(np.zeros((1, 100), np.float32), RATE))

@@ -14,12 +14,12 @@ from PIL import Image
 
 from riffusion.audio.waveform import decode_audio
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import own_material
+from riffusion.jam.asset import own_asset
 from riffusion.jam.loops import library_anchor, own_anchor
 from riffusion.jam.session_file import parse_session
 from riffusion.serving.fields import read_settings
-from riffusion.serving.responses import MOST_BODY_BYTES
-from riffusion.serving.uploads import Shelf
+from riffusion.serving.responses import MAX_BODY_BYTES
+from riffusion.serving.uploads import UploadStore
 
 RATE = 44100
 FAST = {"bpm": 180, "steps": 1}
@@ -115,7 +115,7 @@ def test_what_is_no_material_is_refused_in_words(
 
 
 def test_too_much_is_refused(client: httpx.Client) -> None:
-    body = json.dumps({"kind": "anchor", "data": "x" * MOST_BODY_BYTES})
+    body = json.dumps({"kind": "anchor", "data": "x" * MAX_BODY_BYTES})
     answer = client.post("/jam/own", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert "send less" in answer.json()["error"]
@@ -138,8 +138,8 @@ def test_other_sites_cannot_bring_anything(client: httpx.Client) -> None:
 
 
 def test_the_oldest_go_first() -> None:
-    shelf = Shelf(most_bytes=250)
-    first, second, third = (own_material(bytes([number]) * 100) for number in range(3))
+    shelf = UploadStore(max_bytes=250)
+    first, second, third = (own_asset(bytes([number]) * 100) for number in range(3))
     shelf.put(first)
     shelf.put(second)
     assert shelf.anchor(first.name) == first  # used: now the second is the oldest
@@ -151,7 +151,7 @@ def test_the_oldest_go_first() -> None:
 
 
 def test_settings_of_the_page_take_what_the_shelf_has() -> None:
-    shelf = Shelf()
+    shelf = UploadStore()
     mine = own_anchor(decode_audio(wav(1.0)))
     shelf.put(mine)
     assert read_settings({"anchor": mine.name}, shelf).anchor == mine

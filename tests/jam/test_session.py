@@ -20,7 +20,7 @@ from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidSession, StorageError
 from riffusion.jam.session import JamSession, render
-from riffusion.jam.session_file import MOST_BYTES, load_session, parse_session, replay, save_session
+from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session, replay, save_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.griffin_lim import griffin_lim
 
@@ -188,7 +188,7 @@ def test_other_json_is_no_session(content: str) -> None:
 def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.json"
     with path.open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_BYTES + 1)
     with pytest.raises(InvalidSession, match="bytes"):
         load_session(path)
 

@@ -7,14 +7,14 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riffusion.engines.clip import LARGEST_SEED, Controls, Prompt
+from riffusion.engines.clip import MAX_SEED, Controls, Prompt
 from riffusion.jam.settings import JamSettings, from_json, to_json
 from riffusion.music.walk import PATHS
 
 prompts = st.builds(
     Prompt,
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=50).filter(str.strip),
-    st.integers(0, LARGEST_SEED),
+    st.integers(0, MAX_SEED),
 )
 shares = st.none() | st.floats(0, 1)
 jam_settings = st.builds(

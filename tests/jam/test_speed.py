@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.engines.clip import ClipRequest, Prompt
-from riffusion.engines.protocol import Around, Engine, never
+from riffusion.engines.protocol import Engine, EngineWrapper, never
 from riffusion.jam.session import JamSession, JamSettings
 from riffusion.jam.speed import Speed, measure_speed
 from riffusion.spectral.spectrogram import Spectrogram
@@ -25,7 +25,7 @@ def test_most_steps_are_the_most_that_keep_up(
     fixed_s: float, step_s: float, sound_s: float, factor: float
 ) -> None:
     speed = Speed(fixed_s, step_s, sound_s)
-    steps = speed.most_steps(factor)
+    steps = speed.max_steps(factor)
     if steps:
         assert speed.real_time_factor(steps) >= factor * (1 - 1e-9)
     assert speed.real_time_factor(steps + 1) < factor * (1 + 1e-9)
@@ -35,11 +35,11 @@ def test_more_steps_are_slower() -> None:
     speed = Speed(fixed_s=1.0, step_s=0.5, sound_s=4.0)
     assert speed.real_time_factor(2) == pytest.approx(2.0)
     assert speed.real_time_factor(6) == pytest.approx(1.0)
-    assert speed.most_steps() == 6
-    assert Speed(5.0, 0.5, 4.0).most_steps() == 0
+    assert speed.max_steps() == 6
+    assert Speed(5.0, 0.5, 4.0).max_steps() == 0
 
 
-class TimedEngine(Around):
+class TimedEngine(EngineWrapper):
     """A real engine that says how long it took: 1 s, 2 s when cold, and 0.5 s a step."""
 
     def __init__(self, engine: Engine) -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.engines.clip import ClipRequest
-from riffusion.engines.protocol import Around, Engine, Interrupted, never
+from riffusion.engines.protocol import Engine, EngineWrapper, Interrupted, never
 from riffusion.errors import InvalidInput
 from riffusion.live.producer import (
-    LEAST_TRAVEL_S,
+    MIN_TRAVEL_S,
     MORE_TRAVEL_S,
     expected_cost_s,
 )
@@ -64,7 +64,7 @@ def test_a_change_rewrites_what_was_not_heard_yet(
     run(test())
 
 
-class Slow(Around):
+class Slow(EngineWrapper):
     """The tiny engine, slow enough to be caught while it is ``busy``."""
 
     def __init__(self, engine: Engine) -> None:
@@ -139,7 +139,7 @@ def test_a_listener_far_away_gets_more_time(tiny_engine: Engine) -> None:
             await listener.listen(seconds(4))
             for late in (0, 0, 100, 100, 350):
                 stream.tell({"type": "position", "sample": 0, "late": late})
-            assert stream.travel_s == pytest.approx(LEAST_TRAVEL_S + 2 * MORE_TRAVEL_S)
+            assert stream.travel_s == pytest.approx(MIN_TRAVEL_S + 2 * MORE_TRAVEL_S)
             with pytest.raises(InvalidInput, match="too late"):
                 stream.tell({"type": "position", "sample": 0, "late": "much"})
 

@@ -22,7 +22,7 @@ def test_an_engine_that_keeps_up_needs_nothing() -> None:
 def test_a_slow_one_is_told_of_beforehand_with_the_steps_that_would_do() -> None:
     speed = Speed(fixed_s=1.0, step_s=0.5, sound_s=4.0)
     pace = pace_of(speed, 12)
-    fewer = speed.most_steps(COMFORTABLE)
+    fewer = speed.max_steps(COMFORTABLE)
     assert fewer == 4
     assert speed.real_time_factor(fewer) >= COMFORTABLE
     assert f"With {fewer} steps or fewer" in pace.note
@@ -42,7 +42,7 @@ def test_a_very_slow_engine_is_timed_once(tiny_engine: Engine) -> None:
     settings = replace(read_settings({}), bpm=120.0)
     speed = measure_speed(tiny_engine, settings, lambda: next(times))
     assert speed.step_s == 100.0
-    assert speed.most_steps() == 0
+    assert speed.max_steps() == 0
 
 
 def test_the_page_carries_its_pace(tiny_engine: Engine) -> None:

@@ -17,7 +17,7 @@ import pytest
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam.loops import Loop, make_loop
-from riffusion.live.scheduler import Turns
+from riffusion.live.scheduler import EngineQueue
 from riffusion.serving.fields import read_settings
 from tests.streaming import (
     CLIP_S,
@@ -60,7 +60,7 @@ def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:
 
 def test_turns_are_taken_in_order_and_hurry_is_seen() -> None:
     async def test() -> None:
-        turns, took = Turns(), []
+        turns, took = EngineQueue(), []
         is_urgent = False
 
         async def wait(name: str, hurried: Callable[[], bool]) -> None:
@@ -198,7 +198,7 @@ def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None
 
 def test_a_full_house_says_so_and_has_room_again(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine, most_jams=1) as stage:
+        async with a_stage(tiny_engine, max_jams=1) as stage:
             stream = await stage.open(read_settings(FAST))
             with pytest.raises(ServerError, match="places on this machine are taken"):
                 await stage.open(read_settings(FAST))
@@ -220,7 +220,7 @@ def test_others_hear_on_while_a_jam_reads_its_anchor(
         return make_loop(*how)
 
     async def test() -> None:
-        async with a_stage(tiny_engine, most_jams=2) as stage:
+        async with a_stage(tiny_engine, max_jams=2) as stage:
             other = Listener(await stage.open(read_settings(FAST)))
             monkeypatch.setattr("riffusion.jam.session.make_loop", held_up)
             settings = read_settings({**FAST, "anchor": "marimba"}, stage.shelf)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.errors import InvalidInput
-from riffusion.music.rhythm import FASTEST_BPM, SLOWEST_BPM, BarGrid
+from riffusion.music.rhythm import MAX_BPM, MIN_BPM, BarGrid
 
 RATE = 44100
-tempi = st.floats(SLOWEST_BPM, FASTEST_BPM)
+tempi = st.floats(MIN_BPM, MAX_BPM)
 metres = st.sampled_from([3, 4])
 bars = st.integers(0, 20_000)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.errors import InvalidInput
-from riffusion.music.walk import PATHS, Path, alpha_at, check_path, distance_after, lerp, slerp
+from riffusion.music.walk import PATHS, Path, alpha_at, check_walk_mode, distance_after, lerp, slerp
 
 alphas = st.floats(0, 1)
 seeds = st.integers(0, 2**32 - 1)
@@ -103,5 +103,5 @@ def test_hold_and_manual_stand_still(path: Path, start: float, bars: int, walk_b
 @pytest.mark.parametrize("path", ["", "pingpong", None, 3])
 def test_an_unknown_path_is_told_the_known_ones(path: object) -> None:
     with pytest.raises(InvalidInput) as caught:
-        check_path(path)
+        check_walk_mode(path)
     assert all(known in str(caught.value) for known in PATHS)

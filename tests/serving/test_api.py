@@ -21,7 +21,7 @@ from PIL import Image
 
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchors import library
-from riffusion.serving.responses import MOST_BODY_BYTES
+from riffusion.serving.responses import MAX_BODY_BYTES
 from riffusion.serving.server import Serving, serve
 from riffusion.spectral.image import from_image, image_to_audio, read_image, read_info
 
@@ -38,7 +38,7 @@ OTHER_SITE = {"Origin": "http://app.example"}
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, most_jams=2) as running:
+    with serve(tiny_engine, max_jams=2) as running:
         yield running
 
 
@@ -175,12 +175,12 @@ def test_a_body_that_is_no_request_is_refused(
 
 
 def test_too_much_is_refused_before_it_is_read(client: httpx.Client) -> None:
-    answer = client.post("/run_inference/", content=bytes(MOST_BODY_BYTES + 1))
+    answer = client.post("/run_inference/", content=bytes(MAX_BODY_BYTES + 1))
     assert answer.status_code == 400
     assert "at most 16 MB" in answer.json()["error"]
 
     def endless() -> Iterator[bytes]:  # no length is told beforehand
-        for _ in range(MOST_BODY_BYTES // 2**16 + 1):
+        for _ in range(MAX_BODY_BYTES // 2**16 + 1):
             yield bytes(2**16)
 
     assert "at most 16 MB" in client.post("/api/clips", content=endless()).json()["error"]

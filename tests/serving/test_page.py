@@ -33,7 +33,7 @@ FRAME_HEADER = 8
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, most_jams=8) as running:
+    with serve(tiny_engine, max_jams=8) as running:
         yield running
 
 

@@ -20,14 +20,14 @@ from riffusion.audio.waveform import INT16_SCALE, Waveform, decode_audio, encode
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.jam.asset import Material, own_material
+from riffusion.jam.asset import AssetRef, own_asset
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment, first_segment
-from riffusion.serving.uploads import Shelf
+from riffusion.serving.uploads import UploadStore
 from riffusion.song.capture import (
     KEPT_STRENGTH,
-    LONGEST_KEPT_S,
+    MAX_KEPT_S,
     cut_passage,
     heard_passage,
     kept_section,
@@ -59,13 +59,13 @@ def jam_at(alpha: float, **changes: object) -> Segment:
     return first_segment(SETTINGS.changed(held), RATE)
 
 
-def passage(bpm: float) -> Material:
+def passage(bpm: float) -> AssetRef:
     """A bar of each tone."""
     bar = round(4 * 60 / bpm * RATE)
     seconds = np.arange(bar) / RATE
     tones = [0.3 * np.sin(2 * np.pi * hz * seconds) for hz in TONES_HZ]
     sound = np.concatenate(tones)[None].astype(np.float32)
-    return own_material(encode_audio(Waveform(sound, RATE), ".flac"))
+    return own_asset(encode_audio(Waveform(sound, RATE), ".flac"))
 
 
 def loudest_hz(sound: np.ndarray) -> float:
@@ -102,8 +102,8 @@ def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
 
 
 def test_what_was_heard_wins_over_what_the_jam_started_from() -> None:
-    segment = jam_at(0.0, anchor=Material("marimba"), strength=0.6)
-    assert kept_section(segment, 0, "b", 8).anchor == Material("marimba")
+    segment = jam_at(0.0, anchor=AssetRef("marimba"), strength=0.6)
+    assert kept_section(segment, 0, "b", 8).anchor == AssetRef("marimba")
     assert kept_section(segment, 0, "b", 8).strength == 0.6
     heard = passage(90)
     kept = kept_section(segment, 0, "b", 8, heard)
@@ -130,7 +130,7 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     rounds = (segment.grid.bar_at(sample) - first) // chords
     turn_s = chords * segment.grid.bar_samples / RATE
     if found is None:
-        assert rounds < 1 or turn_s > LONGEST_KEPT_S
+        assert rounds < 1 or turn_s > MAX_KEPT_S
         return
     start, stop = (segment.grid.bar_at(edge) for edge in found)
     assert found == (segment.grid.bar_sample(start), segment.grid.bar_sample(stop))
@@ -138,7 +138,7 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     assert (start - chords_bar) % chords == 0
     assert stop - start <= bars
     assert stop - start == bars or (stop - start) % chords == 0
-    assert (found[1] - found[0]) / RATE <= LONGEST_KEPT_S + 1 / RATE
+    assert (found[1] - found[0]) / RATE <= MAX_KEPT_S + 1 / RATE
     # And no newer one of that length began with the first chord.
     assert stop + chords > segment.grid.bar_at(sample)
 
@@ -228,7 +228,7 @@ def test_what_a_plan_names_never_leaves_its_folder(tmp_path: Path, name: str) ->
 
 def test_a_plan_may_name_our_anchors_and_files_beside_it(tmp_path: Path) -> None:
     section = read_plan(PLAN.format(anchor="marimba")).section("a")
-    assert (section.anchor, section.strength) == (Material("marimba"), 0.4)
+    assert (section.anchor, section.strength) == (AssetRef("marimba"), 0.4)
     (tmp_path / "mine.flac").write_bytes(passage(120).data)
     plan = tmp_path / "song.yaml"
     plan.write_text(PLAN.format(anchor="mine.flac"))
@@ -245,7 +245,7 @@ def test_a_plan_may_name_our_anchors_and_files_beside_it(tmp_path: Path) -> None
 )
 def test_anchors_that_cannot_be_used(plan: str, message: str) -> None:
     with pytest.raises(InvalidPlan, match=message):
-        read_plan(plan, Shelf().known_anchor)
+        read_plan(plan, UploadStore().known_anchor)
 
 
 def test_what_was_heard_of_a_jam_comes_back_from_the_server(client: httpx.Client) -> None:

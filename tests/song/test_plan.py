@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from riffusion.engines.clip import LARGEST_SEED, Controls, Prompt
+from riffusion.engines.clip import MAX_SEED, Controls, Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.song.model import MOST_SECTIONS, Section, Song, Transition
+from riffusion.song.model import MAX_SECTIONS, Section, Song, Transition
 from riffusion.song.plan import load_plan, plan_text, read_plan, save_plan
 
 PLAN = """\
@@ -33,7 +33,7 @@ sections:
 """
 
 words = st.text(min_size=1, max_size=30).filter(lambda text: text.strip() and text.isprintable())
-prompts = st.builds(Prompt, words, st.integers(0, LARGEST_SEED), st.just("") | words)
+prompts = st.builds(Prompt, words, st.integers(0, MAX_SEED), st.just("") | words)
 shares = st.none() | st.floats(0, 1)
 transitions = st.just(Transition()) | st.builds(
     Transition, st.sampled_from(["fill", "walk"]), st.just(1)
@@ -177,7 +177,7 @@ def test_any_text_is_a_song_or_a_message(text: str) -> None:
 
 def test_too_many_sections() -> None:
     order = PLAN.replace("[verse, chorus, verse]", str(["verse"] * 500))
-    with pytest.raises(InvalidPlan, match=f"line 4: order is '500 long': use 1 to {MOST_SECTIONS}"):
+    with pytest.raises(InvalidPlan, match=f"line 4: order is '500 long': use 1 to {MAX_SECTIONS}"):
         read_plan(order)
     many = "".join(f"  s{n}: {{bars: 1, prompt: x}}\n" for n in range(500))
     with pytest.raises(InvalidPlan, match="line 5: sections is '502 long'"):

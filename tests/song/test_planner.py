@@ -12,7 +12,7 @@ from riffusion.errors import InvalidInput
 from riffusion.music.harmony import parse_chords, parse_key
 from riffusion.music.instruments import NAMES
 from riffusion.music.styles import STYLES
-from riffusion.song.brief import understand
+from riffusion.song.brief import parse_brief
 from riffusion.song.forms import CYCLES, ENDINGS, MIDDLES, OPENINGS, ROLES
 from riffusion.song.model import parse_transition
 from riffusion.song.plan import plan_text, read_plan
@@ -81,7 +81,7 @@ def test_line_is_obeyed() -> None:
     ],
 )
 def test_length_in_words(line: str, seconds: float | None, words: str) -> None:
-    wish = understand(line)
+    wish = parse_brief(line)
     assert (wish.seconds, wish.words) == (seconds, words)
 
 

@@ -26,7 +26,7 @@ from riffusion.spectral.image import (
 )
 from riffusion.spectral.long_audio import long_image_to_audio
 from riffusion.spectral.long_image import (
-    MOST_COLUMNS,
+    MAX_COLUMNS,
     open_long_image,
     png_columns,
     write_sound_image,
@@ -143,7 +143,7 @@ def test_what_is_no_long_image_is_told(tmp_path: Path, data: bytes, says: str) -
 
 def test_a_width_of_days_and_an_interlaced_image_are_refused(tmp_path: Path) -> None:
     head = bytearray(whole_png())
-    head[16:20] = (MOST_COLUMNS + 1).to_bytes(4, "big")
+    head[16:20] = (MAX_COLUMNS + 1).to_bytes(4, "big")
     head[29:33] = zlib.crc32(head[12:29]).to_bytes(4, "big")
     (tmp_path / "wide.png").write_bytes(head)
     with pytest.raises(InvalidImage, match="six hours"), open_long_image(tmp_path / "wide.png"):
@@ -151,7 +151,7 @@ def test_a_width_of_days_and_an_interlaced_image_are_refused(tmp_path: Path) -> 
     with pytest.raises(InvalidImage, match="no such file"), open_long_image(tmp_path / "none.png"):
         pass
     with pytest.raises(InvalidImage, match="make several"):
-        write_sound_image(tmp_path / "x.png", lambda a, b: noise(b - a, 1), 441 * MOST_COLUMNS)
+        write_sound_image(tmp_path / "x.png", lambda a, b: noise(b - a, 1), 441 * MAX_COLUMNS)
 
 
 @given(at=st.integers(40, 3000), noise=st.binary(min_size=1, max_size=40))

@@ -8,7 +8,7 @@ import torch
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.jam.anchors import anchor_sound, find_anchor
 from riffusion.spectral.griffin_lim import Known
-from riffusion.spectral.spectrogram import RIFFUSION, mel_bank, told_by_bands
+from riffusion.spectral.spectrogram import RIFFUSION, mel_bank, mel_projection
 from riffusion.spectral.stft import Stft, is_fast
 
 
@@ -74,7 +74,7 @@ def test_nothing_known_stays_nothing() -> None:
 
 
 def test_what_bands_do_not_tell_changes_no_band() -> None:
-    told = told_by_bands(COMPACT_PARAMS, 1, 900)
+    told = mel_projection(COMPACT_PARAMS, 1, 900)
     noise = torch.rand(5, 900, generator=torch.Generator().manual_seed(0))
     bank = mel_bank(COMPACT_PARAMS)[:, :900]
     untold = noise - noise @ told

@@ -37,7 +37,7 @@ from riffusion.training.vocoder.train import (
     vocoder_losses,
 )
 from riffusion.vocoder import LearnedVocoder
-from riffusion.vocoder.network import Drawing, VocoderNetwork
+from riffusion.vocoder.network import VocoderNetwork, VocoderOutput
 
 RATE = 44100
 PARAMS = VocoderNetwork(width=8, hidden=8, depth=1).params
@@ -52,7 +52,7 @@ def a_lesson(seed: int = 0, frames: int = 12) -> Lesson:
     return make_lesson(torch.from_numpy(sound.astype(np.float32)), curves, PARAMS)
 
 
-def perfect(lesson: Lesson) -> Drawing:
+def perfect(lesson: Lesson) -> VocoderOutput:
     """What a network that knows everything would draw, worked out with complex numbers."""
     middle = lesson.middle
     bins = torch.arange(middle.shape[1])[:, None]
@@ -64,7 +64,7 @@ def perfect(lesson: Lesson) -> Drawing:
     slope[:, :-1] = unit[:, 1:] * unit[:, :-1].conj()
     levels = middle.abs().clamp(min=1e-4).log10()
     parts = (torch.stack([z.real, z.imag], 1) for z in (advance[:, :FINE], slope))
-    return Drawing(levels, lesson.sides, *parts)
+    return VocoderOutput(levels, lesson.sides, *parts)
 
 
 @settings(max_examples=5, deadline=None)
@@ -74,7 +74,7 @@ def test_a_perfect_drawing_costs_nothing(seed: int) -> None:
     losses = vocoder_losses(perfect(lesson), lesson, PARAMS, BASS)
     # Steps of bins near silence carry rounding errors, and next to no weight.
     assert losses.max() < 1e-3
-    silent = Drawing(*(torch.zeros_like(part) for part in perfect(lesson)))
+    silent = VocoderOutput(*(torch.zeros_like(part) for part in perfect(lesson)))
     assert (vocoder_losses(silent, lesson, PARAMS, BASS) > 0.1).all()
 
 

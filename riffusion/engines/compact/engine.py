@@ -23,10 +23,10 @@ from riffusion.engines.compact.network import (
     Conditioning,
     SpectrogramTransformer,
 )
-from riffusion.engines.compact.parallel_guidance import SideBySide
-from riffusion.engines.compact.prompt_adapter import Reader
+from riffusion.engines.compact.parallel_guidance import ParallelGuidance
+from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.prompt_encoder import embed_prompt
-from riffusion.engines.compact.sampler import Estimate, advance, schedule
+from riffusion.engines.compact.sampler import Denoised, advance, schedule
 from riffusion.engines.protocol import Interrupted, never
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.walk import lerp, slerp
@@ -83,7 +83,7 @@ class CompactEngine:
         name: str,
         device: str = "cpu",
         vocoder: Vocoder = griffin_lim,
-        reader: Reader | None = None,
+        reader: PromptAdapter | None = None,
     ) -> None:
         self._network = nn.Module.to(network, device, torch.float32).eval()
         self._device = torch.device(device)
@@ -110,7 +110,7 @@ class CompactEngine:
             ) from error
         has_vocoder = (folder / VOCODER).is_dir()
         vocoder = LearnedVocoder.load(folder / VOCODER, device) if has_vocoder else griffin_lim
-        return cls(network, folder.resolve().name, device, vocoder, Reader.load(folder))
+        return cls(network, folder.resolve().name, device, vocoder, PromptAdapter.load(folder))
 
     @torch.inference_mode()
     def generate(
@@ -123,7 +123,7 @@ class CompactEngine:
         job = self._prepare(request)
         times = schedule(request.steps, job.start)
         image = job.start * job.given + (1 - job.start) * job.noise if job.start else job.noise
-        before: Estimate | None = None
+        before: Denoised | None = None
         for now, following in pairwise(times):
             if interrupted():
                 raise Interrupted
@@ -133,7 +133,7 @@ class CompactEngine:
                 image = torch.lerp(noisy_given, image, request.mix.share)
             image = torch.where(job.kept, noisy_given, image)
             image = torch.where(job.context, job.given, image)
-            estimate = Estimate(now, self._clean(image, now, job, request.walked_guidance))
+            estimate = Denoised(now, self._clean(image, now, job, request.walked_guidance))
             image = advance(image, estimate, following, before)
             before = estimate
         image = torch.where(job.kept | job.context, job.given, image)
@@ -166,8 +166,10 @@ class CompactEngine:
         return self._side_by_side(lambda row: evaluate(torch.tensor([row]))[0])
 
     @cached_property
-    def _side_by_side(self) -> SideBySide | None:
-        return SideBySide() if self._device.type == "cpu" and SideBySide.pays() else None
+    def _side_by_side(self) -> ParallelGuidance | None:
+        return (
+            ParallelGuidance() if self._device.type == "cpu" and ParallelGuidance.pays() else None
+        )
 
     def _prepare(self, request: ClipRequest) -> _Job:
         height = (self.channels, self.params.mel_bands)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 SIDES = 2
 
 
-class SideBySide:
+class ParallelGuidance:
     """Two threads that share the cores of the thread that makes it."""
 
     def __init__(self) -> None:

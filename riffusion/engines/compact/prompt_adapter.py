@@ -25,7 +25,7 @@ SHARPNESS = 2.0  # a blend of many styles is none
 
 
 @dataclass(frozen=True)
-class Reader:
+class PromptAdapter:
     """``weights`` (styles + 1, 384 + 1): a row a style and one for captions, the last column the
     bias. ``names`` are the styles' own captions."""
 
@@ -58,7 +58,7 @@ class Reader:
         save_file({"weights": self.weights.half().contiguous()}, folder / READER, about)
 
     @classmethod
-    def load(cls, folder: Path) -> Reader | None:
+    def load(cls, folder: Path) -> PromptAdapter | None:
         """The reader of the model in ``folder``, None where it has none.
 
         Raises ModelError where it is damaged.

@@ -12,7 +12,7 @@ TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly 
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Denoised:
     """What the network took for the clean image at a time from 0 (noise) to 1 (clean)."""
 
     time: float
@@ -29,7 +29,7 @@ def schedule(steps: int, start: float) -> list[float]:
 
 
 def advance(
-    image: torch.Tensor, now: Estimate, following: float, before: Estimate | None
+    image: torch.Tensor, now: Denoised, following: float, before: Denoised | None
 ) -> torch.Tensor:
     """The image at time ``following``, on the way dx/dt = (clean - x) / (1 - t).
 

@@ -16,10 +16,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 FRAMES = 512
-FEWEST_FRAMES, MOST_FRAMES = 64, 2048
+MIN_FRAMES, MAX_FRAMES = 64, 2048
 FRAME_STEP = 8  # pixels of an image to one of its latent
-LARGEST_WEIGHT = 4
-MOST_AT_ONCE = 64
+MAX_WEIGHT = 4
+MAX_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Lora:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not abs(self.weight) <= LARGEST_WEIGHT:
-            legal = f"use a number from -{LARGEST_WEIGHT} to {LARGEST_WEIGHT}, usually 1"
+        if not abs(self.weight) <= MAX_WEIGHT:
+            legal = f"use a number from -{MAX_WEIGHT} to {MAX_WEIGHT}, usually 1"
             raise InvalidInput("LoRA weight", self.weight, legal)
 
 
@@ -58,11 +58,11 @@ class StableOptions:
             raise InvalidInput("scheduler", self.scheduler, f"use {', '.join(SCHEDULERS)}")
         if self.precision not in PRECISIONS:
             raise InvalidInput("precision", self.precision, f"use {', '.join(PRECISIONS)}")
-        if self.frames % FRAME_STEP or not FEWEST_FRAMES <= self.frames <= MOST_FRAMES:
-            legal = f"use a multiple of {FRAME_STEP} from {FEWEST_FRAMES} to {MOST_FRAMES}"
+        if self.frames % FRAME_STEP or not MIN_FRAMES <= self.frames <= MAX_FRAMES:
+            legal = f"use a multiple of {FRAME_STEP} from {MIN_FRAMES} to {MAX_FRAMES}"
             raise InvalidInput("frames", self.frames, legal)
-        if not 1 <= self.batch <= MOST_AT_ONCE:
-            raise InvalidInput("batch", self.batch, f"use a whole number from 1 to {MOST_AT_ONCE}")
+        if not 1 <= self.batch <= MAX_AT_ONCE:
+            raise InvalidInput("batch", self.batch, f"use a whole number from 1 to {MAX_AT_ONCE}")
 
 
 def is_hub_id(model: str) -> bool:

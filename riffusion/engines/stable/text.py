@@ -16,7 +16,7 @@ from riffusion.errors import InvalidInput
 from riffusion.music.walk import lerp
 
 EMPHASIS = 1.1
-LARGEST_WEIGHT = 10.0
+MAX_WEIGHT = 10.0
 REMEMBERED = 256
 
 TOKEN = re.compile(
@@ -57,8 +57,8 @@ def weighted_pieces(prompt: str) -> list[tuple[str, float]]:
     for start in opened["["]:
         weigh(start, 1 / EMPHASIS)
     for text, weight in pieces:
-        if not abs(weight) <= LARGEST_WEIGHT:
-            legal = f"{text!r} has too much of it; use at most {LARGEST_WEIGHT:g}"
+        if not abs(weight) <= MAX_WEIGHT:
+            legal = f"{text!r} has too much of it; use at most {MAX_WEIGHT:g}"
             raise InvalidInput("prompt weight", weight, legal)
     return _joined(pieces)
 

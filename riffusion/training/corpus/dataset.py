@@ -23,7 +23,7 @@ from riffusion.engines.compact.engine import (
     lead_sheet_features,
 )
 from riffusion.engines.compact.network import BEAT_KNOWN, CHORDS, TEMPO_SCALE, TURNS, Conditioning
-from riffusion.engines.compact.prompt_adapter import Reader
+from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.prompt_encoder import prompt_encoder
 from riffusion.errors import InvalidInput
 from riffusion.music.harmony import parse_chords
@@ -36,14 +36,14 @@ FloatArray = npt.NDArray[np.float32]
 
 FRAMES = 512
 PATCH = 8
-LONGEST_CONTEXT = 44  # patches: what a jam shows at its slowest hop
+MAX_CONTEXT = 44  # patches: what a jam shows at its slowest hop
 STATISTICS_WINDOWS = 500
 # Deviation of the balance in the image: half the loudness's, because much of it is the noise of
 # reverberation, which no network can or need predict.
 BALANCE_DEVIATION = 0.5
 NOT_FINITE = "has frames that are no numbers: render the shard again"
 # Of what counts as an onset: in eighths of the bands, in tens of dB, in frames.
-ONSET_PARTS, LEAST_RISE, ONSET_SLOT = 8, 0.2, 5
+ONSET_PARTS, MIN_RISE, ONSET_SLOT = 8, 0.2, 5
 
 # Noise on the embedding of a caption, at most, in its own deviations: wordings that nobody wrote
 # lie between and around those that somebody did.
@@ -144,7 +144,7 @@ class Corpus:
         rows = [row for caption, row in self._captions.items() if caption not in scenes]
         return self.embeddings[rows].float()
 
-    def read_by(self, reader: Reader) -> None:
+    def read_by(self, reader: PromptAdapter) -> None:
         """Take captions for what ``reader`` makes of them, as the model will be asked."""
         parts = torch.split(self.embeddings.float(), READ_AT_ONCE)
         self.embeddings = torch.cat([reader(part).half() for part in parts])
@@ -170,7 +170,7 @@ class Corpus:
         sheet = self.lead_sheet(about, start, FRAMES)
         context = 0
         if rng.random() < SHOW_CONTEXT:
-            context = PATCH * int(rng.integers(1, LONGEST_CONTEXT + 1))
+            context = PATCH * int(rng.integers(1, MAX_CONTEXT + 1))
         prompt_known = bool(rng.random() >= DROP_PROMPT)
         if context and prompt_known and rng.random() < CHANGE_SONG:
             frames, sheet = self._with_other_past(rng, song, context)
@@ -345,7 +345,7 @@ def density(frames: FloatArray) -> float:
     that stand out, at most one in each 50 ms."""
     rise = np.maximum(0.0, np.diff(frames.mean(1), axis=0))
     parts = rise.reshape(len(rise), ONSET_PARTS, -1).mean(2)
-    peaks = (parts[1:-1] > parts[:-2]) & (parts[1:-1] >= parts[2:]) & (parts[1:-1] > LEAST_RISE)
+    peaks = (parts[1:-1] > parts[:-2]) & (parts[1:-1] >= parts[2:]) & (parts[1:-1] > MIN_RISE)
     slots = np.unique(np.flatnonzero(peaks.any(1)) // ONSET_SLOT)
     return len(slots) / (len(frames) * COMPACT_PARAMS.frame_s)
 

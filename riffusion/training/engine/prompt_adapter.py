@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
-from riffusion.engines.compact.prompt_adapter import Reader
+from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.prompt_encoder import TEXT_DIM, prompt_encoder
 from riffusion.training.corpus.captions import scenes_of
 
-MOST_CAPTIONS = 6000
+MAX_CAPTIONS = 6000
 # What captions weigh beside the scenes, and the penalty on the weights: of vectors of length one,
 # found on scenes held back (docs/model.md).
 CAPTIONS_WEIGH = 1.0
@@ -20,7 +20,9 @@ BIAS = 0.3
 ITERATIONS = 300
 
 
-def fit_reader(styles: Sequence[str], captions: torch.Tensor, seed: int = 0) -> Reader | None:
+def fit_reader(
+    styles: Sequence[str], captions: torch.Tensor, seed: int = 0
+) -> PromptAdapter | None:
     """A reader for a model of these ``styles`` that leaves ``captions`` (captions, 384) alone.
 
     None where no style has a scene to learn from.
@@ -30,13 +32,13 @@ def fit_reader(styles: Sequence[str], captions: torch.Tensor, seed: int = 0) -> 
         return None
     phrases = [(phrase, n) for n, style in enumerate(styles) for phrase in scenes[style]]
     chooser = torch.Generator().manual_seed(seed)
-    kept = captions[torch.randperm(len(captions), generator=chooser)[:MOST_CAPTIONS]].float()
+    kept = captions[torch.randperm(len(captions), generator=chooser)[:MAX_CAPTIONS]].float()
     told = prompt_encoder()([phrase for phrase, _ in phrases])
     answers = torch.tensor([n for _, n in phrases] + [len(styles)] * len(kept))
     weigh = torch.ones(len(answers))
     weigh[len(told) :] = CAPTIONS_WEIGH * len(told) / max(1, len(kept))
     weights = _fit(torch.cat([told, kept]), answers, weigh, len(styles) + 1)
-    return Reader(weights, tuple(styles))
+    return PromptAdapter(weights, tuple(styles))
 
 
 def _fit(

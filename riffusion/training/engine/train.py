@@ -23,7 +23,7 @@ from torch import nn
 
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.compact.network import SpectrogramTransformer
-from riffusion.engines.compact.prompt_adapter import Reader
+from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.errors import ModelError
 from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
 from riffusion.training.corpus.dataset import Corpus
@@ -42,7 +42,7 @@ SHEET_EVERY = 5  # checkpoints
 LOG_STEPS = 50
 WARMUP_STEPS = 100
 DECAY_FROM = 0.6
-LEAST_RATE = 0.01
+MIN_RATE = 0.01
 AVERAGE_DECAY = 0.999
 VALIDATION_BATCHES = 4
 
@@ -70,7 +70,7 @@ def learning_rate(step: int, spent: float) -> float:
     """Factor of the rate: a short warm-up, flat, then down to almost nothing."""
     warm = min(1.0, (step + 1) / WARMUP_STEPS)
     left = (1 - spent) / (1 - DECAY_FROM)
-    return warm * max(LEAST_RATE, min(1.0, left))
+    return warm * max(MIN_RATE, min(1.0, left))
 
 
 def check_losses(losses: float | npt.NDArray[np.float64], step: int) -> None:
@@ -147,7 +147,7 @@ class Trainer:
         self._saves = 0
         self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
 
-    def _teach_reading(self) -> Reader | None:
+    def _teach_reading(self) -> PromptAdapter | None:
         styles = sorted({song.style for song in self.train.songs})
         reader = fit_reader(styles, self.train.plain_captions())
         if reader is not None:

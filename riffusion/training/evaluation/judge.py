@@ -35,7 +35,7 @@ WEIGHT_DECAY = 0.02
 CENTRE, SPREAD = -1.9, 1.0
 CHANNELS = (1, 24, 64, 128, 192)
 SMOOTHING = 0.05
-LONGEST_MASK = 12  # of bands or frames that are hidden in training
+MAX_MASK = 12  # of bands or frames that are hidden in training
 
 
 @dataclass(frozen=True)
@@ -147,8 +147,8 @@ def _disturbed(impressions: torch.Tensor, rng: np.random.Generator) -> torch.Ten
     heard = impressions + 0.15 * torch.randn(len(impressions), 1, 1)
     heard = heard + 0.1 * torch.randn_like(heard)
     for axis in (1, 2):
-        start = int(rng.integers(heard.shape[axis] - LONGEST_MASK))
-        heard.narrow(axis, start, int(rng.integers(LONGEST_MASK))).fill_(CENTRE)
+        start = int(rng.integers(heard.shape[axis] - MAX_MASK))
+        heard.narrow(axis, start, int(rng.integers(MAX_MASK))).fill_(CENTRE)
     return heard
 
 

@@ -14,7 +14,7 @@ from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.protocol import Engine
 from riffusion.jam.stitcher import FADE_IN_S
 from riffusion.song.model import Song
-from riffusion.song.placement import Place
+from riffusion.song.placement import PlacedSection
 from riffusion.song.session import CROSSFADE_S, HANDOVER_S, SongSession
 from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import mel_spectrogram
@@ -56,21 +56,21 @@ def played(engine: Engine, song: Song) -> Waveform:
         return Waveform(samples, session.sample_rate)
 
 
-def comes_back_exactly(engine: Engine, song: Song, places: Sequence[Place]) -> bool:
+def comes_back_exactly(engine: Engine, song: Song, places: Sequence[PlacedSection]) -> bool:
     """Whether each section that returns has the same bytes, but for the transition window.
 
     ``places`` are those of ``song``, which is played with one step of the denoiser: that decides
     how it sounds, not whether it comes back.
     """
     wave = played(engine, replace(song, variation=0.0, steps=1))
-    firsts: dict[str, Place] = {}
+    firsts: dict[str, PlacedSection] = {}
     return all(
         _same(wave, firsts.setdefault(place.name, place), place, song.beats_per_bar)
         for place in places
     )
 
 
-def _same(wave: Waveform, first: Place, again: Place, beats: int) -> bool:
+def _same(wave: Waveform, first: PlacedSection, again: PlacedSection, beats: int) -> bool:
     bar = round(beats * 60 / first.grid.bpm * wave.sample_rate)
     # A walk takes its bars where it leads elsewhere, and the song fades out over its last bar.
     walked = first.section.transition.bars if first.section.transition.kind == "walk" else 0
@@ -81,7 +81,7 @@ def _same(wave: Waveform, first: Place, again: Place, beats: int) -> bool:
 
 
 def distances(
-    judge: Judge, wave: Waveform, places: Sequence[Place], repeated: str, other: str
+    judge: Judge, wave: Waveform, places: Sequence[PlacedSection], repeated: str, other: str
 ) -> Distances:
     """How far places of ``repeated`` are from each other, and from those of ``other``."""
     same, different = (
@@ -117,6 +117,6 @@ def windows(levels: FloatArray) -> list[FloatArray]:
     return [levels[(start + np.arange(FRAMES)) % len(levels)] for start in starts]
 
 
-def _pcm(wave: Waveform, place: Place) -> npt.NDArray[np.int16]:
+def _pcm(wave: Waveform, place: PlacedSection) -> npt.NDArray[np.int16]:
     start = place.start + round(FADE_IN_S * wave.sample_rate)
     return to_pcm(wave.samples[:, start : place.stop - round(WINDOW_S * wave.sample_rate)])

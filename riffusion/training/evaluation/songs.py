@@ -23,7 +23,7 @@ from riffusion.engines import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.song.model import Song, Transition
-from riffusion.song.placement import Place, places_of
+from riffusion.song.placement import PlacedSection, places_of
 from riffusion.song.plan import plan_text
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongSession
@@ -137,7 +137,7 @@ def measure_song(
     )
 
 
-def _marks(places: tuple[Place, ...], sample_rate: int) -> list[tuple[float, str]]:
+def _marks(places: tuple[PlacedSection, ...], sample_rate: int) -> list[tuple[float, str]]:
     return [(place.start / sample_rate, place.name) for place in places]
 
 

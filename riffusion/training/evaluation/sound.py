@@ -31,12 +31,12 @@ from riffusion.spectral.spectrogram import (
 from riffusion.training.evaluation import sound_measures as measures
 from riffusion.training.evaluation.decoders import BASELINE, DECODERS, Decoder, in_blocks
 from riffusion.training.plots import draw_spectrograms
-from riffusion.training.vocoder.generated import MOST_STEPS, check_engine, redraw
+from riffusion.training.vocoder.generated import MAX_STEPS, check_engine, redraw
 from riffusion.vocoder import LearnedVocoder
 
 GEOMETRIES = {"shipped": COMPACT_PARAMS, "riffusion": RIFFUSION}
 USUAL = {"shipped": (BASELINE, "learned"), "riffusion": (BASELINE, "griffin-lim-extended")}
-SHORTEST_S = 1.0
+MIN_S = 1.0
 PAIRS = 6  # recordings on the page of spectrograms
 MS = 1000.0
 
@@ -111,8 +111,8 @@ def read_source(path: Path, params: SpectrogramParams, seconds: float) -> Wavefo
     if sound.channels > 2:
         sound = sound.mono()
     start = Waveform(sound.samples[:, : round(seconds * sound.sample_rate)], sound.sample_rate)
-    if start.duration_s < SHORTEST_S:
-        legal = f"use recordings of at least {SHORTEST_S:g} s"
+    if start.duration_s < MIN_S:
+        legal = f"use recordings of at least {MIN_S:g} s"
         raise InvalidAudio("length", f"{start.duration_s:.2f} s", legal)
     return start.resample(params.sample_rate)
 
@@ -173,7 +173,7 @@ class Redrawing:
         samples = np.broadcast_to(source.samples[:, :length], (2, length))
         window = Waveform(np.ascontiguousarray(samples), params.sample_rate)
         spectrogram = mel_spectrogram(window, params)
-        return window, redraw(self._engine, spectrogram, self._strength, MOST_STEPS, seed=0)
+        return window, redraw(self._engine, spectrogram, self._strength, MAX_STEPS, seed=0)
 
 
 def _decoders(args: argparse.Namespace) -> dict[str, Decoder]:
@@ -189,8 +189,8 @@ def _decoders(args: argparse.Namespace) -> dict[str, Decoder]:
 def main(args: argparse.Namespace) -> None:
     """Decode every recording by every decoder, print the medians, write what was asked for."""
     params = GEOMETRIES[args.geometry]
-    if not args.seconds >= SHORTEST_S:
-        raise InvalidInput("--seconds", args.seconds, f"use at least {SHORTEST_S:g}")
+    if not args.seconds >= MIN_S:
+        raise InvalidInput("--seconds", args.seconds, f"use at least {MIN_S:g}")
     files = audio_files(args.folder, limit=args.limit)
     listen = Path(output_folder(args.listen)) if args.listen else None
     decoders = _decoders(args)

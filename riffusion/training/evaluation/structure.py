@@ -12,7 +12,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import fftconvolve
 
 from riffusion.audio.waveform import Waveform
-from riffusion.song.placement import Place
+from riffusion.song.placement import PlacedSection
 from riffusion.training.corpus.dataset import FloatArray
 
 RATE = 22050
@@ -125,12 +125,12 @@ def boundaries_s(form: Form) -> list[float]:
     return [float(peak) * STEP_S for peak in inside]
 
 
-def true_boundaries_s(places: Sequence[Place], sample_rate: int) -> list[float]:
+def true_boundaries_s(places: Sequence[PlacedSection], sample_rate: int) -> list[float]:
     """Where a section of another name begins. Nobody need hear one that follows itself."""
     return [b.start / sample_rate for a, b in pairwise(places) if a.name != b.name]
 
 
-def repeats_s(places: Sequence[Place], sample_rate: int) -> list[float]:
+def repeats_s(places: Sequence[PlacedSection], sample_rate: int) -> list[float]:
     """Where a section follows itself."""
     return [b.start / sample_rate for a, b in pairwise(places) if a.name == b.name]
 

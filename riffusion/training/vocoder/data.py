@@ -20,7 +20,7 @@ RELOAD_S = 300.0  # recordings may still be rendered while a run goes on
 AUDIO = ("*.flac", "*.wav")
 TONES = 0.2  # the share of crops that are tones in place of music
 TONE_HZ = (40.0, 3000.0)
-MOST_PARTIALS = 10
+MAX_PARTIALS = 10
 QUIETEST_POWER = 1e-9
 # Deviations in dB of the random equalizer: a level, a tilt and three waves over the range.
 EQUALIZER_DB = (4.0, 3.0, 2.0, 1.5, 1.0)
@@ -91,7 +91,7 @@ def random_tones(
     sound = np.zeros((2, samples))
     for _ in range(rng.integers(1, 5)):
         pitch_hz = np.exp(rng.uniform(*np.log(TONE_HZ)))
-        partials = np.arange(1, rng.integers(1, MOST_PARTIALS + 1) + 1)
+        partials = np.arange(1, rng.integers(1, MAX_PARTIALS + 1) + 1)
         partials = partials[partials * pitch_hz < sample_rate / 2]
         levels = partials ** -rng.uniform(0.5, 2.0)
         turns = np.outer(partials * pitch_hz, seconds) + rng.random((len(partials), 1))

@@ -24,7 +24,7 @@ from riffusion.training.vocoder.data import Recordings, make_lesson, samples_und
 
 # How far windows are re-noised: from hardly at all to where single hits begin to differ.
 STRENGTHS = (0.05, 0.5)
-MOST_STEPS = 2
+MAX_STEPS = 2
 # Led by no prompt, an engine draws what it takes a window for: guidance 0 does not read this one.
 NOBODY = "music"
 
@@ -59,7 +59,7 @@ class GeneratedWindows:
                     engine,
                     Spectrogram(10**levels, engine.params),
                     float(rng.uniform(*STRENGTHS)),
-                    int(rng.integers(1, MOST_STEPS + 1)),
+                    int(rng.integers(1, MAX_STEPS + 1)),
                     int(rng.integers(2**31)),
                 )
                 self._windows.append(Redrawn(path, start, log_mel(drawn.magnitudes).half()))

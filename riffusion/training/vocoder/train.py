@@ -39,7 +39,7 @@ from riffusion.training.vocoder.data import (
     samples_under,
 )
 from riffusion.training.vocoder.generated import GeneratedWindows, check_engine
-from riffusion.vocoder.network import QUIETEST_LEVEL, Drawing, VocoderNetwork
+from riffusion.vocoder.network import QUIETEST_LEVEL, VocoderNetwork, VocoderOutput
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
@@ -69,7 +69,7 @@ class VocoderOptions:
 
 
 def vocoder_losses(
-    drawing: Drawing, lesson: Lesson, params: SpectrogramParams, bass_bins: int
+    drawing: VocoderOutput, lesson: Lesson, params: SpectrogramParams, bass_bins: int
 ) -> torch.Tensor:
     """Mean errors (5,): of the middle's level, the sides', the phase's two steps, and all but the
     sides' of the lowest ``bass_bins`` alone.
