@@ -14,11 +14,11 @@ import torch
 from benchmarks.memory import watch
 from benchmarks.options import Options
 from benchmarks.report import Row
-from riffusion.engines import SHIPPED
 from riffusion.engines.compact.engine import COMPACT_PARAMS, VOCODER
+from riffusion.engines.loading import SHIPPED
 from riffusion.jam.anchors import anchor_sound, library
 from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
-from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.learned import LearnedVocoder
 
 MINUTES = 10
 

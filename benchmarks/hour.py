@@ -15,8 +15,8 @@ from benchmarks.memory import watch
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
 from riffusion.audio.recording import Recording
-from riffusion.engines import load_engine
 from riffusion.engines.clip import Prompt
+from riffusion.engines.loading import load_engine
 from riffusion.jam.session import JamSession, JamSettings, render
 
 BPM = 94.0  # a bar is no whole number of samples

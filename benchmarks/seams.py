@@ -11,8 +11,8 @@ import numpy.typing as npt
 from benchmarks.options import PAIRS, Options
 from benchmarks.report import Row
 from riffusion.audio.waveform import Waveform
-from riffusion.engines import load_engine
 from riffusion.engines.clip import Prompt
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.jam.session import JamSession, JamSettings
 from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S

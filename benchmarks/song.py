@@ -15,7 +15,7 @@ from benchmarks.memory import watch
 from benchmarks.options import Options
 from benchmarks.report import Row
 from benchmarks.seams import Excerpt, flux_ratio, median, step_ratio
-from riffusion.engines import load_engine
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.song.model import Song
 from riffusion.song.planner import plan_song

@@ -13,13 +13,13 @@ from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import Waveform
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.compact.prompt_encoder import embed_prompt
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine, never
 from riffusion.jam.session import JamSession, JamSettings, render
-from riffusion.spectral.griffin_lim import Vocoder
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
+from riffusion.vocoder.protocol import Vocoder
 
 JAM_S = 60.0
 WARM_UP_S = 10.0

@@ -16,8 +16,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
-from riffusion.engines import usable_device
 from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.loading import usable_device
 from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.loading import StableModel, dtype_for
 from riffusion.engines.stable.options import FRAMES, StableOptions

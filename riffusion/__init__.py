@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from riffusion.audio.waveform import Waveform as Waveform
     from riffusion.audio.waveform import read_audio as read_audio
     from riffusion.audio.waveform import write_audio as write_audio
-    from riffusion.engines import load_engine as load_engine
     from riffusion.engines.clip import ClipRequest as ClipRequest
     from riffusion.engines.clip import Controls as Controls
     from riffusion.engines.clip import LeadSheet as LeadSheet
     from riffusion.engines.clip import Mix as Mix
     from riffusion.engines.clip import Prompt as Prompt
+    from riffusion.engines.loading import load_engine as load_engine
     from riffusion.engines.protocol import Engine as Engine
     from riffusion.engines.rendering import clip_image as clip_image
     from riffusion.engines.rendering import clip_sound as clip_sound
@@ -77,7 +77,7 @@ __version__ = "0.1.0"
 PUBLIC = {
     "riffusion.jam.anchors": ("library", "read_anchor"),
     "riffusion.engines.clip": ("ClipRequest", "Controls", "LeadSheet", "Mix", "Prompt"),
-    "riffusion.engines": ("load_engine",),
+    "riffusion.engines.loading": ("load_engine",),
     "riffusion.engines.protocol": ("Engine",),
     "riffusion.engines.stable.options": ("Lora", "StableOptions"),
     "riffusion.errors": ("RiffusionError",),

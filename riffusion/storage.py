@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from riffusion.errors import StorageError
+from riffusion.errors import InvalidInput, StorageError
 
 
 class Closing(ABC):
@@ -52,3 +52,15 @@ def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             f"could not write {path}: {error.strerror or error}; "
             "free some space or choose another folder"
         ) from error
+
+
+def check_output(what: str, path: str | None, suffixes: Collection[str]) -> None:
+    """Raise InvalidInput where a file could not be written at ``path``; None is fine."""
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in suffixes:
+        raise InvalidInput(what, path, f"end it in {', '.join(suffixes)}")
+    if Path(path).is_dir():
+        raise InvalidInput(what, path, "is a folder; name a file in it")
+    if not Path(path).parent.is_dir():
+        raise InvalidInput(what, path, "its folder does not exist; make it first")

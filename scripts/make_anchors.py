@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 
 import soundfile
 
-from riffusion.engines import load_engine
+from riffusion.engines.loading import load_engine
 from riffusion.engines.rendering import clip_sound
 from riffusion.jam.anchors import FOLDER, LIST, Anchor
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import torch
 
-from riffusion.engines import load_engine
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
 

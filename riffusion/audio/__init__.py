@@ -1,1 +1,13 @@
-"""."""
+"""Samples: waveforms, tracks on disk, loudness and the master.
+
+Everything here works on float32 samples (channels, n) or on 16-bit files and knows nothing of
+spectrograms, models or music.
+
+    waveform        Waveform: samples with a sample rate; audio files are read and written here
+    track           TrackFile: the growing track of a jam in a temporary file
+    recording       Recording: an audio file of any format that grows while it plays
+    loudness        K-weighting and true peaks of ITU-R BS.1770-4
+    mastering       the chain of effects on the mix: one slow gain and a limiter
+    rolling_buffer  RollingBuffer: the last seconds of an endless signal
+    progress        the progress bar of commands that make audio
+"""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from riffusion.spectral.long_audio import decode_file
 from riffusion.spectral.long_image import MAX_COLUMNS, png_columns, write_sound_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectral.tags import ImageInfo
+from riffusion.storage import check_output
 
 SESSIONS = (".json",)
 MAX_S = 24 * 3600.0
@@ -233,18 +234,6 @@ def image_info(settings: JamSettings, engine: str) -> ImageInfo:
         bpm=settings.bpm,
         harmony=settings.chords or settings.key,
     )
-
-
-def check_output(what: str, path: str | None, suffixes: Collection[str]) -> None:
-    """Raise InvalidInput where a file could not be written at ``path``; None is fine."""
-    if path is None:
-        return
-    if Path(path).suffix.lower() not in suffixes:
-        raise InvalidInput(what, path, f"end it in {', '.join(suffixes)}")
-    if Path(path).is_dir():
-        raise InvalidInput(what, path, "is a folder; name a file in it")
-    if not Path(path).parent.is_dir():
-        raise InvalidInput(what, path, "its folder does not exist; make it first")
 
 
 def check_length(seconds: float, image: str | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.cli.commands import check_length, check_output, given, say, write_track_image
+from riffusion.cli.commands import check_length, given, say, write_track_image
 from riffusion.engines.arguments import engine_of
 from riffusion.errors import InvalidInput
 from riffusion.song.markers import cue_sheet, image_marks
@@ -25,7 +25,7 @@ from riffusion.song.session import SongBlock, SongSession
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.spectrogram import RIFFUSION
 from riffusion.spectral.tags import ImageInfo
-from riffusion.storage import write_whole
+from riffusion.storage import check_output, write_whole
 
 OVERRIDES = ("variation", "guidance", "steps")
 

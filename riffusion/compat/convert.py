@@ -10,7 +10,6 @@ from PIL import Image
 
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio
-from riffusion.cli.commands import check_output
 from riffusion.compat.files import audio_files, checked_extension, for_each, output_folder
 from riffusion.errors import InvalidInput
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -19,6 +18,7 @@ from riffusion.spectral.image import open_image, write_image
 from riffusion.spectral.long_audio import decode_file
 from riffusion.spectral.spectrogram import SpectrogramParams
 from riffusion.spectral.tags import POWER, exif_table
+from riffusion.storage import check_output
 
 
 def audio_to_image(arguments: Namespace) -> None:

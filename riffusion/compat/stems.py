@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
 from riffusion.compat.files import checked_extension, output_folder
-from riffusion.engines import usable_device
+from riffusion.engines.loading import usable_device
 from riffusion.errors import InvalidInput, MissingTool, ModelError
 
 PACKAGE = "demucs"

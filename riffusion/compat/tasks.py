@@ -15,7 +15,6 @@ from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
-from riffusion.cli.commands import check_output
 from riffusion.compat.batch import load_batch, make_batch
 from riffusion.compat.inference import (
     DEFAULT_SEED_IMAGE,
@@ -41,6 +40,7 @@ from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import write_image
 from riffusion.spectral.spectrogram import Spectrogram
+from riffusion.storage import check_output
 
 MAX_CLIPS = 1000
 STEEPEST_POWER = 100.0

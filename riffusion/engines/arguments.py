@@ -41,7 +41,7 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
 
 def engine_of(arguments: argparse.Namespace, model: str | None = None) -> Engine:
     """Load what was asked for, or else ``model``. Raises as ``load_engine`` does."""
-    from riffusion.engines import load_engine  # late, so that --help is there at once
+    from riffusion.engines.loading import load_engine  # late, so that --help is there at once
 
     options = StableOptions(
         scheduler=arguments.scheduler,

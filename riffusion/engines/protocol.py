@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from riffusion.engines.clip import ClipRequest
-from riffusion.spectral.griffin_lim import Vocoder
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
+from riffusion.vocoder.protocol import Vocoder
 
 
 class Interrupted(Exception):

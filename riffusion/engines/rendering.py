@@ -6,10 +6,10 @@ from PIL import Image
 
 from riffusion.audio.mastering import master_whole
 from riffusion.audio.waveform import Waveform
-from riffusion.spectral.griffin_lim import Vocoder
 from riffusion.spectral.image import audio_to_image, to_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 from riffusion.spectral.tags import ImageInfo
+from riffusion.vocoder.protocol import Vocoder
 
 
 def clip_sound(spectrogram: Spectrogram, vocoder: Vocoder) -> Waveform:

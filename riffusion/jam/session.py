@@ -24,7 +24,7 @@ from riffusion.jam.settings import JamSettings as JamSettings
 from riffusion.jam.settings import to_json
 from riffusion.jam.stitcher import Stitcher
 from riffusion.jam.timeline import Segment, Timeline, first_segment
-from riffusion.spectral.griffin_lim import Vocoder
+from riffusion.vocoder.protocol import Vocoder
 
 Samples = npt.NDArray[np.float32]
 

@@ -20,8 +20,8 @@ from riffusion.jam.asset import AssetRef
 from riffusion.jam.session import SESSION_VERSION, Change, JamSession
 from riffusion.jam.settings import JamSettings, from_json
 from riffusion.jam.timeline import Timeline, first_segment
-from riffusion.spectral.griffin_lim import Vocoder
 from riffusion.storage import write_whole
+from riffusion.vocoder.protocol import Vocoder
 
 MAX_BYTES = 32_000_000
 MAX_CHANGES = 20_000

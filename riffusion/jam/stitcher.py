@@ -21,8 +21,8 @@ from riffusion.audio.mastering import Mastering, MasterState, master, start_mast
 from riffusion.audio.rolling_buffer import RollingBuffer
 from riffusion.audio.waveform import Waveform
 from riffusion.errors import InvalidInput
-from riffusion.spectral.griffin_lim import Vocoder
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
+from riffusion.vocoder.protocol import Vocoder
 
 Samples = npt.NDArray[np.float32]
 

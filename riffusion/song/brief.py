@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from riffusion.errors import InvalidInput
 from riffusion.music.harmony import Mode
 from riffusion.music.styles import STYLES, Style
-from riffusion.training.corpus.captions import (
+from riffusion.music.words import (
     FAST_WORDS,
     HAPPY_WORDS,
     LIVELY_WORDS,

@@ -20,7 +20,7 @@ from riffusion.song.model import Song
 from riffusion.song.placement import PlacedSection, continued, cut_at, place_in, places_of
 from riffusion.song.plan import plan_fields
 from riffusion.song.takes import UNPLAYED_S, Takes
-from riffusion.spectral.griffin_lim import Vocoder
+from riffusion.vocoder.protocol import Vocoder
 
 Samples = npt.NDArray[np.float32]
 

@@ -25,7 +25,7 @@ from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
 from riffusion.song.placement import PlacedSection
 from riffusion.song.variation import AnchoredEngine, ClipShelf, KeepingEngine
-from riffusion.spectral.griffin_lim import Vocoder
+from riffusion.vocoder.protocol import Vocoder
 
 Samples = npt.NDArray[np.float32]
 

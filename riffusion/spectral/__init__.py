@@ -1,1 +1,15 @@
-"""."""
+"""Spectrograms: the STFT, mel bands, Griffin-Lim and spectrogram images.
+
+The geometry is that of the original Riffusion where nothing else is said.
+
+    spectrogram     Spectrogram and its parameters; waveform to mel magnitudes
+    stft            the short-time Fourier transform, also in blocks
+    griffin_lim     magnitudes to a waveform by the fast Griffin-Lim algorithm
+    band_extension  a guess of what lies above the highest band of an image
+    image           audio to spectrogram image and back, the original's pixel by pixel
+    tags            the EXIF tags of a spectrogram image
+    long_image      PNG images of any length, written and read in bounded memory
+    long_audio      the sound of such images
+    log_mel         mel magnitudes as the log-scaled images that networks see
+    torchaudio_cpu  lets torchaudio import on a PyTorch without CUDA
+"""

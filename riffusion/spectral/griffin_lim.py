@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,14 +29,6 @@ BEYOND = 64
 MAX_ITERATIONS = 1000
 # What is fainter than -300 dB has no phase.
 FAINTEST_POWER = 1e-30
-
-
-class Vocoder(Protocol):
-    """From magnitudes to sound: ``griffin_lim`` or anything like it."""
-
-    def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
-        """(channels, ``params.samples(frames)``) samples that begin with ``prefix``."""
-        ...
 
 
 def griffin_lim(

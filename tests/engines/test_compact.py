@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Controls, LeadSheet, Mix, Prompt
 from riffusion.engines.compact.engine import (
     COMPACT_PARAMS,
@@ -19,6 +18,7 @@ from riffusion.engines.compact.engine import (
 )
 from riffusion.engines.compact.network import Conditioning, SpectrogramTransformer
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram

@@ -9,9 +9,9 @@ from threading import Barrier, Thread
 import pytest
 import torch
 
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.compact.parallel_guidance import ParallelGuidance
+from riffusion.engines.loading import load_engine
 
 CORES = 4
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from benchmarks.stable import compare
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.image import BLACK, to_pixels, to_spectrogram

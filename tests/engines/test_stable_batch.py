@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from riffusion.engines import load_engine
 from riffusion.engines.clip import Prompt
+from riffusion.engines.loading import load_engine
 from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.image import to_pixels
 from riffusion.engines.stable.options import Scheduler, StableOptions

@@ -15,8 +15,8 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.options import Lora, Scheduler, StableOptions, is_hub_id
 from riffusion.errors import InvalidInput, ModelError

@@ -20,8 +20,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Mix, Prompt
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.options import Scheduler, StableOptions
 from riffusion.spectral.image import from_image

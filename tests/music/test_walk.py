@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.errors import InvalidInput
-from riffusion.music.walk import PATHS, Path, alpha_at, check_walk_mode, distance_after, lerp, slerp
+from riffusion.music.walk import (
+    PATHS,
+    WalkMode,
+    alpha_at,
+    check_walk_mode,
+    distance_after,
+    lerp,
+    slerp,
+)
 
 alphas = st.floats(0, 1)
 seeds = st.integers(0, 2**32 - 1)
@@ -88,7 +96,7 @@ def test_ping_pong_is_a_triangle(distance: float) -> None:
 
 
 def test_ping_pong_and_once_bar_by_bar() -> None:
-    def walk(path: Path) -> list[float]:
+    def walk(path: WalkMode) -> list[float]:
         return [alpha_at(path, distance_after(path, 0.0, bar, 4)) for bar in range(10)]
 
     assert walk("ping-pong") == [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0, 0.25]
@@ -96,7 +104,9 @@ def test_ping_pong_and_once_bar_by_bar() -> None:
 
 
 @given(st.sampled_from(["hold", "manual"]), alphas, st.integers(0, 10**6), st.integers(1, 64))
-def test_hold_and_manual_stand_still(path: Path, start: float, bars: int, walk_bars: int) -> None:
+def test_hold_and_manual_stand_still(
+    path: WalkMode, start: float, bars: int, walk_bars: int
+) -> None:
     assert alpha_at(path, distance_after(path, start, bars, walk_bars)) == start
 
 

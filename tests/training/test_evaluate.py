@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from riffusion.audio.waveform import Waveform, write_audio
-from riffusion.engines import load_engine
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.compact.network import SpectrogramTransformer
+from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.styles import STYLES
 from riffusion.spectral.log_mel import ImageScale, log_mel

@@ -36,7 +36,7 @@ from riffusion.training.vocoder.train import (
     level_sides,
     vocoder_losses,
 )
-from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.learned import LearnedVocoder
 from riffusion.vocoder.network import VocoderNetwork, VocoderOutput
 
 RATE = 44100

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from riffusion.audio.waveform import read_audio
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.compact.network import Conditioning, SpectrogramTransformer
+from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.instruments import lead_family
 from riffusion.music.styles import STYLES

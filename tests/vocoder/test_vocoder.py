@@ -12,16 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riffusion.audio.waveform import Waveform
-from riffusion.engines import SHIPPED, load_engine
 from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.loading import SHIPPED, load_engine
 from riffusion.errors import InvalidAudio, InvalidInput, ModelError
 from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, mel_bank, mel_spectrogram
 from riffusion.training.corpus.sound import song_numbers, song_sound
 from riffusion.training.evaluation.sound_measures import log_spectral_distance
-from riffusion.vocoder import LearnedVocoder
 from riffusion.vocoder.bands import BandsToBins, band_to_bin
-from riffusion.vocoder.learned import BLOCK_FRAMES, TILE_FRAMES
+from riffusion.vocoder.learned import BLOCK_FRAMES, TILE_FRAMES, LearnedVocoder
 from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import unroll_phases
 from riffusion.vocoder.stereo import side_over_middle

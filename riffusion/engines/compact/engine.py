@@ -31,10 +31,11 @@ from riffusion.engines.protocol import Interrupted, never
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.walk import lerp, slerp
 from riffusion.networks.weights import read_network
-from riffusion.spectral.griffin_lim import Vocoder, griffin_lim
+from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.log_mel import ImageScale, log_mel
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
-from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.learned import LearnedVocoder
+from riffusion.vocoder.protocol import Vocoder
 
 COMPACT_PARAMS = SpectrogramParams(
     hop_length=441,

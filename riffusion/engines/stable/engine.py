@@ -27,8 +27,9 @@ from riffusion.engines.stable.schedulers import Sampler, scheduler_kind
 from riffusion.engines.stable.text import StableText
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.walk import slerp
-from riffusion.spectral.griffin_lim import WHOLE_ITERATIONS, Vocoder, griffin_lim
+from riffusion.spectral.griffin_lim import WHOLE_ITERATIONS, griffin_lim
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
+from riffusion.vocoder.protocol import Vocoder
 
 REMEMBERED_ANCHORS = 8
 SMALL_GPU_BYTES = 6 * 2**30

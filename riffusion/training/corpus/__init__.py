@@ -1,1 +1,1 @@
-"""."""
+"""The corpus: songs composed, captioned and rendered, and the dataset of their windows."""

@@ -15,6 +15,15 @@ from pathlib import Path
 
 from riffusion.music.instruments import everyday_names, lead_family
 from riffusion.music.styles import STYLES
+from riffusion.music.words import (
+    CALM_WORDS,
+    FAST_WORDS,
+    HAPPY_WORDS,
+    LIVELY_WORDS,
+    MIDDLE_WORDS,
+    SAD_WORDS,
+    SLOW_WORDS,
+)
 
 DRUM_WORDS = ("drums", "a drum kit", "percussion", "beats")
 DRUM_SOLO_WORDS = ("drums only", "drum solo", "drum beat", "drum loop", "solo drums", "beat")
@@ -23,13 +32,6 @@ SCENE_ALONE = 0.12
 SOLO_FORMS = ("solo {lead}", "{lead} solo", "{lead} alone", "unaccompanied {lead}", "{lead}")
 LEAD_ALONE = 0.08
 TOGETHER = ("with", "featuring", "and", "over", "plus")
-SLOW_WORDS = ("slow", "down-tempo", "unhurried")
-MIDDLE_WORDS = ("mid-tempo", "medium tempo", "walking pace")
-FAST_WORDS = ("fast", "up-tempo", "quick", "high-energy")
-SAD_WORDS = ("sad", "melancholic", "dark", "wistful", "moody")
-HAPPY_WORDS = ("happy", "cheerful", "upbeat", "sunny", "feel-good")
-CALM_WORDS = ("calm", "relaxing", "peaceful", "quiet", "mellow")
-LIVELY_WORDS = ("energetic", "exciting", "lively", "driving", "powerful")
 # Ways to ask that say nothing of the music itself.
 REQUESTS = (
     "{core} music",

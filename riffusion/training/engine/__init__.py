@@ -1,1 +1,1 @@
-"""."""
+"""Training of the shipped engine: the run, its loss, its critics and its prompt adapter."""

@@ -8,11 +8,12 @@ from functools import lru_cache, partial
 import numpy as np
 
 from riffusion.audio.waveform import Waveform
-from riffusion.engines import SHIPPED
+from riffusion.engines.loading import SHIPPED
 from riffusion.spectral.band_extension import extend_band
-from riffusion.spectral.griffin_lim import Vocoder, griffin_lim, griffin_lim_in_blocks
+from riffusion.spectral.griffin_lim import griffin_lim, griffin_lim_in_blocks
 from riffusion.spectral.spectrogram import Spectrogram
-from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.learned import LearnedVocoder
+from riffusion.vocoder.protocol import Vocoder
 
 Decoder = Callable[[Spectrogram], Waveform]
 

@@ -18,9 +18,9 @@ import torch
 
 from riffusion.audio.progress import progress
 from riffusion.audio.waveform import Waveform
-from riffusion.engines import load_engine
 from riffusion.engines.clip import ClipRequest, Controls, LeadSheet, Prompt
 from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.settings import JamSettings

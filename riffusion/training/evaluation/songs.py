@@ -19,7 +19,7 @@ import numpy as np
 
 from riffusion.audio.progress import progress
 from riffusion.audio.waveform import Waveform, encode_audio, read_audio
-from riffusion.engines import load_engine
+from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.song.model import Song, Transition

@@ -19,8 +19,8 @@ import numpy as np
 
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
 from riffusion.compat.files import audio_files, output_folder
-from riffusion.engines import load_engine
 from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidAudio, InvalidInput
 from riffusion.spectral.spectrogram import (
     RIFFUSION,
@@ -32,7 +32,7 @@ from riffusion.training.evaluation import sound_measures as measures
 from riffusion.training.evaluation.decoders import BASELINE, DECODERS, Decoder, in_blocks
 from riffusion.training.plots import draw_spectrograms
 from riffusion.training.vocoder.generated import MAX_STEPS, check_engine, redraw
-from riffusion.vocoder import LearnedVocoder
+from riffusion.vocoder.learned import LearnedVocoder
 
 GEOMETRIES = {"shipped": COMPACT_PARAMS, "riffusion": RIFFUSION}
 USUAL = {"shipped": (BASELINE, "learned"), "riffusion": (BASELINE, "griffin-lim-extended")}

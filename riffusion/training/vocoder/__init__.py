@@ -1,1 +1,1 @@
-"""."""
+"""Training of the learned vocoder: the run and the windows it learns from."""

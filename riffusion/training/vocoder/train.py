@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from riffusion.engines import load_engine
+from riffusion.engines.loading import load_engine
 from riffusion.networks.weights import read_network, write_network
 from riffusion.spectral.spectrogram import SpectrogramParams, mel_bank
 from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint

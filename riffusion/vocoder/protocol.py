@@ -1,0 +1,16 @@
+"""The vocoder protocol: what turns mel magnitudes into a waveform."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from riffusion.audio.waveform import Waveform
+from riffusion.spectral.spectrogram import Spectrogram
+
+
+class Vocoder(Protocol):
+    """A callable from magnitudes to samples, for example ``griffin_lim`` or ``LearnedVocoder``."""
+
+    def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
+        """Return ``params.samples(frames)`` samples per channel that begin with ``prefix``."""
+        ...
