@@ -1,4 +1,4 @@
-"""Serving the page: one engine, one stage, one port."""
+"""The server of the page, the API and MCP: one engine, one registry of jams, one port."""
 
 from __future__ import annotations
 
@@ -16,28 +16,27 @@ from fastapi import FastAPI
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
+from riffusion.jam.setting_values import read_settings
 from riffusion.jam.speed import measure_speed
 from riffusion.live.pace import Pace, pace_of
 from riffusion.live.registry import JamRegistry
 from riffusion.serving.api import Api
 from riffusion.serving.cors import PublicCors
-from riffusion.serving.fields import read_settings
-from riffusion.serving.jams import player_routes
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.page import build_page, launch_options
+from riffusion.serving.services import make_services
+from riffusion.serving.uploads import UploadStore
 
 HOST = "127.0.0.1"
-FIRST_PORT = 7860
-PORTS_TRIED = 100
 CLOSING_S = 10.0
 
 
 @dataclass(frozen=True)
 class Serving:
-    """A page that is being served."""
+    """A page that is being served at ``url``, and the jams that play on it."""
 
     url: str
-    stage: JamRegistry
+    registry: JamRegistry
     page: gr.Blocks
 
 
@@ -52,14 +51,18 @@ def serve(
     """Serve the page in the background while the block runs.
 
     ``port`` None takes the first free one from 7860 on. ``pace`` is for engines that may be slow
-    (see ``first_pace``). ``limits`` are those of ``JamRegistry``.
+    (see ``first_pace``). ``limits`` are arguments of ``JamRegistry``.
     Raises ServerError where the address cannot be used.
     """
-    port = free_port(host) if port is None else check_port(host, port)
+    # Gradio finds a free port itself, but would try for minutes on an address that is not there.
+    if port is None:
+        check_host(host)
+    else:
+        check_port(host, port)
     pace = pace or Pace()
-    stage = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
+    registry = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
     page = build_page(engine, pace)
-    api = Api(stage)
+    api = Api(make_services(registry))
     add_tools(page, api)
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -80,35 +83,27 @@ def serve(
                 prevent_thread_lock=True,
                 quiet=True,
                 share=False,
-                app_kwargs={"routes": [*player_routes(stage), *api.routes()], "lifespan": lifespan},
+                app_kwargs={"routes": api.routes(), "lifespan": lifespan},
                 **launch_options(),
             )
     except OSError as error:
         raise ServerError(_taken(host, port)) from error
     try:
-        yield Serving(url, stage, page)
+        yield Serving(url, registry, page)
     finally:
         for loop in loops:
-            asyncio.run_coroutine_threadsafe(stage.close(), loop).result(CLOSING_S)
+            asyncio.run_coroutine_threadsafe(registry.close(), loop).result(CLOSING_S)
         page.close(verbose=False)
 
 
 def first_pace(engine: Engine) -> Pace:
-    """Time the page's first settings; after that, too, the first Play need not wait."""
-    settings = read_settings({})
+    """Return the pace for the defaults of the page. Timing them also warms the engine up."""
+    settings = read_settings({}, UploadStore())
     return pace_of(measure_speed(engine, settings), settings.steps)
 
 
-def free_port(host: str) -> int:
-    """The first port from 7860 on that nobody uses. Raises ServerError where there is none."""
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
-        if _bind_error(host, port) is None:
-            return port
-    return check_port(host, FIRST_PORT)
-
-
 def check_port(host: str, port: int) -> int:
-    """``port``, if the page can be served there. Raises ServerError, naming the fix."""
+    """Return ``port``, if the page can be served there. Raises ServerError, naming the fix."""
     if not 0 < port < 65536:
         raise ServerError(f"there is no port {port}: use --port with a number from 1 to 65535")
     error = _bind_error(host, port)
@@ -116,16 +111,20 @@ def check_port(host: str, port: int) -> int:
         return port
     if isinstance(error, PermissionError):
         raise ServerError(f"port {port} needs special rights: use --port 7860 or higher")
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        raise ServerError(
-            f"this machine has no address {host!r}: use --host 127.0.0.1 for this machine alone, "
-            "or --host 0.0.0.0 for its whole network"
-        )
+    if _is_unknown_host(error):
+        raise ServerError(_unknown(host))
     raise ServerError(_taken(host, port))
 
 
+def check_host(host: str) -> None:
+    """Raise ServerError, naming the fix, where this machine has no such address."""
+    error = _bind_error(host, 0)
+    if error is not None and _is_unknown_host(error):
+        raise ServerError(_unknown(host))
+
+
 def _bind_error(host: str, port: int) -> OSError | None:
-    """Why a server could not listen there, if it could not."""
+    """Return why a server cannot listen there; None where it can. Port 0 is any free one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -138,7 +137,20 @@ def _bind_error(host: str, port: int) -> OSError | None:
     return None
 
 
-def _taken(host: str, port: int) -> str:
+def _is_unknown_host(error: OSError) -> bool:
+    return isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+
+
+def _unknown(host: str) -> str:
+    return (
+        f"this machine has no address {host!r}: use --host 127.0.0.1 for this machine alone, "
+        "or --host 0.0.0.0 for its whole network"
+    )
+
+
+def _taken(host: str, port: int | None) -> str:
+    if port is None:
+        return f"all usual ports on {host} are in use: choose one, for example --port 8080"
     return (
         f"port {port} on {host} is in use, perhaps by another Riffusion: stop that program, or "
         f"choose another port, for example --port {port % 65535 + 1}"

@@ -21,7 +21,7 @@ from PIL import Image
 
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchors import library
-from riffusion.serving.responses import MAX_BODY_BYTES
+from riffusion.serving.routes import MAX_BODY_BYTES
 from riffusion.serving.server import Serving, serve
 from riffusion.spectral.image import from_image, image_to_audio, read_image, read_info
 
