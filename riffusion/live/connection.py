@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import asdict, dataclass, field
 
 from riffusion.audio.track import TrackFile
@@ -25,7 +25,7 @@ NETWORK_DELAY_STEP_S = 0.1
 MAX_NETWORK_DELAY_S = 1.0
 # The playhead moves on between two reports, but not for ever: the listener may have paused.
 MAX_SILENCE_S = 1.0
-# A listener that leaves this many events unread is disconnected.
+# A listener that leaves this many events unread, besides those it began with, is disconnected.
 MAX_EVENTS = 1000
 UNREAD = f"This connection left {MAX_EVENTS} messages unread and was closed."
 
@@ -42,23 +42,18 @@ class Audio:
 class Listener:
     """One connected listener: the next sample to send, and the events to send before it.
 
-    ``known`` are the events that were there when it connected; ``events`` came since.
+    At most ``max_events`` may be unread.
     """
 
     cursor: int
-    known: Iterator[Event]
-    events: deque[Event] = field(default_factory=deque)
+    events: deque[Event]
+    max_events: int
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def is_overrun(self) -> bool:
-        """Whether too many events are unread."""
-        return len(self.events) >= MAX_EVENTS
-
-    def next_event(self) -> Event | None:
-        """Remove and return the next event, if there is one."""
-        event = next(self.known, None)
-        return self.events.popleft() if event is None and self.events else event
+        """Whether no more events may be unread."""
+        return len(self.events) >= self.max_events
 
 
 class Connection:
@@ -173,20 +168,21 @@ class Connection:
         self._replace_listener(None)
 
     async def listen(
-        self, track: TrackFile, start: int, known: Iterable[Event]
+        self, track: TrackFile, start: int, known: Collection[Event]
     ) -> AsyncGenerator[Audio | Event]:
         """Yield ``known`` events, then events and audio from ``start`` on, until the stream ends.
 
         A second listener takes the place of the first.
         """
-        listener = Listener(min(max(start, 0), track.length), iter(known))
+        cursor = min(max(start, 0), track.length)
+        listener = Listener(cursor, deque(known), len(known) + MAX_EVENTS)
         self._replace_listener(listener)
         frame = round(FRAME_S * self._sample_rate)
         try:
             while self._listener is listener:
                 listener.wake.clear()
-                if (event := listener.next_event()) is not None:
-                    yield event
+                if listener.events:
+                    yield listener.events.popleft()
                 elif listener.cursor < track.length:
                     at = listener.cursor
                     pcm = track.read(at, at + frame)
@@ -205,7 +201,7 @@ class Connection:
 
     def _replace_listener(self, listener: Listener | None) -> None:
         old, self._listener = self._listener, listener
-        self.touch()
+        self._touched_at = time.monotonic()
         self.changed.set()
         if old is not None:
             old.wake.set()

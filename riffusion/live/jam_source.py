@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -144,21 +145,21 @@ class JamSource:
         self.progress = Progress(session.position, session.ready, session.has_pending_audio)
 
 
+@dataclass(frozen=True)
 class _AssetsInUse:
     """An asset store that also finds what the settings of a jam use, and the store has dropped."""
 
-    def __init__(self, store: AssetStore, used: Callable[[], Iterable[JamSettings]]) -> None:
-        self._store = store
-        self._used = used
+    store: AssetStore
+    used: Callable[[], Iterable[JamSettings]]
 
     def anchor(self, name: str) -> AssetRef | None:
         """Return the anchor of that name, None for ""."""
-        anchors = (settings.anchor for settings in self._used())
+        anchors = (settings.anchor for settings in self.used())
         found = next((anchor for anchor in anchors if anchor and anchor.name == name), None)
-        return found or self._store.anchor(name)
+        return found or self.store.anchor(name)
 
     def mask(self, name: str) -> AssetRef | None:
         """Return the mask of that name, None for ""."""
-        masks = (settings.mask for settings in self._used())
+        masks = (settings.mask for settings in self.used())
         found = next((mask for mask in masks if mask and mask.name == name), None)
-        return found or self._store.mask(name)
+        return found or self.store.mask(name)

@@ -57,55 +57,59 @@ class Producer:
         self._queue = queue
         self._rate = source.format.sample_rate
         self._lead = round(lead_s * self._rate)
+        self._max_ahead = round((lead_s + MAX_READY_S) * self._rate)
         self._unwritten: JamBlock | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
 
     @property
-    def needs_audio(self) -> bool:
-        """Whether the stream plays and needs the engine now."""
-        return not self._connection.is_over and self._wait_s() == 0
+    def end_events(self) -> list[Event]:
+        """The event that tells where the track ends; none where it goes on."""
+        progress = self._source.progress
+        return [{"type": "end", "at": progress.position}] if progress.finished else []
 
     async def run(self) -> None:
         """Generate until the stream is over. An error of ours ends it with its message."""
         try:
             while not self._connection.is_over:
-                if self.needs_audio:
+                self._connection.changed.clear()
+                wait_s = self._wait_s()
+                if wait_s == 0:
                     await self._take_turn()
                     continue
-                self._connection.changed.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._connection.changed.wait(), self._wait_s())
+                    await asyncio.wait_for(self._connection.changed.wait(), wait_s)
         except RiffusionError as error:
             self._connection.end(str(error))
         finally:
             self._connection.end("The jam stopped unexpectedly. Press Play to start it again.")
 
-    def end_event(self) -> list[Event]:
-        """Return the event that tells where the track ends; none where it goes on."""
-        progress = self._source.progress
-        return [{"type": "end", "at": progress.position}] if progress.finished else []
-
     def _wait_s(self) -> float | None:
-        """Return the seconds until there is work; None where only a listener can bring some."""
+        """Return the seconds until the source needs the engine; None if a listener must act first.
+
+        The result is 0 where it needs the engine now.
+        """
         progress = self._source.progress
         if self._source.has_change or progress.position == 0:
             return 0.0
-        if not self._connection.connected or not self._has_more():
+        if not self._connection.connected or not self._has_more:
             return None
         return self._connection.seconds_until(progress.position - self._lead)
 
+    @property
     def _has_more(self) -> bool:
+        """Whether there is a block to write."""
         return self._unwritten is not None or not self._source.progress.finished
 
+    @property
     def _ahead(self) -> int:
-        """Return how many samples are generated and not heard yet."""
+        """How many samples are generated and not heard yet."""
         return self._source.progress.position - self._connection.playhead
 
     def _priority(self) -> Priority:
         """Return how urgent the work of this stream is now."""
         if self._source.has_change:
             return Priority.CHANGE
-        is_low = self._ahead() < COMFORT_S * self._rate
+        is_low = self._ahead < COMFORT_S * self._rate
         return Priority.LOW_BUFFER if is_low else Priority.LEAD
 
     async def _take_turn(self) -> None:
@@ -118,7 +122,7 @@ class Producer:
                 has_change = self._source.has_change
                 if has_change:
                     await self._apply_change()
-                if self._has_more():
+                if self._has_more:
                     interrupted = self._is_over if has_change else self._should_step_back
                     await self._generate_clip(began, interrupted)
         except Interrupted:
@@ -143,33 +147,27 @@ class Producer:
         """
         progress = self._source.progress
         is_new = not (progress.has_pending_audio or progress.ready)
-        await self._generate_piece(interrupted)
-        if is_new:
-            self._costs_s.append(time.monotonic() - began)
-        while self._source.progress.has_pending_audio and not interrupted():
-            await self._generate_piece(interrupted)
-
-    async def _generate_piece(self, interrupted: Callable[[], bool]) -> None:
-        length = self._track.length
-        blocks: list[JamBlock] = []
-        try:
-            await asyncio.to_thread(self._write_blocks, blocks, interrupted)
-        finally:
-            self._publish(blocks, length)
+        while True:
+            length = self._track.length
+            blocks: list[JamBlock] = []
+            try:
+                await asyncio.to_thread(self._write_blocks, blocks, interrupted)
+            finally:
+                self._publish(blocks, length)
+            if is_new:
+                self._costs_s.append(time.monotonic() - began)
+                is_new = False
+            if not self._source.progress.has_pending_audio or interrupted():
+                return
 
     def _write_blocks(self, written: list[JamBlock], interrupted: Callable[[], bool]) -> None:
         """Write the next block to the track, and those that are ready. Runs in a thread."""
-        while not written or self._may_write_more():
+        while not written or (self._source.progress.ready and self._ahead < self._max_ahead):
             if self._unwritten is None:
                 self._unwritten = self._source.block(interrupted=interrupted)
             self._track.write(self._unwritten.start, self._unwritten.samples)
             written.append(self._unwritten)
             self._unwritten = None
-
-    def _may_write_more(self) -> bool:
-        """Whether more is ready, and not yet too far ahead."""
-        most = self._lead + round(MAX_READY_S * self._rate)
-        return self._source.progress.ready and self._ahead() < most
 
     def _publish(self, blocks: list[JamBlock], length: int) -> None:
         """Tell the listener of new blocks; those before the old ``length`` rewrite the track."""
@@ -179,7 +177,7 @@ class Producer:
             if self.marks.add(block.clip):
                 self._connection.announce(clip_event(block.clip))
         if blocks:
-            for event in self.end_event():
+            for event in self.end_events:
                 self._connection.announce(event)
 
     def _is_over(self) -> bool:
@@ -188,7 +186,7 @@ class Producer:
     def _should_step_back(self) -> bool:
         """Whether to give up a clip that is not urgent. Asked in the thread that generates it."""
         is_urgent = self._source.has_change or self._queue.urgent
-        return self._is_over() or (is_urgent and self._ahead() > COMFORT_S * self._rate)
+        return self._connection.is_over or (is_urgent and self._ahead > COMFORT_S * self._rate)
 
     def _trim_unwritten(self) -> None:
         """Cut a block that waits for space on the disk where the source took it back."""

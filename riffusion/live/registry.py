@@ -149,7 +149,7 @@ class JamRegistry:
     @property
     def playing(self) -> tuple[JamStream, ...]:
         """The streams that play now."""
-        return tuple(stream for stream in self.streams if stream.playing)
+        return tuple(stream for stream in self._streams.values() if stream.playing)
 
     async def close(self) -> None:
         """End all streams and delete their tracks."""

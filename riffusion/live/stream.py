@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 
 from riffusion.audio.track import TrackFile
 from riffusion.errors import InvalidInput
@@ -61,7 +61,8 @@ class JamStream:
 
         A second listener takes the place of the first.
         """
-        return self.connection.listen(self.track, start, self._known_events(start))
+        known = [*map(clip_event, self._producer.marks.since(start)), *self._producer.end_events]
+        return self.connection.listen(self.track, start, known)
 
     def notify(self, message: str) -> None:
         """Show the listener a message; the music plays on."""
@@ -118,8 +119,3 @@ class JamStream:
         announce_refused(self.connection, refused)
         self.connection.changed.set()
         return refused
-
-    def _known_events(self, start: int) -> Iterator[Event]:
-        """Return the clips from ``start`` on, and the end, where there is one."""
-        marks, end = self._producer.marks.since(start), self._producer.end_event()
-        return (event for events in (map(clip_event, marks), end) for event in events)

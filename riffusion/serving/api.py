@@ -67,14 +67,14 @@ class Api:
         return routes
 
     async def health(self) -> Health:
-        """Whether the server is well, and how busy."""
+        """Tell whether the server is well, and how many jams play."""
         playing = len(self._registry.playing)
         return Health(status="ok", engine=self._registry.engine.name, jams_playing=playing)
 
     async def openapi(self) -> JSONResponse:
-        """The description of the API for programs."""
+        """Return the description of the API for programs."""
         return JSONResponse(self._document)
 
     async def page(self, request: Request) -> HTMLResponse:
-        """The description of the API for people."""
+        """Return the description of the API for people."""
         return HTMLResponse(api_page(self._document, str(request.base_url).rstrip("/")))

@@ -55,19 +55,19 @@ class ClipApi:
         return router
 
     async def run_inference(self, inputs: InferenceInput) -> InferenceOutput:
-        """A clip on the way between two prompts: the original Riffusion's endpoint."""
+        """Make a clip on the way between two prompts, as the original Riffusion's endpoint did."""
         check_steps(inputs.num_inference_steps)
         sound, image = await self._make(inputs, lambda engine: clip_request(inputs, engine))
         return await asyncio.to_thread(_inference_output, sound, image)
 
     async def make_clip(self, request: ClipApiRequest) -> ClipResponse:
-        """One clip of a prompt, its sound and its image as data URLs."""
+        """Make one clip of a prompt, and return its sound and its image as data URLs."""
         check_steps(request.steps)
         sound, image = await self._make(request, request.request)
         return await asyncio.to_thread(_clip_response, sound, image, self._engine.name)
 
     async def clip_file(self, suffix: str, request: Annotated[ClipApiRequest, Query()]) -> Response:
-        """One clip as a file: sound (mp3, wav, flac, ogg) or its spectrogram (png, jpg)."""
+        """Make one clip as a file: sound (mp3, wav, flac, ogg) or its spectrogram (png, jpg)."""
         check_suffix(suffix)
         check_steps(request.steps)
         sound, image = await self._make(request, request.request)

@@ -48,7 +48,7 @@ class ImageApi:
         return router
 
     async def decode(self, suffix: str, request: DecodeRequest) -> Response:
-        """The sound of a spectrogram image as a file (mp3, wav, flac, ogg)."""
+        """Turn a spectrogram image into sound, as a file (mp3, wav, flac, ogg)."""
         async with self._background:
             return await asyncio.to_thread(_sound_file, suffix, request)
 

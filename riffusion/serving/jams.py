@@ -81,19 +81,21 @@ class JamApi:
         ]
 
     async def start_jam(self, settings: JamRequest) -> JamResponse:
-        """Start a jam: settings of the page; all have defaults."""
+        """Start a jam with the settings of the page, all of which have defaults."""
         values, uploads = settings.root, self._services.uploads
         stream = await self._registry.open(lambda engine: JamSource(engine, values, uploads))
-        return _describe(stream)
+        audio = stream.source.format
+        return JamResponse(id=stream.id, sample_rate=audio.sample_rate, channels=audio.channels)
 
     async def start_song(self, request: SongRequest) -> JamResponse:
-        """Start a song from its plan; everything else is the same as with a jam."""
+        """Start a song from its plan. The routes of jams do the same with it."""
         plan, read = request.plan, self._services.plans.read
         stream = await self._registry.open(lambda engine: SongSource(engine, plan, read))
-        return _describe(stream)
+        audio = stream.source.format
+        return JamResponse(id=stream.id, sample_rate=audio.sample_rate, channels=audio.channels)
 
     async def stream_records(self, id: str, start: From = "0") -> Response:
-        """Audio and events from absolute sample ?from= on, as the records of a chunked response.
+        """Send audio and events from absolute sample ?from= on, as records of a chunked response.
 
         The WebSocket /jam/{id}/socket?from= sends the same as frames, and takes the messages of
         /jam/{id}/tell. See docs/http.md for both formats.
@@ -126,13 +128,13 @@ class JamApi:
         return await asyncio.to_thread(describe_song, captured.song, self._services.plans)
 
     async def session_file(self, id: str) -> Response:
-        """The session file, which replays the same track; of a song, its plan as JSON."""
+        """Return the session file, which replays the same track, or the plan of a song as JSON."""
         session = await self._registry.find(id).export()
         content = await asyncio.to_thread(text_frame, session)
         return Response(content, headers=_download("json"), media_type="application/json")
 
     async def track_file(self, id: str, suffix: str) -> Response:
-        """What was heard, as a file: wav, flac, mp3 or ogg, or png for a long spectrogram."""
+        """Return what was heard as a file: wav, flac, mp3 or ogg, or png for a long spectrogram."""
         async with self._registry.pin(id) as stream, self._services.background:
             file = await asyncio.to_thread(export_track, stream, suffix, stream.playhead)
         size = str(file.seek(0, 2))
@@ -141,7 +143,7 @@ class JamApi:
         return StreamingResponse(chunks(file), headers=headers, media_type=MEDIA_TYPES[suffix])
 
     async def clip_file(self, id: str, sample: int) -> Response:
-        """The spectrogram of the 5.11 s from an absolute sample on."""
+        """Return the spectrogram of the 5.11 s from an absolute sample on."""
         async with self._registry.pin(id) as stream, self._services.background:
             png = await asyncio.to_thread(clip_image, stream, sample)
         return Response(png, headers=NO_STORE, media_type="image/png")
@@ -193,11 +195,6 @@ async def _records(items: AsyncGenerator[Audio | Event]) -> AsyncIterator[bytes]
     async with aclosing(items):
         async for item in items:
             yield record(item)
-
-
-def _describe(stream: JamStream) -> JamResponse:
-    audio = stream.source.format
-    return JamResponse(id=stream.id, sample_rate=audio.sample_rate, channels=audio.channels)
 
 
 def _download(suffix: str) -> dict[str, str]:

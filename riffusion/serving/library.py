@@ -28,7 +28,7 @@ class LibraryApi:
         return router
 
     async def anchors(self) -> list[AnchorEntry]:
-        """The library of clips to start from."""
+        """List the library of clips to start from."""
         return [
             AnchorEntry(
                 id=anchor.id,
@@ -42,7 +42,7 @@ class LibraryApi:
         ]
 
     async def anchor_file(self, name: str, suffix: str) -> Response:
-        """A clip of the library as a file."""
+        """Return a clip of the library as a file."""
         check_suffix(suffix)
         anchor = find_anchor(name)
 
@@ -52,10 +52,10 @@ class LibraryApi:
         return await asyncio.to_thread(encode)
 
     async def masks(self) -> list[MaskEntry]:
-        """The masks by name."""
+        """List the masks by name."""
         return [MaskEntry(name=name, image=f"/api/masks/{name}.png") for name in SHAPES]
 
     async def mask_file(self, name: str) -> Response:
-        """The picture of a mask: white is repainted."""
+        """Return the picture of a mask, where white is repainted."""
         picture = mask_picture(named_mask(name))
         return Response(encode_image(picture), media_type="image/png")

@@ -92,10 +92,10 @@ def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any
 def _fields(model: dict[str, Any]) -> list[tuple[str, str]]:
     described = []
     for name, schema in model["properties"].items():
-        usual = (
-            "" if name in model.get("required", ()) else f" (usually {json.dumps(schema.get('default'))})"
-        )
-        described.append((name, schema.get("description", "see the example") + usual))
+        about = schema.get("description", "see the example")
+        if name not in model.get("required", ()):
+            about += f" (default: {json.dumps(schema.get('default'))})"
+        described.append((name, about))
     return described
 
 

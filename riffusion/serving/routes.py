@@ -19,7 +19,7 @@ from riffusion.serving.protocol import MAX_MESSAGE_BYTES, parse_message, too_lar
 MAX_BODY_BYTES = 16 * 2**20
 # Parsing more than this takes longer than a thread costs.
 SMALL_BYTES = 64 * 1024
-JSON_TYPE = (b"content-type", b"application/json")
+JSON = "application/json"
 NO_OBJECT = "the request is no JSON object: send one with the fields that /api lists"
 RouteHandler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -39,9 +39,7 @@ class ApiRoute(APIRoute):
 
         async def handle_request(request: Request) -> Response:
             try:
-                if self.requires_json_type and request.method == "POST":
-                    check_json_type(request)
-                return await handle(await _read_json(request, self.max_bytes))
+                return await handle(await self._read_json(request))
             except RequestValidationError as error:
                 return error_response(_describe(error))
             except RiffusionError as error:
@@ -49,6 +47,33 @@ class ApiRoute(APIRoute):
                 return error_response(str(error), status_of(error), field)
 
         return handle_request
+
+    async def _read_json(self, request: Request) -> Request:
+        """Return a request whose body is short JSON, and marked as such. Raises InvalidInput."""
+        if request.method != "POST":
+            return request
+        content_type = request.headers.get("content-type", "")
+        if self.requires_json_type and content_type.partition(";")[0].strip() != JSON:
+            raise InvalidInput("content type", content_type, f"send {JSON}")
+        length = request.headers.get("content-length", "0")
+        body = bytearray()
+        if length.isdecimal() and int(length) > self.max_bytes:
+            raise too_large("request", self.max_bytes)
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self.max_bytes:
+                raise too_large("request", self.max_bytes)
+        if len(body) <= SMALL_BYTES:
+            parse_message(body, self.max_bytes)
+        else:
+            await asyncio.to_thread(parse_message, body, self.max_bytes)
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        headers = [header for header in request.scope["headers"] if header[0] != b"content-type"]
+        typed = [*headers, (b"content-type", JSON.encode())]
+        return Request({**request.scope, "headers": typed}, receive)
 
 
 class PlayerRoute(ApiRoute):
@@ -66,22 +91,6 @@ class UploadRoute(PlayerRoute):
     """A route for the page alone, which takes files inside JSON."""
 
     max_bytes = MAX_BODY_BYTES
-
-
-class JsonRequest(Request):
-    """A request whose JSON body has been read and parsed already."""
-
-    def __init__(self, request: Request, body: bytes, content: object) -> None:
-        async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        headers = [header for header in request.scope["headers"] if header[0] != JSON_TYPE[0]]
-        super().__init__({**request.scope, "headers": [*headers, JSON_TYPE]}, receive)
-        self._content = content
-
-    async def json(self) -> Any:
-        """Return the parsed body."""
-        return self._content
 
 
 def error_response(message: str, status: int = 400, field: str = "") -> JSONResponse:
@@ -102,32 +111,6 @@ def status_of(error: RiffusionError) -> int:
         case StorageError():
             return 507
     return 500
-
-
-def check_json_type(request: Request) -> None:
-    """Raise InvalidInput unless the request says that it is JSON."""
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip() != "application/json":
-        raise InvalidInput("content type", content_type, "send application/json")
-
-
-async def _read_json(request: Request, max_bytes: int) -> Request:
-    """Return ``request`` with its body parsed. Raises InvalidInput for what is no short JSON."""
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > max_bytes:
-        raise too_large("request", max_bytes)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            raise too_large("request", max_bytes)
-    if request.method != "POST":
-        return request
-    data = bytes(body)
-    if len(data) <= SMALL_BYTES:
-        return JsonRequest(request, data, parse_message(data, max_bytes))
-    content = await asyncio.to_thread(parse_message, data, max_bytes)
-    return JsonRequest(request, data, content)
 
 
 def _describe(error: RequestValidationError) -> str:

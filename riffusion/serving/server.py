@@ -28,6 +28,10 @@ from riffusion.serving.services import make_services
 from riffusion.serving.uploads import UploadStore
 
 HOST = "127.0.0.1"
+# Gradio has a port search of its own. It does not close the sockets of taken ports, takes minutes
+# on an address that is not there, and cannot say why an address does not work.
+FIRST_PORT = 7860
+PORTS_TRIED = 100
 CLOSING_S = 10.0
 
 
@@ -54,11 +58,7 @@ def serve(
     (see ``first_pace``). ``limits`` are arguments of ``JamRegistry``.
     Raises ServerError where the address cannot be used.
     """
-    # Gradio finds a free port itself, but would try for minutes on an address that is not there.
-    if port is None:
-        check_host(host)
-    else:
-        check_port(host, port)
+    port = free_port(host) if port is None else check_port(host, port)
     pace = pace or Pace()
     registry = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
     page = build_page(engine, pace)
@@ -75,17 +75,7 @@ def serve(
         yield
 
     try:
-        # Gradio prints MCP's address even when it is asked to be quiet.
-        with redirect_stdout(io.StringIO()):
-            _, url, _ = page.launch(
-                server_name=host,
-                server_port=port,
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                app_kwargs={"routes": api.routes(), "lifespan": lifespan},
-                **launch_options(),
-            )
+        url = _launch(page, host, port, {"routes": api.routes(), "lifespan": lifespan})
     except OSError as error:
         raise ServerError(_taken(host, port)) from error
     try:
@@ -96,10 +86,34 @@ def serve(
         page.close(verbose=False)
 
 
+def _launch(page: gr.Blocks, host: str, port: int, app_kwargs: dict[str, Any]) -> str:
+    """Start the server of a page in threads, and return its address."""
+    # Gradio prints MCP's address even when it is asked to be quiet.
+    with redirect_stdout(io.StringIO()):
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            app_kwargs=app_kwargs,
+            **launch_options(),
+        )
+    return str(url)
+
+
 def first_pace(engine: Engine) -> Pace:
     """Return the pace for the defaults of the page. Timing them also warms the engine up."""
     settings = read_settings({}, UploadStore())
     return pace_of(measure_speed(engine, settings), settings.steps)
+
+
+def free_port(host: str) -> int:
+    """Return the first free port from 7860 on. Raises ServerError where there is none."""
+    for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
+        if _bind_error(host, port) is None:
+            return port
+    return check_port(host, FIRST_PORT)
 
 
 def check_port(host: str, port: int) -> int:
@@ -111,20 +125,16 @@ def check_port(host: str, port: int) -> int:
         return port
     if isinstance(error, PermissionError):
         raise ServerError(f"port {port} needs special rights: use --port 7860 or higher")
-    if _is_unknown_host(error):
-        raise ServerError(_unknown(host))
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        raise ServerError(
+            f"this machine has no address {host!r}: use --host 127.0.0.1 for this machine alone, "
+            "or --host 0.0.0.0 for its whole network"
+        )
     raise ServerError(_taken(host, port))
 
 
-def check_host(host: str) -> None:
-    """Raise ServerError, naming the fix, where this machine has no such address."""
-    error = _bind_error(host, 0)
-    if error is not None and _is_unknown_host(error):
-        raise ServerError(_unknown(host))
-
-
 def _bind_error(host: str, port: int) -> OSError | None:
-    """Return why a server cannot listen there; None where it can. Port 0 is any free one."""
+    """Return why a server cannot listen there; None where it can."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -137,20 +147,7 @@ def _bind_error(host: str, port: int) -> OSError | None:
     return None
 
 
-def _is_unknown_host(error: OSError) -> bool:
-    return isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
-
-
-def _unknown(host: str) -> str:
-    return (
-        f"this machine has no address {host!r}: use --host 127.0.0.1 for this machine alone, "
-        "or --host 0.0.0.0 for its whole network"
-    )
-
-
-def _taken(host: str, port: int | None) -> str:
-    if port is None:
-        return f"all usual ports on {host} are in use: choose one, for example --port 8080"
+def _taken(host: str, port: int) -> str:
     return (
         f"port {port} on {host} is in use, perhaps by another Riffusion: stop that program, or "
         f"choose another port, for example --port {port % 65535 + 1}"

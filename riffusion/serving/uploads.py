@@ -120,7 +120,7 @@ class UploadApi:
         return UploadResponse(name=asset.name)
 
     async def file(self, name: str) -> Response:
-        """An uploaded anchor as FLAC, or an uploaded mask as PNG."""
+        """Return an uploaded anchor as FLAC, or an uploaded mask as PNG."""
         data = self._store.uploaded("own sound", name).data
         media_type = "image/png" if data.startswith(PNG) else "audio/flac"
         return Response(data, media_type=media_type)
