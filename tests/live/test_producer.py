@@ -1,4 +1,4 @@
-"""A jam for one listener: it equals its track, stays a little ahead, and ends with the listener."""
+"""A jam for one listener equals its track, stays a little ahead, and ends with the listener."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.streaming import (
 
 @contextlib.contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full: the system lets no file grow beyond ``size`` bytes."""
+    """Let no file grow beyond ``size`` bytes while the block runs, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -79,6 +79,29 @@ def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
     run(test())
 
 
+def test_clip_events_lie_on_their_bars(tiny_engine: Engine) -> None:
+    """A clip begins at the bar that its event names, and has a chord for each of its bars."""
+
+    async def test() -> None:
+        async with open_registry(tiny_engine, lead_s=15.0) as registry:
+            stream = await open_jam(registry)
+            listener = Listener(stream)
+            await listener.listen(seconds(14))
+            clips = [dict(event) for event in listener.saw("clip")]
+            assert len(clips) > 2
+            bar_samples = RATE * 4 * 60 // 180
+            bar = 0
+            for clip in clips:
+                assert clip["bar"] == bar
+                assert clip["start_sample"] == bar * bar_samples
+                bar += len(clip["chords"])
+                sounding = stream.mark_at(bar * bar_samples - 1)
+                assert sounding is not None
+                assert sounding.index == clip["index"]
+
+    run(test())
+
+
 def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with open_registry(tiny_engine) as registry:
@@ -93,7 +116,7 @@ def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
     run(test())
 
 
-def test_who_comes_back_misses_nothing(tiny_engine: Engine) -> None:
+def test_a_listener_that_comes_back_misses_nothing(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with open_registry(tiny_engine) as registry:
             stream = await open_jam(registry)
@@ -168,7 +191,7 @@ def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None
     run(test())
 
 
-def test_a_full_house_says_so_and_has_room_again(tiny_engine: Engine) -> None:
+def test_a_jam_too_many_is_refused_until_another_stops(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with open_registry(tiny_engine, max_jams=1) as registry:
             stream = await open_jam(registry)
