@@ -79,6 +79,35 @@ def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
     run(test())
 
 
+def test_it_generates_on_by_the_clock_between_two_reports(tiny_engine: Engine) -> None:
+    """After one report the playhead moves on, and passes the point where more is needed."""
+
+    async def test() -> None:
+        async with open_registry(tiny_engine) as registry:
+            began = time.monotonic()
+            stream = await open_jam(registry)
+
+            async def read() -> None:
+                async for _ in stream.listen():
+                    pass
+
+            reading = asyncio.create_task(read())
+            await until(lambda: is_filled(stream))
+            made = position_of(stream)
+            soon = made - round((LEAD_S + 0.3) * RATE)
+            await asyncio.sleep(max(0, soon / RATE + 0.1 - (time.monotonic() - began)))
+            await stream.receive({"type": "position", "sample": soon})
+            assert position_of(stream) == made
+            await asyncio.sleep(0.1)
+            assert position_of(stream) == made
+            async with asyncio.timeout(5):
+                await until(lambda: position_of(stream) > made)
+            stream.stop()
+            await reading
+
+    run(test())
+
+
 def test_clip_events_lie_on_their_bars(tiny_engine: Engine) -> None:
     """A clip begins at the bar that its event names, and has a chord for each of its bars."""
 
