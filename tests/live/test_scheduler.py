@@ -153,7 +153,7 @@ def test_a_one_off_gives_up_where_the_jams_leave_no_time(tiny_engine: Engine) ->
             await until(lambda: engine.busy)
             began = time.monotonic()
             with pytest.raises(ServerError, match="busy with the jams"):
-                await registry.run_one_off(lambda: None)
+                await asyncio.wait_for(registry.run_one_off(lambda: None), 5)
             assert 0.25 < time.monotonic() - began < 5
             stream.stop()
             await hearing
@@ -171,9 +171,11 @@ def test_only_so_many_one_offs_wait(tiny_engine: Engine) -> None:
                 for _ in range(MAX_ONE_OFF_CLIPS)
             ]
             await asyncio.sleep(0.05)
-            with pytest.raises(ServerError, match=f"{MAX_ONE_OFF_CLIPS} clips are waiting"):
-                await registry.run_one_off(lambda: True)
-            go_on.set()
+            try:
+                with pytest.raises(ServerError, match=f"{MAX_ONE_OFF_CLIPS} clips are waiting"):
+                    await asyncio.wait_for(registry.run_one_off(lambda: True), 5)
+            finally:
+                go_on.set()
             assert all(await asyncio.gather(*waiting))
             assert await registry.run_one_off(lambda: True)
 
