@@ -159,7 +159,7 @@ class JamSession:
         return self._ready.size > 0
 
     @property
-    def unfinished(self) -> bool:
+    def has_pending_audio(self) -> bool:
         """Whether a part of the last clip has not become sound yet."""
         return bool(self._unplayed)
 

@@ -47,7 +47,7 @@ def measure_speed(
         start = clock()
         session.block()
         # A clip becomes sound piece by piece: all of them count.
-        while session.unfinished:
+        while session.has_pending_audio:
             session.block()
         return clock() - start
 

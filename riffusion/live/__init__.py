@@ -1,8 +1,13 @@
-"""What plays now: generated a little ahead of each listener, one engine for all.
+"""What plays now: generated a little ahead of each listener, with one engine for all.
 
-source     LiveSource: what can be played live
-producer   generates ahead of the playhead and keeps the track
-scheduler  EngineQueue: who may use the engine, and who must step back
-registry   JamRegistry: opens, finds and ends jams
-pace       what to do about an engine that is slower than its music
+source       LiveSource: the protocol of what can be played live
+jam_source   a jam as a live source, changed by settings
+song_source  a song as a live source, changed by plans and jumps
+producer     generates a source ahead of the playhead and writes the track
+connection   one listener: how far it was sent, its playhead, its events
+marks        the clips of a track, by where they start
+stream       JamStream: a source, its track, its producer and its listener
+scheduler    EngineQueue: who may use the engine next, by priority
+registry     JamRegistry: opens, finds and ends jams
+pace         what to do about an engine that is slower than its music
 """

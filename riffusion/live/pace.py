@@ -1,4 +1,7 @@
-"""What the page does about an engine that is slower than its music: say so, and render ahead."""
+"""Pace is how the page plays an engine that may be slower than its music.
+
+It tells the listener beforehand, and gathers sound before it plays.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,18 @@ from riffusion.live.producer import LEAD_S
 
 # Below this factor any other work on the machine would be heard.
 COMFORTABLE = 1.2
-# How much sound a slow jam gathers before it begins, and again after it ran out.
+# A slow jam gathers this much sound before it begins, and again after it has run out.
 GATHER_S = 20.0
 
 
 @dataclass(frozen=True)
 class Pace:
-    """``note``: what a listener should know beforehand, "" for nothing. ``hold_s``: sound to
-    gather before it is played. ``lead_s``: how far ahead of the listener to work."""
+    """How far ahead to work, and what to tell the listener.
+
+    ``note`` is what a listener should know beforehand, "" for nothing; ``hold_s`` is how much sound
+    is gathered before it is played, and ``lead_s`` how far ahead of the playhead to generate, in
+    seconds.
+    """
 
     note: str = ""
     hold_s: float = 0.0
@@ -24,7 +31,7 @@ class Pace:
 
 
 def pace_of(speed: Speed, steps: int) -> Pace:
-    """What suits an engine of this ``speed`` at the page's first ``steps``."""
+    """Return the pace that suits an engine of this ``speed`` at the page's first ``steps``."""
     factor = speed.real_time_factor(steps)
     if factor >= COMFORTABLE:
         return Pace()

@@ -1,4 +1,4 @@
-"""JamRegistry: one engine, the jams that play on it, and who may play.
+"""The registry holds one engine and the streams that play on it.
 
 All methods but the constructor belong to the event loop of the server.
 """
@@ -8,22 +8,16 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from functools import partial
-from typing import Any, TypeVar
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TypeVar
 
 from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ServerError
-from riffusion.jam.session import JamSession
-from riffusion.jam.settings import JamSettings
-from riffusion.live.producer import LEAD_S, ChangeReader, JamStream
-from riffusion.live.scheduler import EngineQueue
+from riffusion.live.producer import LEAD_S
+from riffusion.live.scheduler import EngineQueue, Priority
 from riffusion.live.source import LiveSource
-from riffusion.serving.changes import read_jam_change, read_song_change
-from riffusion.serving.uploads import UploadStore
-from riffusion.song.model import Song
-from riffusion.song.session import SongSession
+from riffusion.live.stream import JamStream
 
 MAX_JAMS = 4
 GRACE_S = 60.0
@@ -31,21 +25,20 @@ KEEP_S = 1800.0
 SWEEP_S = 5.0
 MAX_ONE_OFF_CLIPS = 8
 PATIENCE_S = 60.0
-LOOK_S = 0.05
-Made = TypeVar("Made")
+T = TypeVar("T")
 
 
-def _unhurried() -> bool:
-    """Guests wait until jams have what they need."""
-    return False
+class UnknownJam(InvalidInput):
+    """The id of a jam that never was, or whose track is gone."""
 
 
 class JamRegistry:
-    """Opens, finds and ends jams.
+    """Opens, finds and ends streams.
 
-    At most ``max_jams`` play at a time. One whose listener has been away for ``grace_s`` stops;
-    its track is deleted ``keep_s`` after the listener was last there, or earlier when more than
-    ``max_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
+    At most ``max_jams`` play at a time. One whose listener has been away for ``grace_s`` seconds
+    stops; its track is deleted ``keep_s`` after the listener was last there, or earlier when more
+    than ``max_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
+    One-off work waits for the engine for at most ``patience_s``.
     """
 
     def __init__(
@@ -57,6 +50,7 @@ class JamRegistry:
         keep_s: float = KEEP_S,
         sweep_s: float = SWEEP_S,
         lead_s: float = LEAD_S,
+        patience_s: float = PATIENCE_S,
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.engine = engine
@@ -65,91 +59,82 @@ class JamRegistry:
         self._keep_s = keep_s
         self._sweep_s = sweep_s
         self._lead_s = lead_s
+        self._patience_s = patience_s
         self._folder = folder
-        # Exports take a core each: one at a time, so that the music goes on.
-        self.exports = asyncio.Semaphore(1)
-        self.shelf = UploadStore()
-        self._turns = EngineQueue()
-        self._starting = 0
-        self._guests = 0
-        self._guest = asyncio.Semaphore(1)
+        self._queue = EngineQueue()
+        self._opening = 0
+        self._one_offs = 0
+        self._one_off = asyncio.Semaphore(1)
         self._streams: dict[str, JamStream] = {}
-        self._borrowed: dict[str, int] = {}
-        self._leaving = asyncio.Event()
-        self._janitor: asyncio.Task[None] | None = None
+        self._pins: dict[str, int] = {}
+        self._closing = asyncio.Event()
+        self._sweeper: asyncio.Task[None] | None = None
 
-    async def open(self, settings: JamSettings) -> JamStream:
-        """Start a jam. ServerError when all places are taken, InvalidInput for bad settings."""
-        read = partial(read_jam_change, shelf=self.shelf)
-        return await self._open(lambda: JamSession(self.engine, settings), read)
+    async def open(self, make_source: Callable[[Engine], LiveSource]) -> JamStream:
+        """Start to play the source that ``make_source`` opens on the engine, in a thread.
 
-    async def open_song(self, song: Song) -> JamStream:
-        """Start a song. ServerError when all places are taken, InvalidInput for a bad tempo."""
-        read = partial(read_song_change, shelf=self.shelf)
-        return await self._open(lambda: SongSession(self.engine, song), read)
-
-    async def _open(self, start: Callable[[], LiveSource[Any]], read: ChangeReader) -> JamStream:
-        if len(self.playing) + self._starting >= self._max_jams:
+        Raises ServerError when all places are taken, and what ``make_source`` raises.
+        """
+        if len(self.playing) + self._opening >= self._max_jams:
             raise ServerError(
                 f"All {self._max_jams} places on this machine are taken. Try again in a minute, "
                 "or run Riffusion on your own machine."
             )
-        self._starting += 1
+        self._opening += 1
         try:
-            # In a thread: an anchor is read and heard first, and others go on meanwhile.
-            session = await asyncio.to_thread(start)
+            # A source reads its anchor first, and others play on meanwhile.
+            source = await asyncio.to_thread(make_source, self.engine)
         finally:
-            self._starting -= 1
-        track = TrackFile(session.sample_rate, session.channels, self._folder)
-        stream = JamStream(session, track, self._turns, read, lead_s=self._lead_s)
+            self._opening -= 1
+        track = TrackFile(source.format.sample_rate, source.format.channels, self._folder)
+        stream = JamStream(source, track, self._queue, self._lead_s)
         self._streams[stream.id] = stream
-        if self._janitor is None or self._janitor.done():
-            self._janitor = asyncio.create_task(self._sweep(), name="janitor")
+        if self._sweeper is None or self._sweeper.done():
+            self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
         return stream
 
     def find(self, stream_id: str) -> JamStream:
-        """The jam with this id. InvalidInput where it is over and gone."""
+        """Return the stream with this id. Raises UnknownJam where it is over and gone."""
         stream = self._streams.get(stream_id)
         if stream is None:
-            raise InvalidInput("jam", stream_id, "is over and its track is gone; press Play again")
+            raise UnknownJam("jam", stream_id, "is over and its track is gone; press Play again")
         return stream
 
     @asynccontextmanager
-    async def borrow(self, stream_id: str) -> AsyncIterator[JamStream]:
-        """The jam with this id, whose track stays while it is in use here."""
+    async def pin(self, stream_id: str) -> AsyncIterator[JamStream]:
+        """Find a stream and keep its track until the block is left. Raises UnknownJam."""
         stream = self.find(stream_id)
-        self._borrowed[stream_id] = self._borrowed.get(stream_id, 0) + 1
+        self._pins[stream_id] = self._pins.get(stream_id, 0) + 1
         try:
             yield stream
         finally:
-            self._borrowed[stream_id] -= 1
-            if not self._borrowed[stream_id]:
-                del self._borrowed[stream_id]
+            self._pins[stream_id] -= 1
+            if not self._pins[stream_id]:
+                del self._pins[stream_id]
 
-    async def perform(self, work: Callable[[], Made]) -> Made:
-        """Do ``work`` with the engine, in a thread, while no jam needs it.
+    async def run_one_off(self, work: Callable[[], T]) -> T:
+        """Run ``work``, which uses the engine, in a thread while no stream needs the engine.
 
-        Jams come first: work begins only when all that play have their lead, one piece at a time.
-        Raises ServerError where too many wait already, or the jams leave no time.
+        One piece of such work runs at a time. Raises ServerError where too many wait already, or
+        the streams leave no time.
         """
-        if self._guests >= MAX_ONE_OFF_CLIPS:
+        if self._one_offs >= MAX_ONE_OFF_CLIPS:
             raise ServerError(
                 f"{MAX_ONE_OFF_CLIPS} clips are waiting already. Try again in a moment."
             )
-        self._guests += 1
+        self._one_offs += 1
         try:
-            async with self._guest:
-                await self._jams_have_their_lead()
-                async with self._turns.take(_unhurried):
-                    return await asyncio.to_thread(work)
+            async with self._one_off, AsyncExitStack() as stack:
+                await self._take_engine(stack)
+                return await asyncio.to_thread(work)
         finally:
-            self._guests -= 1
+            self._one_offs -= 1
 
-    async def _jams_have_their_lead(self) -> None:
+    async def _take_engine(self, stack: AsyncExitStack) -> None:
+        """Hold the engine until ``stack`` closes. Raises ServerError where it is never free."""
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                while any(stream.hungry for stream in self.playing):
-                    await asyncio.sleep(LOOK_S)
+            engine = self._queue.take(lambda: Priority.ONE_OFF, self._patience_s)
+            await stack.enter_async_context(engine)
         except TimeoutError as error:
             raise ServerError(
                 "This machine is busy with the jams that play. Try again in a minute, or run "
@@ -158,41 +143,46 @@ class JamRegistry:
 
     @property
     def streams(self) -> tuple[JamStream, ...]:
-        """All jams whose tracks exist."""
+        """All streams whose tracks exist."""
         return tuple(self._streams.values())
 
     @property
     def playing(self) -> tuple[JamStream, ...]:
-        """The jams that play now."""
-        return tuple(stream for stream in self.streams if stream.playing)
+        """The streams that play now."""
+        return tuple(stream for stream in self._streams.values() if stream.playing)
 
     async def close(self) -> None:
-        """End all jams and delete their tracks."""
-        self._leaving.set()
-        if self._janitor is not None:
-            await self._janitor
+        """End all streams and delete their tracks."""
+        self._closing.set()
+        if self._sweeper is not None:
+            await self._sweeper
         for stream in self.streams:
             await self._remove(stream)
 
     async def _sweep(self) -> None:
-        while self._streams and not self._leaving.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), self._sweep_s)
-            self._end_the_lost()
-            await self._delete_the_old()
+        """End and delete what has outlived its time.
 
-    def _end_the_lost(self) -> None:
+        This is a timer and no event: the time for which a listener has been away passes without
+        anything happening. A few seconds more or less do not matter here.
+        """
+        while self._streams and not self._closing.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._sweep_s)
+            self._stop_abandoned()
+            await self._delete_old()
+
+    def _stop_abandoned(self) -> None:
         for stream in self.playing:
-            if stream.away_s > self._grace_s:
+            if stream.connection.idle_s > self._grace_s:
                 stream.stop("Nobody was listening, so this jam ended. Press Play for a new one.")
 
-    async def _delete_the_old(self) -> None:
+    async def _delete_old(self) -> None:
         finished = [stream for stream in self.streams if not stream.playing]
-        finished.sort(key=lambda stream: stream.away_s)
+        finished.sort(key=lambda stream: stream.connection.idle_s)
         for place, stream in enumerate(finished):
-            too_many = place >= self._max_jams
-            unused = stream.id not in self._borrowed
-            if unused and (too_many or stream.away_s > self._keep_s):
+            is_too_many = place >= self._max_jams
+            is_unused = stream.id not in self._pins
+            if is_unused and (is_too_many or stream.connection.idle_s > self._keep_s):
                 await self._remove(stream)
 
     async def _remove(self, stream: JamStream) -> None:

@@ -1,37 +1,94 @@
-"""EngineQueue: one engine, many jams. Urgent work asks others to step back."""
+"""The engine queue decides which work uses the one engine next.
+
+It is driven by events: whoever gives the engine back passes it to the most urgent of those who
+wait. Priorities are asked for at that moment, because they change while work waits.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Priority(IntEnum):
+    """How urgent work is; lower values go first."""
+
+    CHANGE = 0
+    """A listener waits for a change to be heard."""
+    LOW_BUFFER = 1
+    """A stream has little audio left."""
+    LEAD = 2
+    """A stream has enough for now, and fills its lead."""
+    ONE_OFF = 3
+    """A clip that no stream waits for."""
+
+
+@dataclass(eq=False)
+class _Waiter:
+    priority: Callable[[], Priority]
+    granted: asyncio.Future[None]
 
 
 class EngineQueue:
-    """One at a time, whoever asks first is served first.
+    """Lets one piece of work at a time use the engine, the most urgent first.
 
-    Who generates ahead of what is heard should look at ``hurried`` now and then, from whatever
-    thread, and give up the turn where somebody waits for something that a listener waits for.
+    Among equally urgent work, whatever has waited longest goes first. Work that generates ahead of
+    a playhead should ask ``urgent`` now and then, from whatever thread, and give up its clip where
+    it is true.
     """
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
-        self._waiting: list[Callable[[], bool]] = []
+        self._waiting: list[_Waiter] = []
+        self._is_busy = False
 
     @asynccontextmanager
-    async def take(self, hurried: Callable[[], bool]) -> AsyncIterator[None]:
-        """Wait for a turn. ``hurried`` tells whether this has become urgent while it waits."""
-        self._waiting.append(hurried)
+    async def take(
+        self, priority: Callable[[], Priority], patience_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """Wait for the engine, and hold it inside the block.
+
+        ``priority`` tells how urgent the work is now. Raises TimeoutError where the engine was not
+        free within ``patience_s`` seconds.
+        """
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(priority, loop.create_future())
+        self._waiting.append(waiter)
+        loop.call_soon(self._grant)
         try:
-            await self._lock.acquire()
-        finally:
-            self._waiting.remove(hurried)
+            await asyncio.wait_for(waiter.granted, patience_s)
+        except BaseException:
+            # A cancelled task may have been given the engine in the same moment.
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            else:
+                self._release()
+            raise
         try:
             yield
         finally:
-            self._lock.release()
+            self._release()
 
     @property
-    def hurried(self) -> bool:
-        """Whether somebody waits who is in a hurry."""
-        return any(hurried() for hurried in tuple(self._waiting))
+    def urgent(self) -> bool:
+        """Whether a change waits for the engine."""
+        return any(waiter.priority() is Priority.CHANGE for waiter in tuple(self._waiting))
+
+    def _release(self) -> None:
+        self._is_busy = False
+        # A stream that has more to do asks again before the engine is passed on.
+        asyncio.get_running_loop().call_soon(self._grant)
+
+    def _grant(self) -> None:
+        """Pass the engine to the most urgent work that waits, if it is free."""
+        # Work that was cancelled waits no more, even if its task has not run since.
+        waiting = [waiter for waiter in self._waiting if not waiter.granted.done()]
+        if self._is_busy or not waiting:
+            return
+        # min() returns the first of equals, which has waited longest.
+        waiter = min(waiting, key=lambda waiter: waiter.priority())
+        self._waiting.remove(waiter)
+        self._is_busy = True
+        waiter.granted.set_result(None)

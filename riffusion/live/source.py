@@ -1,67 +1,143 @@
-"""What can be played live: a jam or a song. The one protocol that a stream knows."""
+"""A live source is music that is generated block by block and takes changes while it plays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
 
+from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import never
+from riffusion.errors import RiffusionError
+from riffusion.jam.asset import AssetRef
 from riffusion.jam.session import JamBlock
+from riffusion.jam.setting_values import Refusal
+from riffusion.song.model import Song
 
-Change = TypeVar("Change", contravariant=True)
+Message = Mapping[str, object]
 
 
-class LiveSource(Protocol[Change]):
-    """Music as a stream of blocks, which obeys changes at bar lines.
+@dataclass(frozen=True)
+class AudioFormat:
+    """The audio of a source: ``sample_rate`` in Hz, ``channels``, and the engine that makes it."""
 
-    ``riffusion.jam.session.JamSession`` is one, with ``JamSettings`` for changes, and so is
-    ``riffusion.song.session.SongSession``. Call it from one thread at a time.
+    engine_name: str
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a source has been generated, as its last call left it.
+
+    ``position`` is the absolute sample that the next block starts with. ``ready`` says whether
+    that block can be had without any computing, ``has_pending_audio`` whether a part of the last
+    clip has not been vocoded yet, and ``finished`` whether there is no next block.
+    """
+
+    position: int = 0
+    ready: bool = False
+    has_pending_audio: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The result of a change: the absolute sample from which on it is heard, and what was refused.
+
+    ``at`` is None where nothing changes.
+    """
+
+    at: int | None = None
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A request to keep the last ``bars`` bars before the playhead as section ``name``.
+
+    The section becomes part of ``song``, or of a new song where that is None.
+    """
+
+    name: str
+    bars: int
+    song: Song | None = None
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A song with a captured section, and the sound that the section starts from, if any."""
+
+    song: Song
+    anchor: AssetRef | None
+
+
+class RefusedSetting(RiffusionError):
+    """A setting, by its name in messages, that a source cannot be opened with."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self.field = refusal.field
+
+
+class LiveSource(Protocol):
+    """Music as a stream of blocks, which takes changes at bar lines.
+
+    ``block``, ``apply_change`` and ``close`` are called by one thread at a time; the other methods
+    may be called meanwhile from other threads. ``format``, ``progress`` and ``has_change`` compute
+    nothing, so that an event loop may read them.
     """
 
     @property
-    def engine_name(self) -> str: ...
-    @property
-    def sample_rate(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-
-    @property
-    def position(self) -> int:
-        """The absolute sample that the next block starts with."""
+    def format(self) -> AudioFormat:
+        """The format of all blocks."""
         ...
 
     @property
-    def ready(self) -> bool:
-        """Whether the next block is there without any computing."""
+    def progress(self) -> Progress:
+        """The state after the last call of ``block`` or ``apply_change``."""
         ...
 
     @property
-    def unfinished(self) -> bool:
-        """Whether a part of the last clip has not become sound yet."""
-        ...
-
-    @property
-    def finished(self) -> bool:
-        """Whether there is no next block. A change may bring more."""
+    def has_change(self) -> bool:
+        """Whether a change waits to be applied."""
         ...
 
     def block(self, *, interrupted: Callable[[], bool] = never) -> JamBlock:
-        """The next block. Raises Interrupted, and is as it was, where ``interrupted`` turns true
-        while a clip is generated."""
-        ...
+        """Return the next block, float32 (channels, samples).
 
-    def change(self, change: Change, not_before: int) -> int | None:
-        """Change what is played, at a bar line, which is returned as a sample.
-
-        Nothing before sample ``not_before`` is rewritten. None where nothing changes.
-        InvalidInput for what cannot be played; everything then goes on as it was.
+        Raises Interrupted, and stays as it was, where ``interrupted`` turns true while a clip is
+        generated.
         """
         ...
 
-    def export(self) -> dict[str, object]:
-        """What is needed to play it again, ready for JSON."""
+    def queue_change(self, message: Message) -> tuple[Refusal, ...]:
+        """Read a change message and merge it into the change that waits.
+
+        Returns the values that cannot be used; the others wait to be applied. Raises InvalidInput
+        where the message is no change at all.
+        """
+        ...
+
+    def apply_change(self, not_before: int) -> Applied:
+        """Apply the waiting change from the next bar line on.
+
+        Nothing before absolute sample ``not_before`` is rewritten. A value that the source cannot
+        play is refused and does not hold back the others.
+        """
+        ...
+
+    def capture(self, passage: Passage, track: TrackFile, playhead: int) -> Captured:
+        """Return a song with what was heard before ``playhead`` as a section.
+
+        Raises InvalidInput where this source has no such thing to keep.
+        """
+        ...
+
+    def export(self, samples: int) -> dict[str, object]:
+        """Return what is needed to play the first ``samples`` samples again, ready for JSON."""
         ...
 
     def close(self) -> None:
-        """Delete what it keeps on disk."""
+        """Delete the files of the source."""
         ...

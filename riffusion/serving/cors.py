@@ -1,6 +1,6 @@
-"""Other sites may ask for clips: the API is open to every origin, as the original's was.
+"""Cross-origin rules: the API is open to pages of every origin, as the original's was.
 
-The page itself and its jams are not: there Gradio's own rules hold.
+The page itself and its jams are not: Gradio's own rules hold there.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ OPEN_PATHS = ("/run_inference", "/api/")
 
 
 class PublicCors:
-    """Answers browsers' questions about origins for the open paths; passes on everything."""
+    """Allows every origin for the open paths, and passes all requests on to ``app``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Files inside JSON: data URLs of audio and images, read and checked, and written."""
+"""Data URLs hold audio and images inside JSON; they are read, checked and written here."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ LEGAL = "send it as a data URL, data:audio/mpeg;base64,... or data:image/png;bas
 
 
 def is_upload(text: str) -> bool:
-    """Whether ``text`` is a data URL rather than a name."""
+    """Return whether ``text`` is a data URL rather than a name."""
     return text.startswith("data:")
 
 
 def is_image(text: str) -> bool:
-    """Whether ``text`` is the data URL of an image."""
+    """Return whether ``text`` is the data URL of an image."""
     return text.startswith("data:image/")
 
 
 def uploaded_bytes(what: str, url: str) -> bytes:
-    """What a base64 data URL holds. Raises InvalidInput."""
+    """Return the content of a base64 data URL. Raises InvalidInput, calling it ``what``."""
     head, comma, body = url.partition(",")
     if not comma or not head.endswith(";base64"):
         raise InvalidInput(what, head, LEGAL)
@@ -38,7 +38,10 @@ def uploaded_bytes(what: str, url: str) -> bytes:
 
 
 def uploaded_sound(what: str, url: str) -> Waveform:
-    """The audio of a data URL, in any format that files may have, told from its contents."""
+    """Return the audio of a data URL, in any format that files may have.
+
+    The format is told from the content. Raises InvalidAudio for what is no audio.
+    """
     with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
         path = Path(folder) / what
         path.write_bytes(uploaded_bytes(what, url))
@@ -46,15 +49,15 @@ def uploaded_sound(what: str, url: str) -> Waveform:
 
 
 def uploaded_spectrogram(what: str, url: str) -> Image.Image:
-    """The spectrogram image of a data URL."""
+    """Return the spectrogram image of a data URL. Raises InvalidImage for any other."""
     return read_image(uploaded_bytes(what, url))
 
 
 def uploaded_picture(what: str, url: str) -> Image.Image:
-    """Any picture of a data URL."""
+    """Return the picture of a data URL. Raises InvalidImage for what is no image."""
     return open_image(uploaded_bytes(what, url))
 
 
 def data_url(media_type: str, data: bytes) -> str:
-    """``data`` as a data URL."""
+    """Return ``data`` as a data URL."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,4 +1,4 @@
-"""What a listener can keep: the track in any format, its long image, and the image of a clip."""
+"""Downloads of a jam: the track in any format, its long image, and the image of a clip."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.errors import InvalidInput
 from riffusion.jam.session import ClipMark
-from riffusion.live.producer import JamStream
+from riffusion.live.stream import JamStream
 from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
 from riffusion.spectral.spectrogram import RIFFUSION
 
@@ -29,7 +29,10 @@ CHUNK_BYTES = 1 << 16
 
 
 def export_track(stream: JamStream, suffix: str, samples: int) -> BinaryIO:
-    """The first ``samples`` of a track as an open file that no longer has a name."""
+    """Return the first ``samples`` of a track as an open file that no longer has a name.
+
+    Raises InvalidInput for an unknown format, or a track that nobody has heard yet.
+    """
     if suffix not in MEDIA_TYPES:
         raise InvalidInput("track format", suffix, f"use one of {', '.join(MEDIA_TYPES)}, json")
     if samples == 0:
@@ -37,7 +40,7 @@ def export_track(stream: JamStream, suffix: str, samples: int) -> BinaryIO:
     with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
         path = Path(folder) / f"track.{suffix}"
         if suffix == "png":
-            info = image_info(stream.mark_at(0), stream.session.engine_name)
+            info = image_info(stream.mark_at(0), stream.source.format.engine_name)
             stream.track.export_image(path, info, stop=samples)
         else:
             stream.track.export(path, stop=samples)
@@ -45,16 +48,17 @@ def export_track(stream: JamStream, suffix: str, samples: int) -> BinaryIO:
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of a file, which is then closed."""
+    """Yield the rest of a file, and close it."""
     with file:
         while chunk := file.read(CHUNK_BYTES):
             yield chunk
 
 
 def clip_image(stream: JamStream, sample: int) -> bytes:
-    """PNG, 512 x 512 in Riffusion's geometry, of the 5.11 s that begin at absolute ``sample``.
+    """Return a PNG, 512 x 512 in Riffusion's geometry, of the 5.11 s from absolute ``sample`` on.
 
-    Near the end of the track they begin earlier; a shorter track is followed by silence.
+    Near the end of the track they begin earlier; a shorter track is followed by silence. Raises
+    InvalidInput for a sample that the track does not have.
     """
     length = stream.track.length
     if not 0 <= sample < length:
@@ -64,7 +68,7 @@ def clip_image(stream: JamStream, sample: int) -> bytes:
     pcm = stream.track.read(start, start + IMAGE_SAMPLES)
     padded = np.pad(pcm, ((0, 0), (0, IMAGE_SAMPLES - pcm.shape[1])))
     samples: npt.NDArray[np.float32] = padded.astype(np.float32) / INT16_SCALE
-    info = image_info(stream.mark_at(sample), stream.session.engine_name)
+    info = image_info(stream.mark_at(sample), stream.source.format.engine_name)
     image = image_of_samples(
         lambda first, last: samples[:, first:last], IMAGE_SAMPLES, RIFFUSION, info
     )
@@ -72,7 +76,7 @@ def clip_image(stream: JamStream, sample: int) -> bytes:
 
 
 def image_info(mark: ClipMark | None, engine: str) -> ImageInfo:
-    """What an image says about the clip it shows."""
+    """Return the description that an image carries of the clip it shows."""
     if mark is None:
         return ImageInfo(engine=engine)
     return ImageInfo(

@@ -1,17 +1,18 @@
-"""Spectrogram images that are sent, as sound."""
+"""The route that turns spectrogram images into sound."""
 
 from __future__ import annotations
 
 import asyncio
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from riffusion.audio.waveform import encode_audio
 from riffusion.errors import InvalidInput
-from riffusion.live.registry import JamRegistry
 from riffusion.serving.data_urls import uploaded_spectrogram
 from riffusion.serving.downloads import MEDIA_TYPES
+from riffusion.serving.routes import ApiRoute
+from riffusion.serving.services import Services
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import image_to_audio
 from riffusion.spectral.tags import read_layout
@@ -35,24 +36,31 @@ class DecodeRequest(BaseModel):
 
 
 class ImageApi:
-    """The endpoint, on one stage."""
+    """The endpoint that decodes images."""
 
-    def __init__(self, stage: JamRegistry) -> None:
-        self._stage = stage
+    def __init__(self, services: Services) -> None:
+        self._background = services.background
 
-    async def decode(self, suffix: str, order: DecodeRequest) -> Response:
-        """The sound of a spectrogram image as a file (mp3, wav, flac, ogg)."""
-        async with self._stage.exports:
-            return await asyncio.to_thread(_sound_file, suffix, order)
+    def router(self) -> APIRouter:
+        """Return the route."""
+        router = APIRouter(route_class=ApiRoute, tags=["clips"])
+        router.post("/api/decode.{suffix}", response_class=Response)(self.decode)
+        return router
+
+    async def decode(self, suffix: str, request: DecodeRequest) -> Response:
+        """Turn a spectrogram image into sound, as a file (mp3, wav, flac, ogg)."""
+        async with self._background:
+            return await asyncio.to_thread(_sound_file, suffix, request)
 
 
-def _sound_file(suffix: str, order: DecodeRequest) -> Response:
+def _sound_file(suffix: str, request: DecodeRequest) -> Response:
+    """Decode an image. Raises InvalidInput for an unknown format, or an image too long."""
     if suffix not in SOUNDS:
         raise InvalidInput("file format", suffix, f"use one of {', '.join(SOUNDS)}")
-    image = uploaded_spectrogram("image", order.image)
+    image = uploaded_spectrogram("image", request.image)
     length_s = image.width * read_layout(image).params.frame_s
     if length_s > MAX_S:
         legal = f"use at most {MAX_S:g} s; the command line decodes longer ones"
         raise InvalidInput("image length", f"{length_s:.0f} s", legal)
-    sound = image_to_audio(image, extended=order.extend_band)
+    sound = image_to_audio(image, extended=request.extend_band)
     return Response(encode_audio(sound, f".{suffix}"), media_type=SOUNDS[suffix])

@@ -56,7 +56,7 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         """
         common = {"denoising": denoising, "guidance": guidance}
         return await _in_words(
-            api.run_inference,
+            api.clips.run_inference,
             InferenceInput,
             alpha=alpha,
             num_inference_steps=steps,
@@ -91,7 +91,7 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         """
         asked = {"prompt": prompt, "seed": seed, "bpm": bpm, "key": key, "steps": steps}
         return await _in_words(
-            api.make_clip, ClipApiRequest, **asked, anchor=anchor, strength=strength
+            api.clips.make_clip, ClipApiRequest, **asked, anchor=anchor, strength=strength
         )
 
     async def plan_song(
@@ -130,7 +130,7 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         """
         List the clips to start from: id, prompt, bpm and key, and where to see and hear them.
         """
-        return [entry.model_dump() for entry in await api.anchors()]
+        return [entry.model_dump() for entry in await api.library.anchors()]
 
     with page:
         for tool in (run_inference, make_clip, plan_song, make_song, list_anchors):

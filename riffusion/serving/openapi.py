@@ -1,4 +1,4 @@
-"""The API's own description: OpenAPI for programs, a page for people."""
+"""The API describes itself: in OpenAPI for programs, and on a page for people."""
 
 from __future__ import annotations
 
@@ -14,22 +14,9 @@ from riffusion import __version__
 from riffusion.serving.responses import ErrorResponse
 
 TITLE = "Riffusion"
-WORDS = (
-    "Clips, songs, jams and the original Riffusion's endpoint. The same clips and songs are to be "
-    "had through gradio_client and MCP. See docs/http.md."
-)
-# Jams speak WebSocket and raw frames, for which no schema exists: their routes are told by hand.
-JAM_ROUTES = (
-    ("post", "/jam", "Start a jam: settings of the page as JSON; answers its id and format"),
-    ("post", "/jam/own", "Bring an anchor or a mask: kind and data, a data URL; answers its name"),
-    ("get", "/jam/own/{name}", "What was brought, as FLAC or PNG"),
-    ("post", "/song", "Start a song: its plan as JSON; all below is the same as with a jam"),
-    ("get", "/jam/{id}/stream", "Sound and events from absolute sample ?from= on, in records"),
-    ("post", "/jam/{id}/tell", "A message: position, change, stop or keep"),
-    ("post", "/jam/{id}/section", "What plays as a section of a song: name, bars, plan"),
-    ("get", "/jam/{id}/track.json", "The session: replays the same track"),
-    ("get", "/jam/{id}/track.{suffix}", "What was heard: wav, flac, mp3, ogg, or png"),
-    ("get", "/jam/{id}/clip/{sample}.png", "Spectrogram of the 5.11 s from a sample on"),
+ABOUT = (
+    "Clips, songs, jams and the original Riffusion's endpoint. The same clips and songs can be had "
+    "through gradio_client and MCP. See docs/http.md."
 )
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;"
@@ -39,22 +26,20 @@ STYLE = (
 )
 
 
-def document(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """The OpenAPI document of ``routes`` and of the jams'."""
-    described = get_openapi(title=TITLE, version=__version__, description=WORDS, routes=routes)
+def describe_routes(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """Return the OpenAPI document of ``routes``."""
+    described = get_openapi(title=TITLE, version=__version__, description=ABOUT, routes=routes)
     described["components"]["schemas"]["ErrorResponse"] = ErrorResponse.model_json_schema()
     for path, methods in described["paths"].items():
         for operation in methods.values():
             operation["responses"].pop("422", None)
             operation["operationId"] = path.strip("/").replace("/", "_")
             operation["responses"]["400"] = _error("Something asked for cannot be had")
-    for method, path, words in JAM_ROUTES:
-        described["paths"][path] = {method: _jam_operation(path, words)}
     return described
 
 
 def api_page(document: dict[str, Any], root: str) -> str:
-    """A page that lists every endpoint with its fields and a command to try it."""
+    """Return a page that lists every endpoint with its fields and a command to try it."""
     sections = [
         _section(method, path, operation, document, root)
         for path, methods in document["paths"].items()
@@ -63,23 +48,9 @@ def api_page(document: dict[str, Any], root: str) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{TITLE}: HTTP API</title>"
         f"<meta name=viewport content='width=device-width'><style>{STYLE}</style>"
-        f"<h1>{TITLE}: HTTP API</h1><p>{escape(WORDS)} For programs: "
+        f"<h1>{TITLE}: HTTP API</h1><p>{escape(ABOUT)} For programs: "
         f"<a href='{escape(root)}/api/openapi.json'>openapi.json</a>.</p>{''.join(sections)}</html>"
     )
-
-
-def _jam_operation(path: str, words: str) -> dict[str, Any]:
-    names = [part.partition("}")[0] for part in path.split("{")[1:]]
-    parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in names
-    ]
-    return {
-        "tags": ["jams"],
-        "summary": words,
-        "parameters": parameters,
-        "responses": {"200": {"description": words}, "400": _error("Cannot be had")},
-    }
 
 
 def _error(words: str) -> dict[str, Any]:
@@ -106,7 +77,7 @@ def _section(
 
 
 def _body_model(operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any] | None:
-    """The schema of what is sent, if something is."""
+    """Return the schema of the request body, if there is one."""
     if "requestBody" not in operation:
         return None
     return _resolved(operation["requestBody"]["content"]["application/json"]["schema"], document)
@@ -121,10 +92,10 @@ def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any
 def _fields(model: dict[str, Any]) -> list[tuple[str, str]]:
     described = []
     for name, schema in model["properties"].items():
-        usual = (
-            "" if name in model["required"] else f" (usually {json.dumps(schema.get('default'))})"
-        )
-        described.append((name, schema.get("description", "see the example") + usual))
+        about = schema.get("description", "see the example")
+        if name not in model.get("required", ()):
+            about += f" (default: {json.dumps(schema.get('default'))})"
+        described.append((name, about))
     return described
 
 
@@ -136,7 +107,7 @@ def _parameters(operation: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _example(model: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """A value of each required field."""
+    """Return an example with the required fields of a model."""
     example: dict[str, Any] = {}
     for name in model.get("required", ()):
         schema = _resolved(model["properties"][name], document)

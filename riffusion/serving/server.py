@@ -1,4 +1,4 @@
-"""Serving the page: one engine, one stage, one port."""
+"""The server of the page, the API and MCP: one engine, one registry of jams, one port."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from fastapi import FastAPI
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
+from riffusion.jam.setting_values import read_settings
 from riffusion.jam.speed import measure_speed
 from riffusion.live.pace import Pace, pace_of
 from riffusion.live.registry import JamRegistry
 from riffusion.serving.api import Api
 from riffusion.serving.cors import PublicCors
-from riffusion.serving.fields import read_settings
-from riffusion.serving.jams import player_routes
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.page import build_page, launch_options
+from riffusion.serving.services import make_services
+from riffusion.serving.uploads import UploadStore
 
 HOST = "127.0.0.1"
+# Gradio has a port search of its own. It does not close the sockets of taken ports, takes minutes
+# on an address that is not there, and cannot say why an address does not work.
 FIRST_PORT = 7860
 PORTS_TRIED = 100
 CLOSING_S = 10.0
@@ -34,10 +37,10 @@ CLOSING_S = 10.0
 
 @dataclass(frozen=True)
 class Serving:
-    """A page that is being served."""
+    """A page that is being served at ``url``, and the jams that play on it."""
 
     url: str
-    stage: JamRegistry
+    registry: JamRegistry
     page: gr.Blocks
 
 
@@ -52,14 +55,14 @@ def serve(
     """Serve the page in the background while the block runs.
 
     ``port`` None takes the first free one from 7860 on. ``pace`` is for engines that may be slow
-    (see ``first_pace``). ``limits`` are those of ``JamRegistry``.
+    (see ``first_pace``). ``limits`` are arguments of ``JamRegistry``.
     Raises ServerError where the address cannot be used.
     """
     port = free_port(host) if port is None else check_port(host, port)
     pace = pace or Pace()
-    stage = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
+    registry = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
     page = build_page(engine, pace)
-    api = Api(stage)
+    api = Api(make_services(registry))
     add_tools(page, api)
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -72,35 +75,41 @@ def serve(
         yield
 
     try:
-        # Gradio prints MCP's address even when it is asked to be quiet.
-        with redirect_stdout(io.StringIO()):
-            _, url, _ = page.launch(
-                server_name=host,
-                server_port=port,
-                prevent_thread_lock=True,
-                quiet=True,
-                share=False,
-                app_kwargs={"routes": [*player_routes(stage), *api.routes()], "lifespan": lifespan},
-                **launch_options(),
-            )
+        url = _launch(page, host, port, {"routes": api.routes(), "lifespan": lifespan})
     except OSError as error:
         raise ServerError(_taken(host, port)) from error
     try:
-        yield Serving(url, stage, page)
+        yield Serving(url, registry, page)
     finally:
         for loop in loops:
-            asyncio.run_coroutine_threadsafe(stage.close(), loop).result(CLOSING_S)
+            asyncio.run_coroutine_threadsafe(registry.close(), loop).result(CLOSING_S)
         page.close(verbose=False)
 
 
+def _launch(page: gr.Blocks, host: str, port: int, app_kwargs: dict[str, Any]) -> str:
+    """Start the server of a page in threads, and return its address."""
+    # Gradio prints MCP's address even when it is asked to be quiet.
+    with redirect_stdout(io.StringIO()):
+        _, url, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            app_kwargs=app_kwargs,
+            **launch_options(),
+        )
+    return str(url)
+
+
 def first_pace(engine: Engine) -> Pace:
-    """Time the page's first settings; after that, too, the first Play need not wait."""
-    settings = read_settings({})
+    """Return the pace for the defaults of the page. Timing them also warms the engine up."""
+    settings = read_settings({}, UploadStore())
     return pace_of(measure_speed(engine, settings), settings.steps)
 
 
 def free_port(host: str) -> int:
-    """The first port from 7860 on that nobody uses. Raises ServerError where there is none."""
+    """Return the first free port from 7860 on. Raises ServerError where there is none."""
     for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
         if _bind_error(host, port) is None:
             return port
@@ -108,7 +117,7 @@ def free_port(host: str) -> int:
 
 
 def check_port(host: str, port: int) -> int:
-    """``port``, if the page can be served there. Raises ServerError, naming the fix."""
+    """Return ``port``, if the page can be served there. Raises ServerError, naming the fix."""
     if not 0 < port < 65536:
         raise ServerError(f"there is no port {port}: use --port with a number from 1 to 65535")
     error = _bind_error(host, port)
@@ -125,7 +134,7 @@ def check_port(host: str, port: int) -> int:
 
 
 def _bind_error(host: str, port: int) -> OSError | None:
-    """Why a server could not listen there, if it could not."""
+    """Return why a server cannot listen there; None where it can."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

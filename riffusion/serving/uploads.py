@@ -1,9 +1,13 @@
-"""UploadStore: the sounds and pictures that listeners uploaded, by name."""
+"""Uploads are the sounds and pictures that listeners send to start a jam from."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from threading import Lock
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
 
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import OWN, AssetRef
@@ -15,16 +19,19 @@ from riffusion.serving.data_urls import (
     uploaded_sound,
     uploaded_spectrogram,
 )
+from riffusion.serving.routes import UploadRoute
 from riffusion.spectral.image import image_to_audio
 
 MAX_BYTES = 128 * 2**20
 KINDS = ("anchor", "mask")
+PNG = b"\x89PNG"
 
 
 class UploadStore:
-    """Keeps at most ``max_bytes``; what was put there or used longest ago goes first.
+    """Keeps uploads of at most ``max_bytes``; the one used longest ago is dropped first.
 
-    A jam that plays keeps what it uses, whether it is still here or not. Threads may share it.
+    A jam that plays keeps the uploads it uses, even when the store has dropped them. Threads may
+    share a store.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
@@ -32,16 +39,16 @@ class UploadStore:
         self._kept: OrderedDict[str, AssetRef] = OrderedDict()
         self._lock = Lock()
 
-    def put(self, material: AssetRef) -> None:
-        """Keep somebody's own material."""
+    def put(self, asset: AssetRef) -> None:
+        """Keep an uploaded asset."""
         with self._lock:
-            self._kept[material.name] = material
-            self._kept.move_to_end(material.name)
-            while sum(len(one.data) for one in self._kept.values()) > self._max_bytes:
+            self._kept[asset.name] = asset
+            self._kept.move_to_end(asset.name)
+            while sum(len(kept.data) for kept in self._kept.values()) > self._max_bytes:
                 self._kept.popitem(last=False)
 
-    def own(self, what: str, name: str) -> AssetRef:
-        """A listener's own. Raises InvalidInput where it is gone; ``what`` says what it was."""
+    def uploaded(self, what: str, name: str) -> AssetRef:
+        """Return an upload by name. Raises InvalidInput where it is gone, calling it ``what``."""
         with self._lock:
             if name not in self._kept:
                 raise InvalidInput(what, name, "is not on this machine any more; bring it again")
@@ -49,32 +56,83 @@ class UploadStore:
             return self._kept[name]
 
     def anchor(self, name: str) -> AssetRef | None:
-        """The anchor of a name, ours or a listener's; None for "". Raises InvalidInput."""
+        """Return the anchor of that name, of the library or uploaded, and None for "".
+
+        Raises InvalidInput for an unknown name.
+        """
         return self.known_anchor(name) if name else None
 
     def known_anchor(self, name: str) -> AssetRef:
-        """The anchor of a name, ours or a listener's. Raises InvalidInput."""
-        return self.own("anchor", name) if name.startswith(OWN) else library_anchor(name)
+        """Return the anchor of that name, of the library or uploaded.
+
+        Raises InvalidInput for an unknown name.
+        """
+        return self.uploaded("anchor", name) if name.startswith(OWN) else library_anchor(name)
 
     def mask(self, name: str) -> AssetRef | None:
-        """The same for a mask."""
+        """Return the mask of that name, of the library or uploaded, and None for "".
+
+        Raises InvalidInput for an unknown name.
+        """
         if not name:
             return None
-        return self.own("mask", name) if name.startswith(OWN) else library_mask(name)
+        return self.uploaded("mask", name) if name.startswith(OWN) else library_mask(name)
 
 
-def brought(message: object) -> AssetRef:
-    """The material of a listener's message: {"kind": "anchor" or "mask", "data": a data URL}.
+class UploadRequest(BaseModel):
+    """A file to start from, inside JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str = Field(default="", description="anchor or mask")
+    data: str = Field(
+        default="",
+        description="A data URL: audio or a spectrogram image as an anchor, a picture of 512 x "
+        "512 as a mask",
+    )
+
+
+class UploadResponse(BaseModel):
+    """The name that an upload has in settings."""
+
+    name: str
+
+
+class UploadApi:
+    """The endpoints that take and return uploads."""
+
+    def __init__(self, store: UploadStore, background: asyncio.Semaphore) -> None:
+        self._store = store
+        self._background = background
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter(route_class=UploadRoute, tags=["jams"])
+        router.post("/jam/own", status_code=201)(self.upload)
+        router.get("/jam/own/{name}", response_class=Response)(self.file)
+        return router
+
+    async def upload(self, request: UploadRequest) -> UploadResponse:
+        """Upload an anchor or a mask; the response has the name that settings give it."""
+        async with self._background:
+            asset = await asyncio.to_thread(read_upload, request.kind, request.data)
+        self._store.put(asset)
+        return UploadResponse(name=asset.name)
+
+    async def file(self, name: str) -> Response:
+        """Return an uploaded anchor as FLAC, or an uploaded mask as PNG."""
+        data = self._store.uploaded("own sound", name).data
+        media_type = "image/png" if data.startswith(PNG) else "audio/flac"
+        return Response(data, media_type=media_type)
+
+
+def read_upload(kind: str, data: str) -> AssetRef:
+    """Return the asset of a data URL.
 
     An anchor is audio or a spectrogram image, a mask a picture of 512 x 512. Raises InvalidInput.
     """
-    if not isinstance(message, dict):
-        raise InvalidInput("message", message, "send a JSON object with kind and data")
-    kind, data = message.get("kind"), message.get("data")
     if kind not in KINDS:
         raise InvalidInput("kind", kind, f"use {' or '.join(KINDS)}")
-    if not isinstance(data, str):
-        raise InvalidInput(kind, data, "send it as a data URL")
     if kind == "mask":
         return own_mask(image_mask(uploaded_picture(kind, data)))
     if is_image(data):

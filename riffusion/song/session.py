@@ -114,15 +114,16 @@ class SongSession:
     def ready(self) -> bool:
         """Whether the next block is there without any computing."""
         stop = self._position + self._step
+        takes = [(place, self._takes.find(place)) for place in self._needed()]
         return not self.finished and all(
-            self._takes.take(place).has(stop - place.start) for place in self._needed()
+            take is not None and take.has(stop - place.start) for place, take in takes
         )
 
     @property
-    def unfinished(self) -> bool:
+    def has_pending_audio(self) -> bool:
         """Whether a part of the last clip has not become sound yet."""
-        takes = (self._takes.take(place) for place in self._needed())
-        return not self.finished and any(take.unfinished for take in takes)
+        takes = (self._takes.find(place) for place in self._needed())
+        return not self.finished and any(take and take.has_pending_audio for take in takes)
 
     def __iter__(self) -> Iterator[SongBlock]:
         return self

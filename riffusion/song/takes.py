@@ -93,9 +93,9 @@ class Take:
         return self._session.loudness if self._session else self._loudness
 
     @property
-    def unfinished(self) -> bool:
+    def has_pending_audio(self) -> bool:
         """Whether a part of its last clip has not become sound yet."""
-        return self._session is not None and self._session.unfinished
+        return self._session is not None and self._session.has_pending_audio
 
     def has(self, stop: int) -> bool:
         """Whether it can be read up to ``stop`` without any computing."""
@@ -173,6 +173,10 @@ class Takes:
             self._mastering.setdefault(place.name, mastering)
             self._takes[key] = self._last = self._new(key)
         return self._takes[key]
+
+    def find(self, place: PlacedSection) -> Take | None:
+        """Return the take for a place where it was made already."""
+        return self._takes.get(take_key(place))
 
     def keep_only(self, song: Song, places: Sequence[PlacedSection]) -> None:
         """Drop the takes that belong neither to ``song`` nor to ``places``."""

@@ -11,7 +11,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from riffusion.jam.anchors import library
-from riffusion.live.producer import JamStream
+from riffusion.jam.session import JamSession
+from riffusion.live.jam_source import JamSource
 from riffusion.serving.server import Serving
 from tests.browser.heard import FAST, assert_played_the_master, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead
@@ -22,9 +23,11 @@ def pickers(page: Page) -> None:
     expect(page.get_by_role("radiogroup", name="Start from")).to_be_visible()
 
 
-def newest(serving: Serving) -> JamStream:
-    """The jam that began last: one whose page was closed before waits for it a while."""
-    return serving.stage.playing[-1]
+def newest(serving: Serving) -> JamSession:
+    """Return the jam that began last; one whose page was closed may still play for a while."""
+    source = serving.registry.playing[-1].source
+    assert isinstance(source, JamSource)
+    return source.session
 
 
 def test_anchors_are_shown_with_tempo_key_picture_and_sound(page: Page) -> None:
@@ -46,12 +49,12 @@ def test_an_anchor_is_taken_up_live_with_its_tempo_and_key(page: Page, serving: 
     page.get_by_role("radio", name="rock drums").check()
     page.get_by_role("radiogroup", name="Play anew").get_by_role("radio", name="lower half").check()
     page.wait_for_function("() => riffusionPlayer.lastChange")
-    stream = newest(serving)
-    wait_until(lambda: stream.session.settings.mask is not None)
-    settings = stream.session.settings
+    session = newest(serving)
+    wait_until(lambda: session.settings.mask is not None)
+    settings = session.settings
     assert settings.anchor is not None
     assert (settings.anchor.name, settings.bpm, settings.key) == ("rock_drums", 140, "E")
-    wait_for_playhead(page, stream.session.changes[-1].sample / 44100 + 1)
+    wait_for_playhead(page, session.changes[-1].sample / 44100 + 1)
     assert_played_the_master(page)
 
 
@@ -71,8 +74,8 @@ def test_own_sound_and_picture_are_brought_and_played(
     page.get_by_label("Your own mask").set_input_files(tmp_path / "mask.png")
     expect(page.get_by_role("radio", name="mask.png")).to_be_checked()
     press_play(page)
-    stream = newest(serving)
-    settings = stream.session.settings
+    session = newest(serving)
+    settings = session.settings
     assert settings.anchor is not None
     assert settings.mask is not None
     assert settings.anchor.is_own
@@ -89,7 +92,7 @@ def test_a_link_opens_with_its_anchor(
     expect(pages[0].get_by_role("radio", name="marimba")).to_be_checked()
     expect(pages[0].get_by_role("radio", name="middle")).to_be_checked()
     press_play(pages[0])
-    stream = newest(serving)
-    settings = stream.session.settings
+    session = newest(serving)
+    settings = session.settings
     assert settings.anchor is not None
     assert (settings.anchor.name, settings.strength, settings.bpm) == ("marimba", 0.4, FAST["bpm"])

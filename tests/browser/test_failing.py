@@ -99,13 +99,13 @@ def test_sound_that_the_browser_holds_back_is_told_and_goes_on(page: Page) -> No
 
 
 def test_a_player_that_cannot_make_sound_leaves_no_jam_behind(page: Page, serving: Serving) -> None:
-    playing = {stream.id for stream in serving.stage.playing}
+    playing = {stream.id for stream in serving.registry.playing}
     page.evaluate(
         "() => { AudioWorklet.prototype.addModule = () => Promise.reject(Error('no sound')); }"
     )
     page.get_by_role("button", name="Play", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("no sound")
-    wait_until(lambda: {stream.id for stream in serving.stage.playing} <= playing)
+    wait_until(lambda: {stream.id for stream in serving.registry.playing} <= playing)
 
 
 def test_play_with_an_empty_prompt_says_what_to_do(page: Page) -> None:

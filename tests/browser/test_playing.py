@@ -84,7 +84,7 @@ def test_stereo_is_heard_seen_and_kept(
 
 
 def test_who_stops_and_plays_at_once_hears_the_second_jam(page: Page, serving: Serving) -> None:
-    before = {stream.id for stream in serving.stage.streams}
+    before = {stream.id for stream in serving.registry.streams}
     page.evaluate(
         """() => {
             riffusionPlayer.press();
@@ -94,8 +94,8 @@ def test_who_stops_and_plays_at_once_hears_the_second_jam(page: Page, serving: S
     page.wait_for_function("() => riffusionPlayer.state === 'playing'")
     wait_for_playhead(page, 1)
     playing = page.evaluate("riffusionPlayer.jam.id")
-    new = {stream.id for stream in serving.stage.streams} - before
-    wait_until(lambda: {s.id for s in serving.stage.playing} & new == {playing})
+    new = {stream.id for stream in serving.registry.streams} - before
+    wait_until(lambda: {s.id for s in serving.registry.playing} & new == {playing})
 
 
 def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> None:
@@ -103,7 +103,7 @@ def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> N
     wait_for_playhead(page, 1)
     first = page.evaluate("riffusionPlayer.jam.id")
     stop(page)
-    assert not serving.stage.find(first).playing
+    assert not serving.registry.find(first).playing
     playhead = page.evaluate("riffusionPlayer.report.playhead")
     press_play(page)
     assert page.evaluate("riffusionPlayer.jam.id") != first
@@ -114,10 +114,10 @@ def test_stop_is_silence_and_play_begins_anew(page: Page, serving: Serving) -> N
 
 
 def test_two_plays_in_a_row_are_one_jam(page: Page, serving: Serving) -> None:
-    before = {stream.id for stream in serving.stage.streams}
+    before = {stream.id for stream in serving.registry.streams}
     page.get_by_role("button", name="Play", exact=True).dblclick()
     page.wait_for_function("() => riffusionPlayer.state === 'playing'")
-    assert len({stream.id for stream in serving.stage.streams} - before) == 1
+    assert len({stream.id for stream in serving.registry.streams} - before) == 1
 
 
 def test_two_pages_have_two_jams(browser: Browser, serving: Serving, pages: list[Page]) -> None:
@@ -138,11 +138,11 @@ def test_two_pages_have_two_jams(browser: Browser, serving: Serving, pages: list
 
 def test_closing_the_tab_ends_the_work(page: Page, serving: Serving) -> None:
     press_play(page)
-    stream = serving.stage.find(page.evaluate("riffusionPlayer.jam.id"))
+    stream = serving.registry.find(page.evaluate("riffusionPlayer.jam.id"))
     page.close()
     wait_until(lambda: not stream.playing)
-    assert stream.session.position < 30 * 44100
-    wait_until(lambda: stream.id not in [left.id for left in serving.stage.playing])
+    assert stream.source.progress.position < 30 * 44100
+    wait_until(lambda: stream.id not in [left.id for left in serving.registry.playing])
 
 
 def test_downloads(page: Page, tmp_path: Path) -> None:

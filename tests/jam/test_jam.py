@@ -102,7 +102,7 @@ def test_a_clip_that_was_given_up_is_made_again_the_same(tiny_engine: Engine) ->
     session = jam(tiny_engine)
     heard = play(session, 9 * RATE)
     for _ in range(2):
-        while session.ready or session.unfinished:
+        while session.ready or session.has_pending_audio:
             heard = np.concatenate([heard, next(session).samples], axis=1)
         position = session.position
         with pytest.raises(Interrupted):
@@ -117,10 +117,10 @@ def test_a_clip_begins_to_sound_before_all_of_it_is_sound(tiny_engine: Engine) -
     next(session)
     while session.ready:
         next(session)
-    assert session.unfinished
+    assert session.has_pending_audio
     assert RATE <= session.position < 2 * RATE  # of four seconds
     play(session, 4 * RATE - RATE // 4)
-    assert not session.unfinished
+    assert not session.has_pending_audio
 
 
 @settings(max_examples=200, deadline=None)

@@ -18,7 +18,7 @@ from riffusion.jam.asset import own_asset
 from riffusion.jam.loops import library_anchor, own_anchor
 from riffusion.jam.session_file import parse_session
 from riffusion.serving.fields import read_settings
-from riffusion.serving.responses import MAX_BODY_BYTES
+from riffusion.serving.routes import MAX_BODY_BYTES
 from riffusion.serving.uploads import UploadStore
 
 RATE = 44100

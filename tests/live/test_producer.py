@@ -7,26 +7,26 @@ import contextlib
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ServerError
-from riffusion.jam.loops import Loop, make_loop
-from riffusion.live.scheduler import EngineQueue
-from riffusion.serving.fields import read_settings
+from riffusion.jam.asset import AssetRef
+from riffusion.live.stream import JamStream
+from riffusion.serving.uploads import UploadStore
 from tests.streaming import (
     CLIP_S,
-    FAST,
     LEAD_S,
     RATE,
     Listener,
-    a_stage,
     assert_replays,
+    open_jam,
+    open_registry,
+    position_of,
     run,
     seconds,
     track_of,
@@ -47,8 +47,8 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine) as registry:
+            stream = await open_jam(registry)
             listener = Listener(stream)
             await listener.listen(seconds(4))
             np.testing.assert_array_equal(listener.heard, track_of(stream)[: len(listener.heard)])
@@ -58,76 +58,48 @@ def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:
     run(test())
 
 
-def test_turns_are_taken_in_order_and_hurry_is_seen() -> None:
-    async def test() -> None:
-        turns, took = EngineQueue(), []
-        is_urgent = False
-
-        async def wait(name: str, hurried: Callable[[], bool]) -> None:
-            async with turns.take(hurried):
-                took.append(name)
-
-        async with turns.take(lambda: True):
-            assert not turns.hurried, "who has the turn waits no more"
-            waiting = [
-                asyncio.create_task(wait("first", lambda: False)),
-                asyncio.create_task(wait("second", lambda: is_urgent)),
-            ]
-            await asyncio.sleep(0)
-            assert not turns.hurried
-            is_urgent = True
-            assert turns.hurried
-            waiting.append(asyncio.create_task(wait("gone", lambda: True)))
-            await asyncio.sleep(0)
-            waiting.pop().cancel()
-        await asyncio.gather(*waiting)
-        assert took == ["first", "second"]
-        assert not turns.hurried
-
-    run(test())
+def is_filled(stream: JamStream) -> bool:
+    """Return whether a stream has its lead, and nothing left to write of its last clip."""
+    progress = stream.source.progress
+    is_ahead = progress.position >= LEAD_S * RATE
+    return is_ahead and not (progress.has_pending_audio or progress.ready)
 
 
 def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine) as registry:
+            stream = await open_jam(registry)
             async with contextlib.aclosing(stream.listen()) as items:
                 await anext(items)
-                session = stream.session
-                await until(
-                    lambda: (
-                        session.position >= LEAD_S * RATE
-                        and not (session.unfinished or session.ready)
-                    )
-                )
-                made = session.position
+                await until(lambda: is_filled(stream))
+                made = position_of(stream)
                 await asyncio.sleep(0.3)
-                assert stream.session.position == made <= (LEAD_S + CLIP_S) * RATE
+                assert position_of(stream) == made <= (LEAD_S + CLIP_S) * RATE
 
     run(test())
 
 
 def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
+        async with open_registry(tiny_engine) as registry:
             began = time.monotonic()
-            stream = await stage.open(read_settings(FAST))
+            stream = await open_jam(registry)
             listener = Listener(stream, speed=1000)
             await listener.listen(seconds(4))
             passed_s = time.monotonic() - began
-            assert stream.heard <= (passed_s + 0.1) * RATE
-            assert stream.session.position <= (passed_s + LEAD_S + CLIP_S) * RATE
+            assert stream.playhead <= (passed_s + 0.1) * RATE
+            assert position_of(stream) <= (passed_s + LEAD_S + CLIP_S) * RATE
 
     run(test())
 
 
 def test_who_comes_back_misses_nothing(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine) as registry:
+            stream = await open_jam(registry)
             first = Listener(stream)
             await first.listen(seconds(1.1))
-            assert not stream.heard_by
+            assert not stream.connection.connected
             second = Listener(stream, start=RATE)
             await second.listen(seconds(4))
             both = np.concatenate([first.heard[:RATE], second.heard[RATE:]])
@@ -139,10 +111,10 @@ def test_who_comes_back_misses_nothing(tiny_engine: Engine) -> None:
 
 def test_a_second_listener_takes_the_place_of_the_first(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine) as registry:
+            stream = await open_jam(registry)
             first = asyncio.create_task(Listener(stream).listen(lambda me: False))
-            await until(lambda: stream.heard_by)
+            await until(lambda: stream.connection.connected)
             await Listener(stream).listen(seconds(1))
             await first
 
@@ -151,13 +123,13 @@ def test_a_second_listener_takes_the_place_of_the_first(tiny_engine: Engine) -> 
 
 def test_work_stops_when_the_listener_is_gone_in_the_middle_of_a_clip(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine, lead_s=600, grace_s=1, keep_s=1) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine, lead_s=600, grace_s=1, keep_s=1) as registry:
+            stream = await open_jam(registry)
             await Listener(stream).listen(lambda me: True)
-            made = stream.session.position
+            made = position_of(stream)
             await until(lambda: not stream.playing)
-            assert stream.session.position <= made + 2 * CLIP_S * RATE
-            await until(lambda: not stage.streams)
+            assert position_of(stream) <= made + 2 * CLIP_S * RATE
+            await until(lambda: not registry.streams)
             with pytest.raises(ValueError, match="closed file"):
                 stream.track.read(0, 1)
 
@@ -166,8 +138,8 @@ def test_work_stops_when_the_listener_is_gone_in_the_middle_of_a_clip(tiny_engin
 
 def test_a_full_disk_is_told_and_nothing_is_lost(tiny_engine: Engine, tmp_path: Path) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine, folder=tmp_path) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine, folder=tmp_path) as registry:
+            stream = await open_jam(registry)
             listener = Listener(stream)
             await listener.listen(seconds(1))
             listener.start = RATE // 2
@@ -178,15 +150,15 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tiny_engine: Engine, tmp_path: 
             await listener.listen(seconds(len(listener.heard) / RATE + 3))
             assert stream.playing
             stream.stop()
-            assert_replays(tiny_engine, stream)
+            await assert_replays(tiny_engine, stream)
 
     run(test())
 
 
 def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
-            streams = [await stage.open(read_settings({**FAST, "seed_a": seed})) for seed in (1, 2)]
+        async with open_registry(tiny_engine) as registry:
+            streams = [await open_jam(registry, seed_a=seed) for seed in (1, 2)]
             listeners = [Listener(stream) for stream in streams]
             await asyncio.gather(*(listener.listen(seconds(4)) for listener in listeners))
             one, two = (listener.heard[: 4 * RATE] for listener in listeners)
@@ -198,53 +170,58 @@ def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None
 
 def test_a_full_house_says_so_and_has_room_again(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine, max_jams=1) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine, max_jams=1) as registry:
+            stream = await open_jam(registry)
             with pytest.raises(ServerError, match="places on this machine are taken"):
-                await stage.open(read_settings(FAST))
+                await open_jam(registry)
             await Listener(stream).listen(seconds(1))
-            stream.tell({"type": "stop"})
-            await stage.open(read_settings(FAST))
-            assert stage.find(stream.id) is stream, "the stopped track can still be kept"
+            await stream.receive({"type": "stop"})
+            await open_jam(registry)
+            assert registry.find(stream.id) is stream, "the stopped track can still be kept"
 
     run(test())
 
 
-def test_others_hear_on_while_a_jam_reads_its_anchor(
-    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on = threading.Event()
+class HeldStore(UploadStore):
+    """A store whose anchors are not found before ``go_on`` is set."""
 
-    def held_up(*how: Any) -> Loop:
-        assert go_on.wait(30), "the other listener was held up as well"
-        return make_loop(*how)
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def anchor(self, name: str) -> AssetRef | None:
+        """Wait, then return the anchor."""
+        assert self.go_on.wait(30), "the other listener was held up as well"
+        return super().anchor(name)
+
+
+def test_others_hear_on_while_a_jam_reads_its_anchor(tiny_engine: Engine) -> None:
+    store = HeldStore()
 
     async def test() -> None:
-        async with a_stage(tiny_engine, max_jams=2) as stage:
-            other = Listener(await stage.open(read_settings(FAST)))
-            monkeypatch.setattr("riffusion.jam.session.make_loop", held_up)
-            settings = read_settings({**FAST, "anchor": "marimba"}, stage.shelf)
-            starting = asyncio.create_task(stage.open(settings))
+        async with open_registry(tiny_engine, max_jams=2) as registry:
+            other = Listener(await open_jam(registry))
+            opening = asyncio.create_task(open_jam(registry, store, anchor="marimba"))
             await other.listen(seconds(2))
-            assert not starting.done()
+            assert not opening.done()
             with pytest.raises(ServerError, match="places on this machine are taken"):
-                await stage.open(read_settings(FAST))
-            go_on.set()
-            await Listener(await starting).listen(seconds(1))
+                await open_jam(registry)
+            store.go_on.set()
+            await Listener(await opening).listen(seconds(1))
 
     run(test())
 
 
 def test_a_track_in_use_is_not_deleted(tiny_engine: Engine) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine, grace_s=0.0, keep_s=0.0) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine, grace_s=0.0, keep_s=0.0) as registry:
+            stream = await open_jam(registry)
             await Listener(stream).listen(seconds(1))
-            async with stage.borrow(stream.id):
+            async with registry.pin(stream.id):
                 await asyncio.sleep(0.3)
                 assert stream.track.read(0, 10).shape == (1, 10)
-            await until(lambda: not stage.streams)
+            await until(lambda: not registry.streams)
             with pytest.raises(InvalidInput, match="press Play again"):
-                stage.find(stream.id)
+                registry.find(stream.id)
 
     run(test())

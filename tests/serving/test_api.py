@@ -21,7 +21,7 @@ from PIL import Image
 
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchors import library
-from riffusion.serving.responses import MAX_BODY_BYTES
+from riffusion.serving.routes import MAX_BODY_BYTES
 from riffusion.serving.server import Serving, serve
 from riffusion.spectral.image import from_image, image_to_audio, read_image, read_info
 
@@ -198,12 +198,12 @@ def test_two_gigabytes_are_refused_by_their_header(client: httpx.Client) -> None
 
 
 def test_a_clip_as_json_and_as_files_is_the_same(client: httpx.Client) -> None:
-    order = {"prompt": "funky piano", "seed": 7, "steps": 1, "bpm": 94, "key": "Cm"}
-    answer = client.post("/api/clips", json=order).json()
+    body = {"prompt": "funky piano", "seed": 7, "steps": 1, "bpm": 94, "key": "Cm"}
+    answer = client.post("/api/clips", json=body).json()
     assert (answer["sample_rate"], answer["engine"]) == (RATE, "tiny")
     assert answer["duration_s"] == pytest.approx(5.11)
     for suffix, field, kind in (("wav", "audio", "audio/wav"), ("png", "image", "image/png")):
-        file = client.get(f"/api/clip.{suffix}", params=order)
+        file = client.get(f"/api/clip.{suffix}", params=body)
         assert file.headers["content-type"] == kind
         assert file.content == unpacked(answer[field], kind)
     info = read_info(read_image(unpacked(answer["image"], "image/png")))
@@ -233,9 +233,9 @@ def test_own_audio_is_an_anchor_that_strength_0_gives_back(
     client: httpx.Client, length_s: float
 ) -> None:
     """A tone of any length, rate and number of channels comes back as that tone."""
-    order = {"prompt": "x", "steps": 1, "strength": 0}
+    body = {"prompt": "x", "steps": 1, "strength": 0}
     anchor = data_url("audio/wav", wav(length_s))
-    answer = client.post("/api/clips", json={**order, "anchor": anchor})
+    answer = client.post("/api/clips", json={**body, "anchor": anchor})
     assert answer.status_code == 200, answer.text
     samples, _ = soundfile.read(io.BytesIO(unpacked(answer.json()["audio"], "audio/wav")))
     assert len(samples) == 511 * 441
@@ -245,18 +245,18 @@ def test_own_audio_is_an_anchor_that_strength_0_gives_back(
 
 def test_own_image_and_own_mask(client: httpx.Client) -> None:
     image = client.get("/api/anchors/marimba.png").content
-    order = {"prompt": "x", "steps": 2, "strength": 0.5, "anchor": data_url("image/png", image)}
+    body = {"prompt": "x", "steps": 2, "strength": 0.5, "anchor": data_url("image/png", image)}
     sounds = {}
     for name, colour in (("kept", "black"), ("repainted", "white")):
         mask = data_url("image/png", picture((512, 512), colour))
-        answer = client.post("/api/clips", json={**order, "mask": mask})
+        answer = client.post("/api/clips", json={**body, "mask": mask})
         assert answer.status_code == 200, answer.text
         sounds[name] = answer.json()["audio"]
     assert sounds["repainted"] != sounds["kept"]
 
 
 @pytest.mark.parametrize(
-    ("order", "words"),
+    ("body", "words"),
     [
         ({"anchor": "nope"}, "use one of soul_beat"),
         ({"anchor": "../x"}, "use one of soul_beat"),
@@ -280,9 +280,9 @@ def test_own_image_and_own_mask(client: httpx.Client) -> None:
     ],
 )
 def test_clips_that_cannot_be_are_refused_in_words(
-    client: httpx.Client, order: dict[str, Any], words: str
+    client: httpx.Client, body: dict[str, Any], words: str
 ) -> None:
-    answer = client.post("/api/clips", json={"prompt": "x", **order})
+    answer = client.post("/api/clips", json={"prompt": "x", **body})
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 
@@ -290,21 +290,21 @@ def test_clips_that_cannot_be_are_refused_in_words(
 def test_an_image_is_sent_and_comes_back_as_its_sound(client: httpx.Client) -> None:
     data = client.get("/api/anchors/marimba.png").content
     image = read_image(data)
-    order = {"image": data_url("image/png", data)}
+    body = {"image": data_url("image/png", data)}
     for extended in (False, True):
         expected = image_to_audio(image, extended=extended)
-        answer = client.post("/api/decode.wav", json={**order, "extend_band": extended})
+        answer = client.post("/api/decode.wav", json={**body, "extend_band": extended})
         assert answer.headers["content-type"] == "audio/wav"
         samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
         assert rate == RATE
         assert np.allclose(samples.reshape(len(samples), -1).T, expected.samples, atol=1e-4)
-    usual = client.post("/api/decode.wav", json=order)
+    usual = client.post("/api/decode.wav", json=body)
     assert usual.content != answer.content
-    assert client.post("/api/decode.mp3", json=order).headers["content-type"] == "audio/mpeg"
+    assert client.post("/api/decode.mp3", json=body).headers["content-type"] == "audio/mpeg"
 
 
 @pytest.mark.parametrize(
-    ("suffix", "order", "words"),
+    ("suffix", "body", "words"),
     [
         ("png", {"image": data_url("image/png", picture((4, 512)))}, "use one of wav"),
         ("wav", {"image": data_url("image/png", picture((640, 480)))}, "512 rows"),
@@ -317,9 +317,9 @@ def test_an_image_is_sent_and_comes_back_as_its_sound(client: httpx.Client) -> N
     ],
 )
 def test_images_that_cannot_be_heard_are_refused_in_words(
-    client: httpx.Client, suffix: str, order: dict[str, Any], words: str
+    client: httpx.Client, suffix: str, body: dict[str, Any], words: str
 ) -> None:
-    answer = client.post(f"/api/decode.{suffix}", json=order)
+    answer = client.post(f"/api/decode.{suffix}", json=body)
     assert answer.status_code == 400
     assert words in answer.json()["error"]
 
@@ -394,8 +394,8 @@ def _path(route: object) -> str:
 
 def test_jams_go_on_while_clips_are_asked_for(serving: Serving, client: httpx.Client) -> None:
     jam = client.post("/jam", json={"steps": 1}).json()["id"]
-    order = {"prompt": "x", "steps": 50}
-    assert client.post("/api/clips", json=order).status_code == 200
+    body = {"prompt": "x", "steps": 50}
+    assert client.post("/api/clips", json=body).status_code == 200
     client.post(f"/jam/{jam}/tell", json={"type": "stop"})
     records = client.get(f"/jam/{jam}/stream").content
     assert len(records) > 2 * RATE

@@ -1,4 +1,4 @@
-"""What a page sends, read or refused in words; links; frames on the wire."""
+"""Messages and links of the page are read or refused in words; frames hold what was put in."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from hypothesis import strategies as st
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
-from riffusion.live.producer import (
-    Audio,
-)
+from riffusion.live.connection import Audio
 from riffusion.serving.fields import DEFAULTS, NAMES, read_link, read_settings
 from riffusion.serving.protocol import AUDIO, RECORD, START, parse_message, record
-from tests.streaming import (
-    FAST,
-    a_stage,
-    run,
-)
+from tests.streaming import change, open_jam, open_registry, run
 
 
 @pytest.mark.parametrize(
@@ -33,22 +27,41 @@ from tests.streaming import (
         {"type": "position", "sample": 1e300},
         {"type": "change"},
         {"type": "change", "settings": {"volume": 11}},
-        {"type": "change", "settings": {"seed_a": -1}},
-        {"type": "change", "settings": {"seed_a": "12 monkeys"}},
-        {"type": "change", "settings": {"seed_a": 2**70}},
-        {"type": "change", "settings": {"bpm": 1000}},
-        {"type": "change", "settings": {"key": "H"}},
-        {"type": "change", "settings": {"a": "la" * 10_000}},
-        {"type": "change", "settings": {"steps": 1000}},
     ],
 )
 def test_bad_messages_are_refused_in_words(tiny_engine: Engine, message: object) -> None:
     async def test() -> None:
-        async with a_stage(tiny_engine) as stage:
-            stream = await stage.open(read_settings(FAST))
+        async with open_registry(tiny_engine) as registry:
+            stream = await open_jam(registry)
             with pytest.raises(InvalidInput):
-                stream.tell(message)
+                await stream.receive(message)
             assert stream.playing
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed_a", -1),
+        ("seed_a", "12 monkeys"),
+        ("seed_a", 2**70),
+        ("bpm", 1000),
+        ("key", "H"),
+        ("a", "la" * 10_000),
+        ("steps", 1000),
+        ("anchor", "nothing"),
+    ],
+)
+def test_bad_values_are_refused_at_their_field(
+    tiny_engine: Engine, name: str, value: object
+) -> None:
+    async def test() -> None:
+        async with open_registry(tiny_engine) as registry:
+            stream = await open_jam(registry)
+            (refusal,) = await stream.receive(change(**{name: value}))
+            assert refusal.field == name
+            assert not stream.source.has_change
 
     run(test())
 

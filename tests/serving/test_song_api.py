@@ -82,8 +82,8 @@ def test_a_bad_plan_is_told_with_its_line(
         ("/api/songs/plan", {"line": "x", "minutes": 99}, "0.25 to 30 minutes"),
         ("/api/songs/render.exe", {"plan": PLAN}, "wav, flac, mp3, ogg"),
         ("/api/songs/render.wav", {"plan": PLAN.replace("bars: 1", "bars: 250")}, "at most 600"),
-        ("/song", {"plan": 7}, "send its text"),
-        ("/song", {"song": PLAN}, "send an object with plan"),
+        ("/song", {"plan": 7}, "send its text, YAML or JSON, or an object"),
+        ("/song", {"song": PLAN}, "plan: Field required"),
     ],
 )
 def test_what_cannot_be_asked_for(
