@@ -41,7 +41,7 @@ from riffusion.serving.data_urls import data_url
 from riffusion.serving.downloads import MEDIA_TYPES
 from riffusion.serving.images import ImageApi
 from riffusion.serving.openapi import api_page, document
-from riffusion.serving.requests import ClipApiRequest
+from riffusion.serving.requests import MAX_STEPS, ClipApiRequest
 from riffusion.serving.responses import (
     AnchorEntry,
     ApiRoute,
@@ -55,8 +55,6 @@ from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import encode_image
 from riffusion.spectral.tags import ImageInfo
 
-# Others listen while a clip is made.
-MAX_STEPS = 100
 FILES = {**MEDIA_TYPES, "jpg": "image/jpeg"}
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from riffusion.errors import InvalidInput
+from riffusion.jam.schema import BY_NAME
+from riffusion.jam.setting_values import MAX_JSON_NUMBER, read_settings, read_whole
 from riffusion.jam.settings import JamSettings
-from riffusion.serving.fields import MAX_JSON_NUMBER, MAX_STEPS, read_settings, read_whole
 from riffusion.serving.uploads import UploadStore
 from riffusion.song.model import Song, check_whole
 from riffusion.song.plan import read_plan
@@ -17,7 +18,7 @@ def read_jam_change(
     message: Mapping[str, object], waiting: JamSettings | None, shelf: UploadStore | None = None
 ) -> JamSettings:
     """All settings of the page. They replace those that wait. ``shelf``: see ``read_settings``."""
-    return read_settings(message.get("settings"), shelf)
+    return read_settings(message.get("settings"), shelf or UploadStore())
 
 
 def read_song_change(
@@ -39,7 +40,7 @@ def read_live_plan(text: object, shelf: UploadStore) -> Song:
     if not isinstance(text, str):
         raise InvalidInput("plan", text, "send its text, YAML or JSON")
     song = read_plan(text, shelf.known_anchor)
-    check_whole("steps", song.steps, 1, MAX_STEPS)
+    check_whole("steps", song.steps, 1, int(BY_NAME["steps"].shared_maximum or 0))
     for section in song.sections:
         for prompt in filter(None, (section.prompt, section.prompt_b)):
             # The page edits plans, and a browser would round larger numbers.

@@ -31,11 +31,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from riffusion.errors import InvalidInput, RiffusionError
 from riffusion.jam.session import JamSession
+from riffusion.jam.setting_values import read_settings, read_text, read_whole
 from riffusion.live.producer import Audio, Event, JamStream
 from riffusion.live.registry import JamRegistry
 from riffusion.serving.changes import read_live_plan
 from riffusion.serving.downloads import MEDIA_TYPES, chunks, clip_image, export_track
-from riffusion.serving.fields import read_settings, read_text, read_whole
 from riffusion.serving.protocol import (
     MAX_MESSAGE_BYTES,
     audio_frame,

@@ -16,12 +16,12 @@ from fastapi import FastAPI
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
+from riffusion.jam.setting_values import read_settings
 from riffusion.jam.speed import measure_speed
 from riffusion.live.pace import Pace, pace_of
 from riffusion.live.registry import JamRegistry
 from riffusion.serving.api import Api
 from riffusion.serving.cors import PublicCors
-from riffusion.serving.fields import read_settings
 from riffusion.serving.jams import player_routes
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.page import build_page, launch_options

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine, EngineWrapper, Interrupted, never
 from riffusion.errors import InvalidInput
+from riffusion.jam.setting_values import read_settings
 from riffusion.live.producer import (
     MIN_TRAVEL_S,
     MORE_TRAVEL_S,
     expected_cost_s,
 )
-from riffusion.serving.fields import read_settings
 from riffusion.spectral.spectrogram import Spectrogram
 from tests.streaming import (
     FAST,

@@ -17,8 +17,8 @@ import pytest
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam.loops import Loop, make_loop
+from riffusion.jam.setting_values import read_settings
 from riffusion.live.scheduler import EngineQueue
-from riffusion.serving.fields import read_settings
 from tests.streaming import (
     CLIP_S,
     FAST,
