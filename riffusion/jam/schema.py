@@ -100,7 +100,7 @@ class Setting:
             return "text"
         whole = "whole " if self.kind == "whole" else ""
         unit = f" of {self.unit}" if self.unit else ""
-        return f"a {whole}number{unit} from {self.minimum:.20g} to {self.maximum:.20g}"
+        return f"a {whole}number{unit} from {self.minimum} to {self.maximum}"
 
     @property
     def default_in_words(self) -> str:
@@ -109,15 +109,20 @@ class Setting:
             return "as the prompt says" if self.is_numeric else "none"
         return f"{self.default:g}" if self.is_numeric else self.default or "none"
 
-    def describe(self, default: str | None = None) -> str:
-        """Return one line of help: what the setting does, its legal values and its default.
+    @property
+    def clip_default_in_words(self) -> str:
+        """What holds in a single clip where the setting is left out, for help."""
+        if not self.on_grid:
+            return self.default_in_words
+        on_grid = f", or {self.default_in_words} on the bar grid" if self.default else ""
+        return f"as the prompt says{on_grid}"
 
-        ``default`` says in words what holds where the setting is left out, if that is not the
-        default of the schema.
-        """
-        legal = f", {self.range}" if self.is_numeric or self.kind == "choice" else ""
+    @property
+    def summary(self) -> str:
+        """What the setting does, its legal values and an example, in one line of help."""
+        legal = f"; {self.range}" if self.is_numeric or self.kind == "choice" else ""
         example = f', for example "{self.example}"' if self.example else ""
-        return f"{self.help}{legal}{example} (default: {default or self.default_in_words})"
+        return f"{self.help}{legal}{example}"
 
 
 def _shape(name: str, help_text: str) -> Setting:

@@ -54,9 +54,9 @@ def build_form() -> Form:
             info=f"Otherwise {', '.join(SHAPED)} are as the prompts say",
             elem_id=SHAPE,
         )
-        others = [entry.name for entry in settings_for("jam") if entry.name not in PLACED]
-        for row in (*MORE_ROWS, others):
+        for row in MORE_ROWS:
             form |= _build_row(row)
+        form |= _build_row(e.name for e in settings_for("jam") if e.name not in PLACED)
     return form
 
 

@@ -56,18 +56,18 @@ def _field(entry: Setting) -> Any:
     """
     may_be_none = entry.on_grid or entry.automatic
     default = None if may_be_none else entry.default
-    words = "as the prompt says" if entry.on_grid else None
     kind = TYPES.get(entry.kind, str)
     schema: dict[str, Any] = {}
     if entry.is_numeric:
         maximum = MAX_STEPS if entry.name == "steps" else entry.maximum
         schema = {"minimum": entry.minimum, "maximum": maximum}
-    description = ASSETS.get(entry.kind, "")
+    left_out = f" (left out: {entry.clip_default_in_words})" if may_be_none else ""
+    assets = f": {ASSETS[entry.kind]}" if entry.kind in ASSETS else ""
     return (
         kind | None if may_be_none else kind,
         Field(
             default=default,
-            description=f"{entry.help}: {description}" if description else entry.describe(words),
+            description=f"{entry.summary}{assets}{left_out}",
             examples=[entry.example] if entry.example else None,
             json_schema_extra=schema,
         ),
