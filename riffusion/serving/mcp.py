@@ -21,6 +21,8 @@ from riffusion.serving.data_urls import data_url
 from riffusion.serving.requests import ClipApiRequest
 from riffusion.serving.songs import PlanRequest, SongRequest
 
+Tool = Callable[..., Any]
+
 CLIP_HELP = """Make a clip of music of a prompt.
 
 Parameters:
@@ -41,7 +43,19 @@ class SongResponse(BaseModel):
 
 def add_tools(page: gr.Blocks, api: Api) -> None:
     """Add the functions below to ``page``: under /gradio_api, and as tools over MCP."""
+    tools = (
+        _inference_tool(api),
+        _clip_tool(api.make_clip),
+        _plan_tool(api),
+        _song_tool(api),
+        _anchors_tool(api),
+    )
+    with page:
+        for tool in tools:
+            offer(tool, api_name=tool.__name__, concurrency_limit=None)
 
+
+def _inference_tool(api: Api) -> Tool:
     async def run_inference(
         prompt_a: str,
         prompt_b: str,
@@ -60,8 +74,8 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
             prompt_a: What sounds at the start of the way, for example church bells.
             prompt_b: What sounds at its end.
             alpha: How far along the way, 0 to 1.
-            seed_a: Which noise to start from at prompt A, a whole number.
-            seed_b: Which noise to start from at prompt B.
+            seed_a: The noise at prompt A, a whole number.
+            seed_b: The noise at prompt B.
             seed_image_id: The clip to start from, an id that list_anchors gives.
             denoising: 0 keeps that clip, 1 ignores it.
             guidance: How closely to follow the prompts, 0 to 30.
@@ -81,8 +95,10 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
             end={"prompt": prompt_b, "seed": seed_b, **common},
         )
 
-    make_clip = _clip_tool(api.make_clip)
+    return run_inference
 
+
+def _plan_tool(api: Api) -> Tool:
     async def plan_song(
         line: str = "", minutes: float | None = None, seed: int = 0
     ) -> dict[str, Any]:
@@ -90,9 +106,9 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         Plan a song of sections that come back, such as verse and chorus. Nothing is played yet.
 
         Parameters:
-            line: What song, for example melancholy bossa nova, three minutes. Empty for any.
-            minutes: Its length, where the line says none.
-            seed: Another number is another song.
+            line: The song in words, for example melancholy bossa nova, three minutes. Empty for any.
+            minutes: The length of the song, which wins over one in the line.
+            seed: A whole number; another one gives another song of the same line.
 
         Returns:
             plan (YAML to edit and give to make_song), fields, duration_s and sections.
@@ -101,9 +117,19 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
             api.songs.plan, PlanRequest, line=line, minutes=minutes, seed=seed
         )
 
+    return plan_song
+
+
+def _song_tool(api: Api) -> Tool:
+    async def render(order: SongRequest) -> SongResponse:
+        with await api.songs.file(order.plan, "mp3") as file:
+            return SongResponse(audio=data_url("audio/mpeg", file.read()))
+
     async def make_song(plan: str) -> dict[str, Any]:
         """
-        Play a plan of a song. This takes about half as long as the song.
+        Play a plan of a song into a file.
+
+        This takes about half as long as the song.
 
         Parameters:
             plan: The text of a plan, as plan_song gives it.
@@ -111,24 +137,22 @@ def add_tools(page: gr.Blocks, api: Api) -> None:
         Returns:
             audio (MP3) as a data URL.
         """
-        return await _answer_in_words(_song_answer, SongRequest, plan=plan)
+        return await _answer_in_words(render, SongRequest, plan=plan)
 
-    async def _song_answer(order: SongRequest) -> SongResponse:
-        with await api.songs.file(order.plan, "mp3") as file:
-            return SongResponse(audio=data_url("audio/mpeg", file.read()))
+    return make_song
 
+
+def _anchors_tool(api: Api) -> Tool:
     async def list_anchors() -> list[dict[str, Any]]:
         """
-        List the clips to start from: id, prompt, bpm and key, and where to see and hear them.
+        List the clips to start from: id, prompt, bpm, key, and the paths of image and audio.
         """
         return [entry.model_dump() for entry in await api.anchors()]
 
-    with page:
-        for tool in (run_inference, make_clip, plan_song, make_song, list_anchors):
-            offer(tool, api_name=tool.__name__, concurrency_limit=None)
+    return list_anchors
 
 
-def _clip_tool(endpoint: Any) -> Callable[..., Any]:
+def _clip_tool(endpoint: Any) -> Tool:
     """Return ``make_clip``, whose parameters and help are those of the fields of a request."""
     names = dict.fromkeys((*CLIP_ORDER, *ClipApiRequest.model_fields))
     fields = {name: ClipApiRequest.model_fields[name] for name in names}

@@ -77,7 +77,7 @@ def _field(entry: Setting) -> Any:
 if TYPE_CHECKING:
     # The settings are read by their names, so type checkers need to know only what others read.
     class _Settings(_Prompts):
-        steps: int
+        steps: int = 0
 else:
     _Settings = create_model(
         "_Settings", __base__=_Prompts, **{e.name: _field(e) for e in settings_for("clip")}
