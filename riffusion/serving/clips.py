@@ -18,15 +18,12 @@ from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
 from riffusion.serving.data_urls import data_url
 from riffusion.serving.files import check_suffix, encode_file
-from riffusion.serving.requests import ClipApiRequest
+from riffusion.serving.requests import MAX_STEPS, ClipApiRequest
 from riffusion.serving.responses import ClipResponse, InferenceOutput
 from riffusion.serving.routes import ApiRoute
 from riffusion.serving.services import Services
 from riffusion.spectral.image import encode_image
 from riffusion.spectral.tags import ImageInfo
-
-# Others listen while a clip is made.
-MAX_STEPS = 100
 
 
 class DescribedRequest(Protocol):

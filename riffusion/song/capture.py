@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform, encode_audio
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.schema import settings_for
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment
 from riffusion.music.harmony import progression
-from riffusion.song.model import Section, Song
+from riffusion.song.model import Section, Song, section_fields
 
 # How much goes of what was heard when the section is played: it is recognised, and goes on past
 # the end of what was kept (docs/songs.md has the measurement).
@@ -32,18 +34,17 @@ def kept_section(
     """
     settings, alpha = segment.settings, segment.alpha(segment.grid.bar_at(sample))
     walks = settings.prompt_a != settings.prompt_b and 0 < alpha < 1
+    values = settings.by_setting()
+    values = {entry.name: values[entry.name] for entry in settings_for("section")}
+    if heard:
+        values |= {"anchor": heard, "strength": KEPT_STRENGTH}
     return Section(
         name=name,
         bars=bars,
         prompt=settings.prompt_a if walks or alpha < 0.5 else settings.prompt_b,
         prompt_b=settings.prompt_b if walks else None,
         blend=round(alpha, 3) if walks else None,
-        key=settings.key,
-        chords=settings.chords,
-        bpm=settings.bpm,
-        controls=settings.controls,
-        anchor=heard or settings.anchor,
-        strength=KEPT_STRENGTH if heard else settings.strength,
+        **section_fields(values),
     )
 
 
@@ -81,25 +82,16 @@ def with_section(song: Song | None, section: Section, settings: JamSettings) -> 
     Without a song, a new one that has the tempo, key and so on of a jam. Raises InvalidInput where
     the two count other bars.
     """
+    shared = [entry.name for entry in settings_for("section") if "song" in entry.scopes]
+    values = settings.by_setting()
     if song is None:
-        plain = replace(section, key="", bpm=None)
-        return Song(
-            (plain,),
-            (section.name,),
-            bpm=settings.bpm,
-            key=settings.key,
-            beats_per_bar=settings.beats_per_bar,
-            guidance=settings.guidance,
-            steps=settings.steps,
-        )
+        common = {entry.name: values[entry.name] for entry in settings_for("song")}
+        return Song((section.without(shared),), (section.name,), **common)
     if settings.beats_per_bar != song.beats_per_bar:
         legal = f"the song counts {song.beats_per_bar}; keep it as a section of another song"
         raise InvalidInput("beats in a bar of the jam", settings.beats_per_bar, legal)
-    section = replace(
-        section,
-        key="" if _same_key(section.key, song.key) else section.key,
-        bpm=None if section.bpm == song.bpm else section.bpm,
-    )
+    same = [name for name in shared if _is_same(name, getattr(section, name), getattr(song, name))]
+    section = section.without(same)
     others = tuple(other for other in song.sections if other.name != section.name)
     if len(others) < len(song.sections):
         sections = tuple(section if o.name == section.name else o for o in song.sections)
@@ -107,5 +99,6 @@ def with_section(song: Song | None, section: Section, settings: JamSettings) -> 
     return replace(song, sections=(*others, section), order=(*song.order, section.name))
 
 
-def _same_key(key: str, other: str) -> bool:
-    return progression(key) == progression(other)
+def _is_same(name: str, value: Any, other: Any) -> bool:
+    """Return whether two values of a setting sound the same; a key has more than one spelling."""
+    return progression(value) == progression(other) if name == "key" else bool(value == other)

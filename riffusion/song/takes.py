@@ -238,22 +238,14 @@ def section_settings(song: Song, section: Section) -> JamSettings:
 
     A pair of prompts is walked from the first to the last bar.
     """
-    return JamSettings(
+    walk = JamSettings(
         prompt_a=section.prompt,
         prompt_b=section.prompt_b or section.prompt,
         path="once" if section.prompt_b and section.blend is None else "hold",
         position=section.blend or 0.0,
         walk_bars=section.bars,
-        bpm=song.bpm_of(section),
-        key=section.key or song.key,
-        chords=section.chords,
-        beats_per_bar=song.beats_per_bar,
-        controls=section.controls,
-        guidance=song.guidance,
-        steps=song.steps,
-        anchor=section.anchor,
-        strength=section.strength,
     )
+    return walk.with_settings({**song.settings(), **section.settings()})
 
 
 def transition_changes(

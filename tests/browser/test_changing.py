@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from riffusion.serving.fields import NAMES
+from riffusion.serving.links import NAMES
 from riffusion.serving.server import Serving
 from tests.browser.heard import (
     FAST,

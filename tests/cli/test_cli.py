@@ -203,12 +203,12 @@ def test_full_disk_is_told_and_what_fits_is_kept(model: tuple[str, ...], tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--prompt-a", ""), "prompt is ''"),
+        (("--prompt-a", ""), "prompt A is ''"),
         (("--prompt-a", " \t "), "describe some music"),
         (("--prompt-a", "x" * 10_000), "10000 characters; use at most 2000"),
-        (("--prompt-b", ""), "prompt is ''"),
-        (("--seed-a", "-1"), "seed is -1: use a whole number from 0"),
-        (("--seed-b", "9" * 30), "use a whole number from 0"),
+        (("--prompt-b", ""), "prompt B is ''"),
+        (("--seed-a", "-1"), "seed A is -1: use a whole number from 0"),
+        (("--seed-b", "9" * 30), "999: use a whole number from 0"),
         (("--seed-a", "9" * 9000), "is not a whole number"),
         (("--seed-a", "lucky"), "'lucky' is not a whole number"),
         (("--seed-a", "1.5"), "'1.5' is not a whole number"),

@@ -21,6 +21,7 @@ RATE, HOP = 44100, 441
 QUICK = ("--steps", "1")
 PLAN = """\
 title: a "short" one
+bpm: 120
 order: [verse, chorus, verse]
 sections:
   verse: {bars: 2, prompt: jazz, seed: 1}

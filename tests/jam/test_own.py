@@ -17,7 +17,7 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.asset import own_asset
 from riffusion.jam.loops import library_anchor, own_anchor
 from riffusion.jam.session_file import parse_session
-from riffusion.serving.fields import read_settings
+from riffusion.jam.setting_values import read_settings
 from riffusion.serving.routes import MAX_BODY_BYTES
 from riffusion.serving.uploads import UploadStore
 
@@ -158,4 +158,4 @@ def test_settings_of_the_page_take_what_the_shelf_has() -> None:
     assert read_settings({"anchor": "og_beat"}).anchor == library_anchor("soul_beat")
     assert read_settings({"mask": "middle"}).anchor is None
     with pytest.raises(InvalidInput, match="bring it again"):
-        read_settings({"anchor": mine.name})
+        read_settings({"anchor": mine.name}, UploadStore())

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from riffusion.engines.protocol import Engine
+from riffusion.jam.setting_values import read_settings
 from riffusion.jam.speed import Speed, measure_speed
 from riffusion.live.pace import COMFORTABLE, GATHER_S, Pace, pace_of
 from riffusion.live.producer import LEAD_S
-from riffusion.serving.fields import read_settings
 from riffusion.serving.page import build_page
 from riffusion.serving.server import first_pace
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
+from riffusion.jam.setting_values import read_settings
 from riffusion.live.connection import Audio
-from riffusion.serving.fields import DEFAULTS, NAMES, read_link, read_settings
+from riffusion.serving.links import DEFAULTS, NAMES, read_link
 from riffusion.serving.protocol import AUDIO, RECORD, START, parse_message, record
 from tests.streaming import change, open_jam, open_registry, run
 

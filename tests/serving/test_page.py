@@ -21,7 +21,7 @@ import app
 from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
 from riffusion.jam.session_file import parse_session
-from riffusion.serving.fields import read_settings
+from riffusion.jam.setting_values import read_settings
 from riffusion.serving.page import EXAMPLES
 from riffusion.serving.server import Serving, check_port, free_port, serve
 from riffusion.spectral.image import from_image, read_image, read_info
