@@ -18,9 +18,10 @@ from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.corpus.dataset import FRAMES, Corpus
-from riffusion.training.corpus.shards import Song, listing_of, read_songs, write_shard
+from riffusion.training.corpus.shards import Song, get_listing_path, read_songs, write_shard
+from riffusion.training.corpus.windows import draw_batch, draw_window
 from riffusion.training.evaluation.engine import evaluate_audio
-from riffusion.training.evaluation.judge import Judge
+from riffusion.training.evaluation.style_judge import StyleJudge
 
 RATE = COMPACT_PARAMS.sample_rate
 SONG = Song(
@@ -67,7 +68,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 def test_a_song_that_cannot_be_is_named(
     tmp_path: Path, damage: Callable[[dict[str, Any]], object], said: str
 ) -> None:
-    listing = listing_of(write_corpus(tmp_path), 0)
+    listing = get_listing_path(write_corpus(tmp_path), 0)
     entries = json.loads(listing.read_text())
     damage(entries[0])
     listing.write_text(json.dumps(entries))
@@ -77,7 +78,7 @@ def test_a_song_that_cannot_be_is_named(
 
 
 def test_a_list_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    listing = listing_of(write_corpus(tmp_path), 0)
+    listing = get_listing_path(write_corpus(tmp_path), 0)
     listing.write_text(listing.read_text()[:100])
     with pytest.raises(InvalidInput, match="rendered again"):
         read_songs(tmp_path)
@@ -108,7 +109,7 @@ def test_captions_in_any_script_and_wrong_ones_train(
     tmp_path: Path, captions: tuple[str, ...]
 ) -> None:
     corpus = Corpus(write_corpus(tmp_path, captions=captions), "train")
-    conditioning = corpus.batch(np.random.default_rng(0), 4).conditioning
+    conditioning = draw_batch(corpus, np.random.default_rng(0), 4).conditioning
     assert torch.isfinite(conditioning.text).all()
 
 
@@ -119,7 +120,7 @@ def test_silent_clipped_and_short_songs_give_whole_windows(
     corpus = Corpus(write_corpus(tmp_path, frames, level), "train")
     rng = np.random.default_rng(0)
     for _ in range(20):
-        window = corpus.window(rng)
+        window = draw_window(corpus, rng)
         assert window.frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert torch.isfinite(window.controls).all()
 
@@ -129,7 +130,7 @@ def test_frames_that_are_no_numbers_are_named(tmp_path: Path) -> None:
         write_corpus(tmp_path, level=np.nan)
         corpus = Corpus(tmp_path, "train")
     with pytest.raises(InvalidInput, match="no numbers"):
-        corpus.window(np.random.default_rng(0))
+        draw_window(corpus, np.random.default_rng(0))
 
 
 def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path) -> None:
 
 
 def test_odd_audio_is_judged_and_what_is_none_is_named(tmp_path: Path) -> None:
-    judge = Judge(["church bells", "house"]).eval()
+    judge = StyleJudge(["church bells", "house"]).eval()
     folder = tmp_path / "house"
     folder.mkdir()
     tone = 3 * np.sin(np.arange(40_000) / 20).astype(np.float32)[None]

@@ -16,10 +16,10 @@ from riffusion.cli.main import main
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.music.styles import STYLES
 from riffusion.spectral.spectrogram import mel_spectrogram
-from riffusion.training.corpus.build import make_song, split_of
-from riffusion.training.corpus.sound import make_sound_file, song_numbers, sound_file
+from riffusion.training.corpus.build import choose_split, make_song
+from riffusion.training.corpus.sound import get_sound_path, make_sound_file, song_numbers
 from riffusion.training.evaluation import sound_measures as measures
-from riffusion.training.evaluation.decoders import BASELINE
+from riffusion.training.evaluation.vocoders import BASELINE
 from riffusion.vocoder.network import VocoderNetwork
 
 RATE = 44100
@@ -168,7 +168,7 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
 def test_songs_of_a_split_come_style_by_style() -> None:
     numbers = list(islice(song_numbers("test"), 2 * len(STYLES)))
     assert len(set(numbers)) == len(numbers)
-    assert {split_of(number) for number in numbers} == {"test"}
+    assert {choose_split(number) for number in numbers} == {"test"}
     first = {number % len(STYLES) for number in numbers[: len(STYLES)]}
     assert len(first) == len(STYLES)
 
@@ -177,7 +177,7 @@ def test_the_sound_of_a_song_is_the_corpus_own(tmp_path: Path) -> None:
     number = next(song_numbers("train"))
     seconds, problem = make_sound_file(tmp_path, number, 0)
     assert problem is None
-    sound = read_audio(sound_file(tmp_path, number))
+    sound = read_audio(get_sound_path(tmp_path, number))
     assert sound.channels == 2
     assert sound.duration_s == pytest.approx(seconds)
     _, frames = make_song(number, 0)
