@@ -177,4 +177,4 @@ def test_a_beat_that_jumps_at_a_bar_line_is_seen(jump_s: float) -> None:
     crossing = BarLinePassage(
         turns[:, None, None], LeadSheet(beats, 4, np.zeros((1000, 12), np.float32)), bpm, 500
     )
-    assert crossing.jump_s(_Ear()) == pytest.approx(abs(jump_s), abs=1e-6)
+    assert crossing.measure_jump_s(_Ear()) == pytest.approx(abs(jump_s), abs=1e-6)
