@@ -26,8 +26,7 @@ USUAL = [name for name in MEASUREMENTS if name not in ("setup", "stable")]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parse the command line, run the measurements, print the table and write it as JSON if
-    asked."""
+    """Run the measurements of the command line, and print and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MEASUREMENTS))
     parser.add_argument("--model", help="a model folder (default: the one that comes with this)")

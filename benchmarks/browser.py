@@ -45,8 +45,7 @@ class Soak:
 
 
 def measure(options: Options) -> list[Row]:
-    """Return rows about first sound in fresh jams, and about one long jam with a change half
-    way."""
+    """Return rows about first sound in fresh jams, and about a long jam with one change."""
     with running_app(options) as url, chromium() as browser:
         page = open_page(browser, url)
         firsts_s = [measure_first_sound_s(page) for _ in range(options.repeats)]
@@ -63,8 +62,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def measure_first_sound_s(page: Page) -> float:
-    """Press Play, wait for sound, press Stop; return the seconds to the sound, as the page counts
-    them."""
+    """Press Play, wait for sound, press Stop; return the seconds that the page counted."""
     press_play(page)
     milliseconds = page.evaluate(f"{PLAYER}.firstSoundMs")
     time.sleep(REST_S)
@@ -108,16 +106,17 @@ def soak(page: Page, seconds: float) -> Soak:
 
 
 def take_recorded(page: Page) -> npt.NDArray[np.float32]:
-    """Return what was played since the last call, (samples, channels), in units of 16-bit
-    samples."""
+    """Return what was played since the last call, (samples, channels).
+
+    The values are in units of 16-bit samples.
+    """
     batch = page.evaluate(f"{PLAYER}.recording.take()")
     samples = np.frombuffer(base64.b64decode(batch["data"]), np.float32)
     return samples.reshape(-1, batch["channels"]) * np.float32(FULL_SCALE)
 
 
 def count_differences(played: npt.NDArray[np.float32], master: Pcm) -> tuple[int, int]:
-    """Return how many samples were compared from the first sound on, and how many of them
-    differ."""
+    """Return how many samples were compared from the first sound on, and how many differ."""
     played = played[np.argmax(played.any(axis=1)) :]
     master = master[np.argmax(master.any(axis=1)) :]
     length = min(len(played), len(master))

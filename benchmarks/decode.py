@@ -24,8 +24,7 @@ MINUTES = 10
 
 
 def measure(options: Options) -> list[Row]:
-    """Return rows about a decode in blocks from a file; neither spectrogram nor sound is in
-    memory."""
+    """Return rows about a decode in blocks from a file, with little in memory at once."""
     with TemporaryDirectory() as folder:
         music = Path(folder) / "music.npy"
         np.save(music, join_anchors().magnitudes.numpy())

@@ -61,8 +61,7 @@ class Listener:
                 self.send({"type": "position", "sample": int(self.playhead)})
 
     def report(self) -> None:
-        """Report the playhead while nothing arrives, since the server waits for room ahead of
-        it."""
+        """Report the playhead, since the server waits for room ahead of it."""
         self.send({"type": "position", "sample": int(self.playhead)})
 
     def send(self, message: dict[str, Any]) -> None:
@@ -115,16 +114,14 @@ def measure_first_sound_s(url: str) -> float:
 
 
 def measure_changes_s(url: str, count: int) -> list[float]:
-    """Return the seconds from each of ``count`` changes of prompt to the first sample that
-    differs."""
+    """Return the seconds from each change of prompt to the first sample that differs."""
     with listening(url) as listener:
         listener.wait_for(BETWEEN_CHANGES_S)
         return [measure_change_s(listener, PROMPTS[i % len(PROMPTS)]) for i in range(count)]
 
 
 def measure_change_s(listener: Listener, prompt: str) -> float:
-    """Send one change of prompt and return the seconds until its first sample is due and has
-    arrived.
+    """Send a change of prompt; return the seconds until its first sample is due and there.
 
     Raises RuntimeError where the server announces no change.
     """

@@ -21,8 +21,10 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command line. ``model`` None is the shipped engine; lengths are in
-    minutes."""
+    """The options of the command line; ``model`` None is the shipped engine.
+
+    Lengths are in minutes.
+    """
 
     model: str | None = None
     device: str = "auto"

@@ -1,5 +1,4 @@
-"""Whether the joins between clips can be heard: spectral flux and sample steps, there and
-elsewhere."""
+"""Whether the joins between clips can be heard, by spectral flux and sample steps."""
 
 from __future__ import annotations
 
@@ -30,8 +29,10 @@ FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A jam as heard: ``samples`` (channels, n), and where clips begin and all bar lines, as
-    samples."""
+    """A jam as heard, with the samples where clips begin and those of all bar lines.
+
+    ``samples`` is (channels, n).
+    """
 
     samples: npt.NDArray[np.float32]
     sample_rate: int
@@ -85,8 +86,9 @@ def play_jam(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt
 def spectral_flux(
     samples: npt.NDArray[np.float32], params: SpectrogramParams
 ) -> npt.NDArray[np.float64]:
-    """Return how much louder each mel band got since the last frame, in decades, as a mean over
-    bands.
+    """Return how much louder mel bands got since the last frame in decades, (frames,).
+
+    It is a mean over bands.
 
     It has one value for each frame: the flux of S. Dixon, "Onset detection revisited", DAFx 2006,
     on a logarithmic scale.
@@ -126,8 +128,7 @@ def flux_ratio(
 
 
 def step_ratio(excerpt: Excerpt, crossfade_at_s: tuple[float, float]) -> float:
-    """Return the largest difference of neighbouring samples around boundaries, over that inside
-    clips.
+    """Return the largest step from sample to sample around boundaries over that inside clips.
 
     ``crossfade_at_s`` is when clips fade over, in seconds from the bar line.
     """
@@ -141,4 +142,5 @@ def step_ratio(excerpt: Excerpt, crossfade_at_s: tuple[float, float]) -> float:
 
 
 def median(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """Return the median as a number of Python."""
     return float(np.median(values))

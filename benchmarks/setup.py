@@ -1,5 +1,4 @@
-"""The time and download from a fresh clone to a page that answers. It runs only when it is
-named."""
+"""The time and download from a fresh clone to a page that answers; it must be named to run."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ MEGABYTES = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}
 
 
 def measure(options: Options) -> list[Row]:
-    """Run ./scripts/jam in a clone without an environment and without pip's cache, then once
-    more."""
+    """Run ./scripts/jam in a clone with no environment and no pip cache, then once more."""
     with TemporaryDirectory() as folder:
         clone = Path(folder) / "riffusion"
         copy_tracked_files(clone)

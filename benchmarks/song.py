@@ -38,8 +38,7 @@ class Timing:
 
 
 def measure(options: Options) -> list[Row]:
-    """Return rows about one song several times, the joins of a few, and the memory of a long
-    one."""
+    """Return rows about one song several times, the joins of a few, and a long one."""
     engine = load_engine(options.model, options.device)
     timings = [time_song(engine, plan_song(LINE)) for _ in range(options.repeats)]
     note = f"{LINE!r}, {timings[0].song_s:.0f} s, median of {options.repeats}"
@@ -82,8 +81,10 @@ def measure_joins(engine: Engine) -> list[Row]:
 
 
 def play_song(engine: Engine, song: Song) -> Excerpt:
-    """Return the sound of a song, with the bar lines on which the session says that sections
-    begin."""
+    """Return the sound of a song, with the bar lines on which sections begin.
+
+    They are those that the session reports.
+    """
     with SongSession(engine, song) as session:
         blocks = list(session)
     starts = sorted({block.place.start for block in blocks})

@@ -129,8 +129,10 @@ def embedding_s(prompt: str) -> float:
 
 
 def run(engine: Engine, seconds: float) -> dict[str, float]:
-    """Write a track of ``seconds`` to a file; return the seconds of each stage and, as ``all``, of
-    all."""
+    """Write a track of ``seconds`` to a file and return the seconds of each stage.
+
+    The whole time is that of ``all``.
+    """
     clock = Clock()
     settings = JamSettings(Prompt(PROMPT_A, 1), Prompt(PROMPT_B, 2), bpm=BPM, key=KEY)
     start = time.perf_counter()

@@ -1,5 +1,4 @@
-"""A Stable Diffusion 1.5 network with random weights: milliseconds of each stage, beside
-diffusers."""
+"""A Stable Diffusion 1.5 network with random weights: time of each stage, beside diffusers."""
 
 from __future__ import annotations
 
@@ -84,8 +83,7 @@ class Stages:
 
 
 def measure(options: Options) -> list[Row]:
-    """Return the stages of a clip, and clips a second beside diffusers' own image-to-image
-    pipeline."""
+    """Return the stages of a clip, and clips a second beside diffusers' img2img pipeline."""
     device = usable_device(options.device)
     model = make_random_model(dtype_for("auto", device))
     return compare(model, device, STEPS[device], BATCHES[device])

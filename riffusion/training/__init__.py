@@ -1,5 +1,4 @@
-"""Training and evaluation of the shipped engine and vocoder. Only the command line imports this
-room.
+"""Training and evaluation of the shipped engine and vocoder, for the command line only.
 
 The rooms inside import each other in one direction: engine from evaluation (the training loop of
 small networks), evaluation from vocoder, and all from corpus and the modules beside them.

@@ -72,8 +72,7 @@ def draw_gain(listing: Path, path: Path) -> None:
 
 
 def draw_measures(rows: Sequence[PlottedMeasure], path: Path) -> None:
-    """Plot a horizontal bar for each measure, with a line at its ceiling and a dotted one at
-    chance."""
+    """Plot a bar for each measure, with a line at its ceiling and a dotted one at chance."""
     figure = Figure(figsize=(9, 0.26 * len(rows) + 1), layout="constrained")
     axes = figure.subplots()
     names = [row.name.strip() for row in rows]
@@ -97,8 +96,7 @@ def draw_self_similarity(
     marks: Sequence[tuple[float, str]],
     path: Path,
 ) -> None:
-    """Plot a self-similarity matrix (steps, steps), bright where the music is alike, and its
-    sections.
+    """Plot a self-similarity matrix (steps, steps), bright where the music is alike.
 
     ``marks`` has the start of each section in seconds and its name.
     """

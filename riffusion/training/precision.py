@@ -11,8 +11,7 @@ SIZE, TRIES = 512, 20
 
 
 def choose_autocast(device: str) -> torch.autocast:
-    """Return autocast to bfloat16 for a device type that is faster with it, else one that is
-    off."""
+    """Return autocast to bfloat16 where that is faster on a device type, else one that is off."""
     return torch.autocast(device, dtype=torch.bfloat16, enabled=is_bfloat16_faster(device))
 
 

@@ -1,11 +1,9 @@
-"""A corpus that is damaged, odd or too big for the disk: each says what is wrong and what to do."""
+"""A corpus that is damaged, odd or too big for the disk: each error says what is wrong."""
 
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from riffusion.training.corpus.shards import Song, get_listing_path, read_songs,
 from riffusion.training.corpus.windows import draw_batch, draw_window
 from riffusion.training.evaluation.engine import evaluate_audio
 from riffusion.training.evaluation.style_judge import StyleJudge
+from tests.full_disk import files_of_at_most
 
 RATE = COMPACT_PARAMS.sample_rate
 SONG = Song(
@@ -31,23 +30,12 @@ SONG = Song(
 
 
 def write_corpus(folder: Path, frames: int = 700, level: float = -2.0, **changes: Any) -> Path:
-    """A shard of one song of steady noise."""
+    """Write a shard with one song of steady noise."""
     rng = np.random.default_rng(0)
     image = level + 0.5 * rng.standard_normal((frames, 2, COMPACT_PARAMS.mel_bands))
     song = Song(**{**SONG.__dict__, "frames": frames, **changes})
     write_shard(folder, 0, [song], image.astype(np.float16))
     return folder
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Writing more than this fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(

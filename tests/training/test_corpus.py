@@ -1,4 +1,4 @@
-"""The corpus: composing, captions, rendering and windows, with the real tools."""
+"""The corpus: composition, captions, rendering and windows, with the real tools."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from riffusion.training.corpus.windows import PATCH, draw_batch, draw_window, sp
 
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two real songs a shard, three shards, all in the training split."""
+    """Render two songs for each of three shards, all in the training split."""
     folder = tmp_path_factory.mktemp("corpus")
     numbers = [
         n for n in range(200) if choose_split(n) == "train" and STYLES[n % len(STYLES)].grooves

@@ -1,4 +1,4 @@
-"""The critics that hear through noise, and what a model learns from them."""
+"""The critics that recognise music in noise, and what a model learns from them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHAPE = {"width": 32, "depth": 1, "heads": 2}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Organ and bells, songs of both in training and some for validation."""
+    """Render organ and bells, some songs of both for training and for validation."""
     made = tmp_path_factory.mktemp("songs")
     wanted = [STYLE_NAMES.index(style) for style in ("church organ", "church bells")]
     numbers = [n for n in range(60 * len(STYLES)) if n % len(STYLES) in wanted]
@@ -61,7 +61,7 @@ def critics(corpus: Corpus) -> Critics:
 
 
 def cuts(corpus: Corpus, time: float) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """Noisy windows, their lead sheets, and the songs they are of."""
+    """Return noisy windows, their lead sheets, and the numbers of their songs."""
     rng, noise = np.random.default_rng(5), torch.Generator().manual_seed(5)
     songs = np.arange(len(corpus.songs)).repeat(4)
     images, sheets = cut_windows(corpus, rng, songs)
@@ -69,22 +69,22 @@ def cuts(corpus: Corpus, time: float) -> tuple[torch.Tensor, torch.Tensor, list[
     return noisy, sheets, songs.tolist()
 
 
-def told(critic: StyleCritic, corpus: Corpus, time: float) -> float:
-    """The share of windows at that time whose style it names."""
+def recognised(critic: StyleCritic, corpus: Corpus, time: float) -> float:
+    """Return the share of windows at that time whose style the critic recognises."""
     noisy, _, songs = cuts(corpus, time)
     heard = critic(noisy, torch.full((len(songs),), time)).styles.argmax(1)
     right = [critic.styles.index(corpus.songs[n].style) for n in songs]
     return float((heard == torch.tensor(right)).float().mean())
 
 
-def test_it_tells_styles_through_noise_and_nothing_from_noise(
+def test_it_recognises_styles_in_noisy_images_and_nothing_in_noise(
     critics: Critics, corpus: Corpus
 ) -> None:
-    assert told(critics.style, corpus, 0.4) > 0.9
-    assert 0.3 < told(critics.style, corpus, 0.0) < 0.7
+    assert recognised(critics.style, corpus, 0.4) > 0.9
+    assert 0.3 < recognised(critics.style, corpus, 0.0) < 0.7
 
 
-def test_it_tells_the_chords_asked_from_others(critics: Critics, corpus: Corpus) -> None:
+def test_it_prefers_the_right_chords_to_others(critics: Critics, corpus: Corpus) -> None:
     noisy, sheets, songs = cuts(corpus, 0.5)
     heard = critics.lead_sheet(noisy, torch.full((len(songs),), 0.5))
     pitched, everywhere = torch.ones(len(songs)), torch.ones(len(songs), FRAMES)
@@ -120,8 +120,8 @@ def test_what_a_caption_does_not_name_costs_nothing(critics: Critics) -> None:
     assert float(heard.error(none, none)) == 0.0
 
 
-def asked_score() -> torch.Tensor:
-    """A lead sheet of two clips: beats of a quarter turn a frame, a chord of three pitches."""
+def make_lead_sheet() -> torch.Tensor:
+    """Return a lead sheet of two clips: a sixteenth of a turn a frame, a chord of three pitches."""
     sheet = torch.zeros(2, FRAMES, 17)
     turns = torch.arange(FRAMES) * torch.pi / 8
     sheet[..., TURNS] = torch.stack([turns.cos(), turns.sin(), turns.cos(), turns.sin()], -1)
@@ -130,15 +130,15 @@ def asked_score() -> torch.Tensor:
     return sheet
 
 
-def heard_as(sheet: torch.Tensor, sure: float) -> LeadSheetEstimate:
+def estimate_of(sheet: torch.Tensor, sure: float) -> LeadSheetEstimate:
     every = sheet[:, ::FRAMES_EACH]
     turns = sure * every[..., TURNS].reshape(len(sheet), -1, 2, 2)
     return LeadSheetEstimate(turns, sure * (2 * every[..., CHORDS] - 1))
 
 
 def test_what_is_not_asked_of_a_score_costs_nothing() -> None:
-    sheet, pitched, everywhere = asked_score(), torch.ones(2), torch.ones(2, FRAMES)
-    heard = heard_as(sheet, 5.0)
+    sheet, pitched, everywhere = make_lead_sheet(), torch.ones(2), torch.ones(2, FRAMES)
+    heard = estimate_of(sheet, 5.0)
     whole = heard.error(sheet, pitched, everywhere)
     wrong = sheet.clone()
     wrong[1] = wrong[1].roll(3, 0).roll(1, 1)
@@ -153,19 +153,19 @@ def test_what_is_not_asked_of_a_score_costs_nothing() -> None:
     assert float(heard.error(unknown, pitched, everywhere)) == 0.0
 
 
-def test_a_late_beat_and_a_wrong_chord_cost_the_more_the_surer_they_sound() -> None:
-    sheet, pitched, everywhere = asked_score(), torch.ones(2), torch.ones(2, FRAMES)
+def test_a_late_beat_and_a_wrong_chord_cost_more_the_surer_the_critic_is() -> None:
+    sheet, pitched, everywhere = make_lead_sheet(), torch.ones(2), torch.ones(2, FRAMES)
     late, other = sheet.clone(), sheet.clone()
     late[..., TURNS] = sheet[..., TURNS].roll(4, 1)
     other[..., CHORDS] = sheet[..., CHORDS].roll(1, -1)
     for wrong in (late, other):
-        errors = [heard_as(wrong, sure).error(sheet, pitched, everywhere) for sure in (1.0, 4.0)]
-        assert errors[1] > errors[0] > heard_as(sheet, 1.0).error(sheet, pitched, everywhere)
+        errors = [estimate_of(wrong, sure).error(sheet, pitched, everywhere) for sure in (1.0, 4.0)]
+        assert errors[1] > errors[0] > estimate_of(sheet, 1.0).error(sheet, pitched, everywhere)
 
 
 @given(st.floats(0.0, 40.0), st.floats(-3.0, 3.0))
 def test_the_error_of_a_direction_is_that_of_a_distribution(length: float, angle: float) -> None:
-    """Likelihoods of all directions are one on the whole, over the uniform one."""
+    """The likelihoods of all directions have mean one, relative to the uniform one."""
     around = torch.linspace(-torch.pi, torch.pi, 4097)[:-1].double()
     directions = torch.stack([around.cos(), around.sin()], -1)
     vector = length * torch.tensor([np.cos(angle), np.sin(angle)], dtype=torch.float64)
@@ -199,8 +199,8 @@ def training_batch(corpus: Corpus) -> Batch:
     return draw_batch(corpus, np.random.default_rng(2), 48)
 
 
-class Deaf(nn.Module):
-    """In place of a critic: it scores nothing, so that the other one's lesson is heard alone."""
+class WithoutInput(nn.Module):
+    """A critic that sees no input, so that only the other one can teach anything."""
 
     def __init__(self, critic: StyleCritic | LeadSheetCritic) -> None:
         super().__init__()
@@ -214,10 +214,10 @@ class Deaf(nn.Module):
 
 
 @pytest.mark.parametrize("alone", ["style", "score"])
-def test_a_model_learns_from_each_to_be_heard(critics: Critics, corpus: Corpus, alone: str) -> None:
+def test_a_model_learns_from_each_critic(critics: Critics, corpus: Corpus, alone: str) -> None:
     torch.manual_seed(0)
     other = "score" if alone == "style" else "style"
-    taught: Critics = replace(critics, **{other: Deaf(getattr(critics, other))})
+    taught: Critics = replace(critics, **{other: WithoutInput(getattr(critics, other))})
     network = SpectrogramTransformer(channels=2, **SHAPE)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     batch, errors = training_batch(corpus), []

@@ -1,4 +1,4 @@
-"""The evaluation: known sounds, sets against sets, and the whole table on a tiny model."""
+"""The evaluation: known sounds, statistics of sets, and the whole table on a tiny model."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def _content(text: str) -> set[str]:
 
 @pytest.fixture(scope="session")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few real songs of every split, in two styles."""
+    """Render a few songs of every split, in two styles."""
     folder = tmp_path_factory.mktemp("splits")
     # Seven songs of house in training, because the first have no drums.
     numbers = [

@@ -1,4 +1,4 @@
-"""What is measured of songs: known forms, and the whole command on a tiny model."""
+"""The measures of songs: known structures, and the whole command on a tiny model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TIMES = st.lists(st.floats(0, 100), max_size=8, unique=True)
 
 
 def part(pitches: list[float], seed: int) -> np.ndarray:
-    """Eight seconds of a chord, struck twice a second, with a little noise."""
+    """Return eight seconds of a chord, struck twice a second, with a little noise."""
     seconds = np.arange(round(PART_S * RATE)) / RATE
     struck = np.exp(-4 * (seconds % 0.5))
     tones = sum(np.sin(2 * np.pi * hz * seconds) for hz in pitches)
@@ -57,23 +57,23 @@ def part(pitches: list[float], seed: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def form() -> SelfSimilarity:
-    """Of a song a b a c."""
+def song() -> SelfSimilarity:
+    """Return the self-similarity of a song with the parts a b a c."""
     a, b, c = [220.0, 277.2, 329.6], [196.0, 246.9, 2349.3], [1174.7, 174.6, 4186.0]
     samples = np.concatenate([part(p, seed) for seed, p in enumerate((a, b, a, c))])
     return measure_self_similarity(Waveform(samples[None], RATE))
 
 
-def test_what_comes_back_is_like_itself(form: SelfSimilarity) -> None:
-    for similarity in (form.texture, form.moments):
+def test_a_part_that_returns_is_like_itself(song: SelfSimilarity) -> None:
+    for similarity in (song.texture, song.moments):
         steps = np.arange(len(similarity)) // round(PART_S / STEP_S)
         like = [similarity[steps == 0][:, steps == number].mean() for number in range(4)]
         assert like[2] > 0.9 * like[0] > max(like[1], like[3]) + 0.3
 
 
-def test_boundaries_are_found_where_they_are(form: SelfSimilarity) -> None:
+def test_boundaries_are_found_where_they_are(song: SelfSimilarity) -> None:
     true = [PART_S, 2 * PART_S, 3 * PART_S]
-    assert compute_f_measure(find_boundaries_s(form), true, 0.5) == 1.0
+    assert compute_f_measure(find_boundaries_s(song), true, 0.5) == 1.0
 
 
 def test_what_sounds_alike_is_parted_where_it_comes_back() -> None:
@@ -169,7 +169,7 @@ def test_only_the_same_bytes_are_the_same(tiny_engine: Engine) -> None:
 def test_the_whole_command(
     tiny_model_folder: Path, tmp_path: Path, judge: StyleJudge, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """First without a judge; then what was played is not played again."""
+    """The command runs without a judge, then with one, and does not play the same song again."""
     file, out = tmp_path / "judge.safetensors", tmp_path / "songs"
     save_style_judge(judge, file)
     few = ["--songs", "1", "--bars", "1", "--minutes", "0.3"]

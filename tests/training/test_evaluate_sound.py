@@ -1,4 +1,4 @@
-"""Measures of decoders on sounds whose answers are known, and the command on real files."""
+"""The measures of vocoders on sounds with known answers, and the command on real files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Samples = measures.Samples
 
 
 def hits(attack_s: float, seconds: float = 2.0) -> Samples:
-    """Stereo: a burst of noise every 0.4 s that rises evenly in ``attack_s`` and dies away."""
+    """Return stereo bursts of noise every 0.4 s that rise evenly in ``attack_s`` and decay."""
     rng = np.random.default_rng(0)
     t = np.arange(round(seconds * RATE)) / RATE % 0.4 - 0.2
     shape = np.clip(t / attack_s, 0, 1) * np.exp(-np.maximum(t, 0) * 25)
@@ -119,7 +119,7 @@ def test_the_command_compares_decoders(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_recordings_of_any_kind_are_measured(tmp_path: Path) -> None:
-    """MP3 in mono, Ogg at half the rate, four channels, 96 kHz: as people have them."""
+    """Mono MP3, Ogg at half the rate, four channels and 96 kHz are all measured."""
     folder, report = tmp_path / "recordings", tmp_path / "report.json"
     folder.mkdir()
     sound = Waveform(hits(0.002, 1.5), RATE)

@@ -1,4 +1,4 @@
-"""The judges of rhythm and harmony: what follows from what they hear, and that they learn."""
+"""The judges of rhythm and harmony: what follows from their estimates, and that they learn."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECONDS = np.arange(FRAMES) * COMPACT_PARAMS.frame_s
 
 
 def pulse(bpm: float, late_s: float = 0.0, noise: float = 0.0) -> np.ndarray:
-    """A pulse that is late, with noise of the same kind."""
+    """Return a pulse that is late, with noise."""
     rng = np.random.default_rng(0)
     turns = np.exp(2j * np.pi * (SECONDS - late_s) * bpm / 60)
     return turns + noise * (rng.standard_normal(FRAMES) + 1j * rng.standard_normal(FRAMES))
@@ -159,8 +159,8 @@ def test_what_was_written_is_ranked_by_what_is_measured() -> None:
     assert abs(measure_rank_agreement(known, rng.random(500))) < 0.1
 
 
-class _Ear:
-    """Hears the first band as the pulse's angle: a beat that is where it was put."""
+class KnownJudge:
+    """Reads the angle of the pulse from the first band."""
 
     def predict(self, levels: np.ndarray) -> object:
         from riffusion.training.evaluation.rhythm_judge import Rhythm
@@ -177,4 +177,4 @@ def test_a_beat_that_jumps_at_a_bar_line_is_seen(jump_s: float) -> None:
     crossing = BarLinePassage(
         turns[:, None, None], LeadSheet(beats, 4, np.zeros((1000, 12), np.float32)), bpm, 500
     )
-    assert crossing.measure_jump_s(_Ear()) == pytest.approx(abs(jump_s), abs=1e-6)
+    assert crossing.measure_jump_s(KnownJudge()) == pytest.approx(abs(jump_s), abs=1e-6)

@@ -1,4 +1,4 @@
-"""Training of the vocoder: what it is taught, that it learns, that it goes on after a stop."""
+"""Training of the vocoder: its batches and losses, that it learns, and that it resumes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def a_batch(seed: int = 0, frames: int = 12) -> VocoderBatch:
 
 
 def perfect(batch: VocoderBatch) -> VocoderOutput:
-    """What a network that knows everything would draw, worked out with complex numbers."""
+    """Return the output of a network that knows everything, computed with complex numbers."""
     middle = batch.middle
     bins = torch.arange(middle.shape[1])[:, None]
     own = torch.polar(torch.ones(len(bins), 1), 2 * torch.pi * bins * 441 / 2048)
@@ -68,7 +68,7 @@ def perfect(batch: VocoderBatch) -> VocoderOutput:
 
 @settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1000))
-def test_a_perfect_drawing_costs_nothing(seed: int) -> None:
+def test_a_perfect_output_costs_nothing(seed: int) -> None:
     batch = a_batch(seed)
     losses = vocoder_losses(perfect(batch), batch, PARAMS, BASS)
     # Steps of bins near silence carry rounding errors, and next to no weight.
@@ -115,7 +115,7 @@ def sound(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def long_sound(tmp_path: Path) -> Path:
-    """Longer than an engine's window."""
+    """Write recordings that are longer than a window of an engine."""
     return write_splits(tmp_path / "long", seed=2, seconds=6.0)
 
 
@@ -153,8 +153,8 @@ def test_a_generated_window_is_the_music_under_its_sound(
 
 @settings(max_examples=5, deadline=None)
 @given(place=st.integers(0, 300))
-def test_drawings_are_cut_where_their_sound_is(place: int) -> None:
-    """An engine that returns what it is given shows it: levels are those of the sound."""
+def test_generated_crops_lie_where_their_sound_is(place: int) -> None:
+    """An engine that returns its anchor shows it: the levels are those of the sound."""
 
     class Mirror(CompactEngine):
         def generate(self, requests: Any, **_: Any) -> list[Spectrogram]:

@@ -1,4 +1,4 @@
-"""Training, checkpoints, the judge and what is measured without one."""
+"""Training, checkpoints, the judge of styles, and what is measured without one."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ STYLE_NAMES = [style.name for style in STYLES]
 
 
 def songs_in(*styles: str) -> list[int]:
-    """Numbers of the first songs in these styles."""
+    """Return numbers of the first songs in these styles."""
     return [n for n in range(60 * len(STYLES)) if STYLE_NAMES[n % len(STYLES)] in styles]
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bells and boxes, quick to render: some songs of each split."""
+    """Render some songs of bells for each split, which are quick to render."""
     folder = tmp_path_factory.mktemp("songs")
     bells = songs_in("church bells")
     chosen = [n for n in bells if choose_split(n) == "train"][:4]
@@ -211,7 +211,7 @@ def test_a_run_trains_stops_on_time_resumes_and_gives_a_model(corpus: Path, tmp_
 
 
 def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> None:
-    """From another model on, images keep its scale, whatever the songs are."""
+    """A run that starts from another model keeps its image scale, whatever the songs are."""
     songs, model, out = tmp_path / "songs", tmp_path / "model", tmp_path / "out"
     shutil.copytree(corpus, songs)
     shape: dict[str, Any] = {"width": 16, "depth": 1, "heads": 2, "compiled": False}

@@ -96,8 +96,7 @@ def compose(rng: random.Random, style: Style) -> tuple[Score, str, int, int | No
 def _arrange(
     rng: random.Random, style: Style, band: Score, arrangement: str, tonic: int
 ) -> tuple[Score, int | None]:
-    """Return the score without the parts that ``arrangement`` lacks and with the lead, and the
-    lead."""
+    """Return the score as ``arrangement`` has it, with the lead, and the program of the lead."""
     channels = {event.message.channel for event in band.events}
     bass = {channel for channel, program in band.players().items() if program in BASS_PROGRAMS}
     if arrangement == "drums" and band.notes(drums=True):

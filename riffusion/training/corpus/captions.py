@@ -52,8 +52,7 @@ DENSITY_WORDS = (("sparse", "minimal", "slow-moving", "spacious"), ("busy", "den
 
 @dataclass(frozen=True)
 class CaptionLabels:
-    """The style and the family of the lead instrument that a caption names, None where it does
-    not."""
+    """The style and the family of the lead that a caption names, None where it does not."""
 
     style: str | None
     lead: str | None
@@ -76,8 +75,7 @@ class Description:
 
     @property
     def mood_words(self) -> tuple[str, ...]:
-        """Return words for the mood: those of the style twice, and what mode, tempo and density
-        suggest."""
+        """Return words for the mood: of the style twice, and by mode, tempo and density."""
         mode = SAD_WORDS if self.key.endswith("minor") and self.bpm < 115 else ()
         mode = HAPPY_WORDS if self.key.endswith("major") and self.bpm > 95 else mode
         calm = CALM_WORDS if self.bpm < 90 and self.density < 0.45 else ()
@@ -104,8 +102,10 @@ def list_style_words(style: str) -> tuple[str, ...]:
 
 
 def find_labels(caption: str, style: str, lead: int | None) -> CaptionLabels:
-    """Return which of the style and the lead (a General MIDI program) of a song its caption
-    names."""
+    """Return what ``caption`` names of the style and the lead of its song.
+
+    ``lead`` is a General MIDI program, or None.
+    """
     has_style = any(word in caption for word in list_style_words(style))
     has_lead = lead is not None and any(name in caption for name in everyday_names(lead))
     return CaptionLabels(style if has_style else None, lead_family(lead) if has_lead else None)

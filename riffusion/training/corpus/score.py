@@ -60,8 +60,7 @@ class Score:
         ]
 
     def programs(self) -> list[int]:
-        """Return the General MIDI programs that sound, without drums, the one with most notes
-        first."""
+        """Return the General MIDI programs that sound but the drums, most notes first."""
         program: dict[int, int] = {}
         count: dict[int, int] = {}
         for event in self.events:
@@ -227,8 +226,7 @@ def _write_rhythm(rng: random.Random, beats: int, division: int, liveliness: flo
 def write_left_hand(
     rng: random.Random, score: Score, swing: bool
 ) -> list[tuple[float, float, int, int]]:
-    """Return chords under a solo: block, broken, stride or off-beat, the same for the whole
-    piece."""
+    """Return chords under a solo: block, broken, stride or off-beat throughout."""
     beats = score.beats_per_bar
     figure = rng.choice(("block", "broken", "stride", "offbeat"))
     notes: list[tuple[float, float, int, int]] = []

@@ -62,8 +62,10 @@ def find_key(song: Song) -> tuple[int, Mode]:
 
 
 def get_listing_path(folder: Path, shard: int) -> Path:
-    """Return the file that lists the songs of a shard. A shard is complete when this file
-    exists."""
+    """Return the file that lists the songs of a shard.
+
+    A shard is complete when this file exists.
+    """
     return folder / f"songs-{shard:05}.json"
 
 

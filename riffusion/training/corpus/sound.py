@@ -29,8 +29,7 @@ from riffusion.training.corpus.shards import SPLITS
 
 
 def song_numbers(split: str) -> Iterator[int]:
-    """Yield the numbers of the songs of ``split`` without end, in an order that mixes related
-    styles.
+    """Yield the numbers of the songs of ``split`` without end, related styles apart.
 
     Every style comes once before any comes again.
     """

@@ -23,8 +23,10 @@ Network = Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor]
 
 @dataclass(frozen=True)
 class DenoisedBatch:
-    """Noisy images (batch, channels, mel, frames), their times (batch,), and a network's estimate
-    of the clean images."""
+    """Noisy images at their times, and a network's estimate of the clean images.
+
+    Images are (batch, channels, mel, frames), times (batch,).
+    """
 
     noisy: torch.Tensor
     times: torch.Tensor
@@ -40,8 +42,10 @@ def draw_times(count: int, rng: torch.Generator) -> torch.Tensor:
 
 
 def add_noise(images: torch.Tensor, times: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Return images (batch, channels, mel, frames) mixed with noise according to ``times``
-    (batch,)."""
+    """Return images mixed with noise according to ``times`` (batch,).
+
+    Images are (batch, channels, mel, frames).
+    """
     noise = torch.randn(images.shape, generator=rng).to(images.device)
     share = times[:, None, None, None]
     return share * images + (1 - share) * noise

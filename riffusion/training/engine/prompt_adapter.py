@@ -27,8 +27,9 @@ ITERATIONS = 300
 def fit_prompt_adapter(
     styles: Sequence[str], captions: torch.Tensor, seed: int = 0
 ) -> PromptAdapter | None:
-    """Return an adapter for a model of ``styles`` that leaves embedded ``captions`` (n, 384)
-    unchanged.
+    """Return an adapter for a model of ``styles`` that leaves embedded captions unchanged.
+
+    ``captions`` is (captions, 384).
 
     Returns None where no style has a scene to learn from.
     """

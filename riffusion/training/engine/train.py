@@ -24,6 +24,7 @@ import torch
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
+from riffusion.training import optimization
 from riffusion.training.checkpoint import (
     Progress,
     load_checkpoint,
@@ -39,14 +40,6 @@ from riffusion.training.engine.flow import Network, denoise, flow_loss, velocity
 from riffusion.training.engine.prompt_adapter import fit_prompt_adapter
 from riffusion.training.engine.sample_sheet import draw_sample_sheet
 from riffusion.training.engine.warm_start import read_scale, warm_start
-from riffusion.training.optimization import (
-    check_losses,
-    learning_rate,
-    make_optimizers,
-    set_learning_rate,
-    take_step,
-    update_average,
-)
 from riffusion.training.plots import draw_curve
 
 CHECKPOINT_S = 240.0
@@ -107,7 +100,7 @@ class Trainer:
         if options.start_from is not None:
             warm_start(self.network, options.start_from)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizers = make_optimizers(self.network, options.rate)
+        self.optimizers = optimization.make_optimizers(self.network, options.rate)
         self.config = self._config()
         loaded = load_checkpoint(
             out / "run", self.network, self.average, self.optimizers, self.config
@@ -144,13 +137,13 @@ class Trainer:
         rng = np.random.default_rng([options.seed, step])
         noise_rng = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
         while (spent_s := before_s + time.perf_counter() - begin) < total_s:
-            rate = options.rate * learning_rate(step, spent_s / total_s)
-            set_learning_rate(self.optimizers, rate)
+            rate = options.rate * optimization.learning_rate(step, spent_s / total_s)
+            optimization.set_learning_rate(self.optimizers, rate)
             losses = self.train_step(rng, noise_rng)
-            check_losses(losses, step)
+            optimization.check_losses(losses, step)
             step, windows = step + 1, windows + options.batch
             decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
-            update_average(self.average, self.network, decay)
+            optimization.update_average(self.average, self.network, decay)
             smooth = 0.98 * smooth + 0.02 * losses if smooth.any() else losses
             now = time.perf_counter()
             if step % LOG_STEPS == 0:
@@ -176,7 +169,7 @@ class Trainer:
         if self.critics is not None:
             criticised = critic_loss(self.critics, self.compiled, denoised, batch, noise_rng)
         loss = error + self.options.critic * criticised
-        take_step(self.network, self.optimizers, loss)
+        optimization.take_step(self.network, self.optimizers, loss)
         return np.array([float(error.detach()), float(criticised.detach())])
 
     @torch.no_grad()

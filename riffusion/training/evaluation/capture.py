@@ -47,8 +47,7 @@ def measure_capture(
     bars: int,
     strength: float | None,
 ) -> CaptureMeasures:
-    """Play a jam with the settings of ``section``, capture ``bars`` bars, and play those as a
-    section.
+    """Play a jam as ``section`` asks, capture ``bars`` bars, and play those as a section.
 
     ``strength`` replaces the usual strength of the anchor. Raises ValueError where the chords of
     the section take more bars.

@@ -69,8 +69,7 @@ JAM_CLIPS = 7  # a jam takes as long as seven clips: five of them, and the vocod
 
 @dataclass(frozen=True)
 class Splits:
-    """Windows of every split; ``once_test`` has one a song, and ``long_test`` windows as long as
-    jams."""
+    """Windows of every split; ``once_test`` has one a song, ``long_test`` the length of jams."""
 
     train: Renders
     validation: Renders

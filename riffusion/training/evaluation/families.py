@@ -1,5 +1,4 @@
-"""Families of styles that sound alike: 24 groups of styles that the style judge confuses in
-renders.
+"""Families of styles that sound alike: 24 groups that the style judge confuses in renders.
 
 They were made once from the validation split (``evaluate --group-styles``) and are stored in
 ``style_families.json``; generated music has no part in it.
@@ -25,8 +24,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 def measure_confusion(judge: StyleJudge, renders: Renders) -> Matrix:
-    """Return the mean probability, (styles, styles), of each column's style in renders of the
-    row's."""
+    """Return the mean probability of each style in renders of each style, (true, judged)."""
     likely = judge.predict(renders.judge_images).styles.softmax(1).double().numpy()
     truth = np.array(renders.styles)
     rows = [likely[truth == style] for style in judge.styles]
@@ -64,8 +62,7 @@ def write_families(judge: StyleJudge, validation: Renders, path: Path = LISTING)
 
 
 def load_families(styles: Sequence[str]) -> dict[str, int]:
-    """Return the number of each style's family; a style that is not listed is a family of its
-    own."""
+    """Return the number of each style's family; an unlisted style is a family of its own."""
     listed = json.loads(LISTING.read_text())["families"]
     family = {style: number for number, names in enumerate(listed) for style in names}
     wanted = [family.get(style, f"only {style}") for style in styles]

@@ -42,8 +42,7 @@ KEY_WEIGHT = 0.3
 
 
 def make_log_frequency_bank() -> torch.Tensor:
-    """Return the share of each mel band in each bin, (mel, octaves * bins), by linear
-    interpolation."""
+    """Return the share of each mel band in each bin by linear interpolation, (mel, bins)."""
     centres = np.log2(band_centres_hz(COMPACT_PARAMS))
     places = np.log2(LOWEST_HZ) + np.arange(OCTAVES * BINS) / BINS
     rows = [np.interp(places, centres, row) for row in np.eye(len(centres))]

@@ -25,8 +25,10 @@ WEIGHT_DECAY = 0.02
 
 
 def pool_levels(levels: FloatArray, frames: int, bands: int) -> FloatArray:
-    """Return log-mel frames (n, channels, bands) in mono, as means of cells of ``frames`` by
-    ``bands``."""
+    """Return log-mel frames in mono, as means of cells of ``frames`` by ``bands``.
+
+    The input is (n, channels, bands).
+    """
     mono = levels.mean(1)
     whole = len(mono) // frames * frames
     cells = mono[:whole].reshape(whole // frames, frames, -1, bands)
@@ -58,8 +60,10 @@ class CoarseSongs:
     def draw(
         self, rng: np.random.Generator, count: int, length: int
     ) -> tuple[torch.Tensor, list[tuple[int, int]]]:
-        """Return random windows (count, length, bands), with another level and some noise, and
-        their origins.
+        """Return random windows (count, length, bands) and their origins.
+
+        The windows have another level and some noise. An origin is the number of the song in the
+        corpus and a frame.
 
         An origin is the number of the song in the corpus and a frame.
         """

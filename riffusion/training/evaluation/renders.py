@@ -36,8 +36,10 @@ class Renders:
         return cls(corpus, numbers, starts, frames)
 
     def keep_full_arrangements(self) -> Renders:
-        """Return the windows of songs with all the instruments of their style, as its bare name
-        asks for."""
+        """Return the windows of songs with all the instruments of their style.
+
+        The bare name of a style asks for these.
+        """
         kept = [n for n in range(len(self)) if self.corpus.is_full_arrangement(self.song(n))]
         numbers, starts = (tuple(of[n] for n in kept) for of in (self.numbers, self.starts))
         return replace(self, numbers=numbers, starts=starts)

@@ -30,8 +30,9 @@ TRANSITION_S = CROSSFADE_S + HANDOVER_S  # before a boundary, where a transition
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances between embeddings of sections: of one name (``within``), and of two names
-    (``across``).
+    """Distances between embeddings of sections of one name and of two names.
+
+    ``within`` and ``across`` are means over all pairs of places with one and with two names.
 
     Both are means over all pairs. ``first_within`` is between the first two places of the name that
     returns, ``first_across`` between the first of each name. ``furthest_within`` and
@@ -123,8 +124,10 @@ def embed_passage(
 
 
 def split_windows(levels: FloatArray) -> list[FloatArray]:
-    """Return all of ``levels`` (frames, ...) as windows that overlap by half; short ones are
-    repeated."""
+    """Return all of ``levels`` (frames, ...) as windows that overlap by half.
+
+    Short ones are repeated up to the length of a window.
+    """
     last = max(0, len(levels) - FRAMES)
     starts = [*range(0, last, FRAMES // 2), last]
     return [levels[(start + np.arange(FRAMES)) % len(levels)] for start in starts]

@@ -1,5 +1,4 @@
-"""A judge of rhythm, which estimates the beat phase of every frame and event rates from sound
-alone.
+"""A judge of rhythm, which estimates beat phase and event rates from sound alone.
 
 It consists of dilated convolutions over time (as in Davies and Böck, "Temporal convolutional
 networks for musical audio beat tracking", 2019) and is trained on renders of the training split,

@@ -65,8 +65,7 @@ class SongMeasures:
 
 
 def plan_songs(count: int, minutes: float, bars: int, first: int = 0) -> list[Song]:
-    """Plan songs with seeds from ``first`` on, in which one section returns and another one
-    exists."""
+    """Plan songs, seeds from ``first`` on, in which one section returns and another exists."""
     songs: list[Song] = []
     seed = first
     while len(songs) < count:

@@ -71,8 +71,7 @@ class RoundTrip:
 def measure_round_trip(
     name: str, source: Waveform, spectrogram: Spectrogram, vocode: OfflineVocoder
 ) -> tuple[RoundTrip, Waveform]:
-    """Make sound of ``spectrogram`` and measure it against ``source``; return the measures and the
-    sound.
+    """Make sound of ``spectrogram``; return its measures against ``source``, and the sound.
 
     The spectrogram is that of ``source``, or what an engine generated for it.
     """
@@ -192,8 +191,7 @@ class ClipRegenerator:
 
 
 def _choose_vocoders(args: argparse.Namespace) -> dict[str, OfflineVocoder]:
-    """Return the requested vocoders by name, the baseline first, since tables are read against
-    it."""
+    """Return the requested vocoders by name, the baseline first."""
     asked = set(args.vocoders or USUAL[args.geometry])
     vocoders = {name: VOCODERS[name] for name in sorted(asked, key=lambda n: (n != BASELINE, n))}
     if args.vocoder is not None:

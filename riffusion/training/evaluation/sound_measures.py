@@ -74,8 +74,7 @@ def mel_distance(source: Waveform, made: Waveform, params: SpectrogramParams) ->
 
 
 def width_ratio(source: Samples, made: Samples) -> float | None:
-    """Return the side to mid energy of ``made`` over that of ``source``; 1 is as wide, 0 is
-    mono."""
+    """Return the side to mid energy of ``made`` over that of ``source``; 0 is mono."""
     if len(source) != 2:
         return None
     wanted, got = _side_to_mid(source), _side_to_mid(made)
@@ -88,8 +87,7 @@ def _side_to_mid(samples: Samples) -> float:
 
 
 def mono_sum_db(source: Samples, made: Samples) -> float | None:
-    """Return how much louder the mono sum is than that of the source in dB, negative where it
-    cancels."""
+    """Return how much louder the mono sum is than the source's in dB; it may cancel."""
     if len(source) != 2:
         return None
     return _compare_energy_db(source.mean(0), made.mean(0))
@@ -160,8 +158,10 @@ def _measure_attack_s(envelope: npt.NDArray[np.float64], hit: int, per_s: float)
 
 
 def _magnitudes(samples: Samples, size: int) -> torch.Tensor:
-    """Return STFT magnitudes (channels, bins, frames), at least ``QUIETEST``; a full-scale sine has
-    1."""
+    """Return STFT magnitudes (channels, bins, frames), 1 for a sine at full scale.
+
+    They are at least ``QUIETEST``.
+    """
     window = torch.hann_window(size)
     spectrum = torch.stft(
         torch.from_numpy(np.ascontiguousarray(samples)),

@@ -166,8 +166,7 @@ def compute_f_measure(found: Sequence[float], true: Sequence[float], tolerance: 
 def exclude_excused(
     found: Sequence[float], excused: Sequence[float], true: Sequence[float], tolerance: float
 ) -> list[float]:
-    """Return the ``found`` boundaries without those near an ``excused`` and near no ``true``
-    one."""
+    """Return ``found`` without what is near an ``excused`` boundary but near no ``true`` one."""
 
     def near(time: float, boundaries: Sequence[float]) -> bool:
         return any(abs(time - other) <= tolerance for other in boundaries)
@@ -176,8 +175,10 @@ def exclude_excused(
 
 
 def _stack_features(parts: Sequence[FloatArray], mean_s: float, activity: float) -> FloatArray:
-    """Return smoothed timbre and activity, standardised; all timbre together weighs as much as one
-    row."""
+    """Return smoothed timbre and activity, standardised.
+
+    All timbre together weighs as much as one row.
+    """
     timbre, onsets = (
         _standardise(uniform_filter1d(part, round(mean_s / STEP_S), axis=1)) for part in parts
     )
@@ -192,8 +193,7 @@ def _add_context(rows: FloatArray, steps: int) -> FloatArray:
 
 
 def _standardise(rows: FloatArray) -> FloatArray:
-    """Return rows without their mean, divided by their deviation and by the root of their
-    number."""
+    """Return rows without their mean, over their deviation and the root of their number."""
     centred = rows - rows.mean(1, keepdims=True)
     scaled = centred / np.maximum(rows.std(1, keepdims=True), 1e-6)
     return np.asarray(scaled / np.sqrt(len(rows)))

@@ -41,8 +41,7 @@ MAX_MASK = 12  # bands or frames that are masked in training
 
 @dataclass(frozen=True)
 class Verdict:
-    """The output of the judge: logits of styles and leads (clips, classes), embeddings (clips,
-    192)."""
+    """Logits of styles and leads (clips, classes), and embeddings (clips, 192)."""
 
     styles: torch.Tensor
     leads: torch.Tensor
@@ -50,16 +49,17 @@ class Verdict:
 
 
 def make_judge_image(levels: FloatArray) -> FloatArray:
-    """Return log-mel frames (frames, channels, bands) as the judge reads them, (frames // 2, bands
-    // 2)."""
+    """Return log-mel frames as the judge reads them, in mono at half the resolution.
+
+    The input is (frames, channels, bands), the image (frames // 2, bands // 2).
+    """
     mono = levels.mean(1)
     frames = len(mono) // POOL * POOL
     return np.asarray(mono[:frames].reshape(frames // POOL, POOL, -1, POOL).mean((1, 3)))
 
 
 class StyleJudge(nn.Module):
-    """Maps images (batch, frames, bands) of ``make_judge_image`` to logits of style and lead
-    family."""
+    """Maps images (batch, frames, bands) to logits of style and family of the lead."""
 
     def __init__(self, styles: list[str]) -> None:
         super().__init__()
@@ -146,8 +146,10 @@ def _cross_entropy(scores: torch.Tensor, truth: npt.NDArray[np.int64]) -> torch.
 
 
 def _augment(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Change the level, add a little noise and mask some bands and frames (SpecAugment, Park et
-    al., 2019), so that no detail decides alone."""
+    """Change the level, add a little noise and mask some bands and frames.
+
+    The masks are those of SpecAugment (Park et al., 2019). No detail decides alone then.
+    """
     changed = images + 0.15 * torch.randn(len(images), 1, 1)
     changed = changed + 0.1 * torch.randn_like(changed)
     for axis in (1, 2):

@@ -20,8 +20,7 @@ OfflineVocoder = Callable[[Spectrogram], Waveform]
 
 
 def vocode_with_band_extension(spectrogram: Spectrogram) -> Waveform:
-    """Invert by Griffin-Lim and fill the range above the highest band with a copy of what lies
-    below."""
+    """Invert by Griffin-Lim and fill the range above the highest band from below."""
     return extend_band(griffin_lim_in_blocks(spectrogram), spectrogram.params.max_hz)
 
 

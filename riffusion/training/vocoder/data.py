@@ -37,8 +37,7 @@ class Recordings:
     def draw_crops(
         self, rng: np.random.Generator, size: int, samples: int, tones: float = TONES
     ) -> torch.Tensor:
-        """Return crops, float32 (size, 2, samples), of which a share ``tones`` is tones of any
-        pitch."""
+        """Return float32 crops (size, 2, samples), of which a share ``tones`` is tones."""
         if time.perf_counter() - self._found_at > RELOAD_S:
             self._files, self._found_at = self._find_files(), time.perf_counter()
         crops = [

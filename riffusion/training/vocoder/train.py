@@ -24,19 +24,12 @@ from torch import nn
 
 from riffusion.engines.loading import load_engine
 from riffusion.networks.weights import read_network, write_network
+from riffusion.training import optimization
 from riffusion.training.checkpoint import (
     Progress,
     load_checkpoint,
     save_checkpoint,
     storage_errors,
-)
-from riffusion.training.optimization import (
-    check_losses,
-    learning_rate,
-    make_optimizers,
-    set_learning_rate,
-    take_step,
-    update_average,
 )
 from riffusion.training.plots import draw_curve
 from riffusion.training.precision import choose_autocast
@@ -101,7 +94,7 @@ class VocoderTrainer:
         self.validation = Recordings(sound / "validation", self.params.sample_rate)
         self.generated_train, self.generated_validation = self._generate_windows()
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizers = make_optimizers(self.network, options.rate)
+        self.optimizers = optimization.make_optimizers(self.network, options.rate)
         config: Any = self.network.config
         self.config = {name: config[name] for name in ("width", "hidden", "depth")}
         run = out / "run"
@@ -120,10 +113,10 @@ class VocoderTrainer:
         rng = np.random.default_rng([options.seed, step])
         smooth: npt.NDArray[np.float64] | None = None
         while (spent_s := before_s + time.perf_counter() - begin) < total_s:
-            rate = options.rate * learning_rate(step, spent_s / total_s)
-            set_learning_rate(self.optimizers, rate)
+            rate = options.rate * optimization.learning_rate(step, spent_s / total_s)
+            optimization.set_learning_rate(self.optimizers, rate)
             losses = self.train_step(rng)
-            check_losses(losses, step)
+            optimization.check_losses(losses, step)
             smooth = losses if smooth is None else 0.98 * smooth + 0.02 * losses
             step, windows = step + 1, windows + options.batch
             if step % LOG_STEPS == 0:
@@ -145,8 +138,8 @@ class VocoderTrainer:
         # which precision is faster.
         with self._autocast():
             losses = self._compiled(self.network, batch)
-        take_step(self.network, self.optimizers, weight_losses(losses))
-        update_average(self.average, self.network, AVERAGE_DECAY)
+        optimization.take_step(self.network, self.optimizers, weight_losses(losses))
+        optimization.update_average(self.average, self.network, AVERAGE_DECAY)
         return _to_numpy(losses)
 
     @torch.no_grad()

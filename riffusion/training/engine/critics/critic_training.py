@@ -1,5 +1,4 @@
-"""What the critics share: the noise in their inputs, the conditioning on time, and their
-training."""
+"""What the critics share: noisy inputs, the conditioning on time, and the training."""
 
 from __future__ import annotations
 
@@ -25,8 +24,9 @@ MAX_STEP = 0.4  # of the time that is left, which the sampler may go on in its n
 
 
 def normalise_loudness(noisy: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
-    """Return the loudness channel, (batch, 1, mel, frames), of noisy images, with a deviation of
-    one.
+    """Return the loudness channel of noisy images with a deviation of one.
+
+    It is (batch, 1, mel, frames).
 
     Images and noise have that deviation, and their mixture at ``times`` (batch,) has less. The
     balance is left out, since it tells little.

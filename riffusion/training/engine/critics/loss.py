@@ -19,8 +19,7 @@ LEAD_SHEET_WEIGHT = 0.5  # beside style and lead
 def critic_loss(
     critics: Critics, network: Network, denoised: DenoisedBatch, batch: Batch, rng: torch.Generator
 ) -> torch.Tensor:
-    """Return how unlikely the critics find the conditioning, given what the network generates for
-    it.
+    """Return how unlikely the conditioning is, given what the network generates for it.
 
     They get the guided estimate of some windows with a prompt, noisy again. Style and lead count
     for windows without a context only, since a context may be other music; beat and chords count

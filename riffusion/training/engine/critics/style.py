@@ -37,14 +37,15 @@ class StyleEstimate:
     leads: torch.Tensor
 
     def error(self, styles: torch.Tensor, leads: torch.Tensor) -> torch.Tensor:
-        """Return the mean cross entropy with the right classes (clips,), those ``UNNAMED`` left
-        out."""
+        """Return the mean cross entropy with the right classes (clips,), without ``UNNAMED``."""
         return _cross_entropy(self.styles, styles) + _cross_entropy(self.leads, leads)
 
 
 class StyleCritic(nn.Module):
-    """Maps noisy images (batch, channels, mel, 512) and times (batch,) to logits of style and
-    lead."""
+    """Maps noisy images and their times to logits of style and lead.
+
+    Images are (batch, channels, mel, 512), times (batch,).
+    """
 
     def __init__(self, styles: list[str]) -> None:
         super().__init__()
@@ -73,8 +74,7 @@ class StyleCritic(nn.Module):
     def find_classes(
         self, labels: Sequence[CaptionLabels], device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the classes of the styles and of the leads that captions name, (captions,)
-        each."""
+        """Return the classes of the styles and of the leads in captions, (captions,) each."""
         styles = [_find_class(self.styles, one.style) for one in labels]
         leads = [_find_class(LEAD_FAMILIES, one.lead) for one in labels]
         return torch.tensor(styles, device=device), torch.tensor(leads, device=device)

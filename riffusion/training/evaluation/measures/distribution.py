@@ -51,8 +51,10 @@ def measure_distribution(
 
 
 def measure_grid_flux(levels: FloatArray, patch: int) -> float:
-    """Return the median change of (frames, bands) at multiples of ``patch`` frames, over
-    elsewhere."""
+    """Return the median change at multiples of ``patch`` frames over that elsewhere.
+
+    ``levels`` is (frames, bands).
+    """
     change = np.abs(np.diff(levels, axis=0)).mean(1)
     at_boundary = (np.arange(1, len(levels)) % patch) == 0
     return float(np.median(change[at_boundary]) / max(1e-9, np.median(change[~at_boundary])))
