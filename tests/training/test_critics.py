@@ -213,10 +213,10 @@ class WithoutInput(nn.Module):
         return self.critic.find_classes(named, device)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("alone", ["style", "score"])
+@pytest.mark.parametrize("alone", ["style", "lead_sheet"])
 def test_a_model_learns_from_each_critic(critics: Critics, corpus: Corpus, alone: str) -> None:
     torch.manual_seed(0)
-    other = "score" if alone == "style" else "style"
+    other = "lead_sheet" if alone == "style" else "style"
     taught: Critics = replace(critics, **{other: WithoutInput(getattr(critics, other))})
     network = SpectrogramTransformer(channels=2, **SHAPE)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
@@ -278,7 +278,9 @@ def test_critics_are_kept_for_their_own_scale(folder: Path, tmp_path: Path) -> N
     again = load_critics(corpus, tmp_path, 1)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
     images, times = torch.randn(2, 2, 128, 512), torch.full((2,), 0.5)
-    assert torch.equal(first.score(images, times).chords, again.score(images, times).chords)
+    assert torch.equal(
+        first.lead_sheet(images, times).chords, again.lead_sheet(images, times).chords
+    )
     scale = replace(corpus.statistics.scale, mean=-3.0)
     load_critics(Corpus(folder, "train", scale), tmp_path, 1)
     assert len(list(tmp_path.iterdir())) == 4

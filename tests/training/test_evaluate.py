@@ -278,7 +278,7 @@ def test_clips_heard_through_a_vocoder_are_those_of_its_sound(
     asked = make_requests([("house", ("house",))], 1)
     drawn, heard = (studio_clip(tiny_model_folder, asked, through) for through in (None, name))
     engine = load_engine(str(tiny_model_folder))
-    clip = engine.generate([asked[0].request(engine)])[0]
+    clip = engine.generate([asked[0].make_clip_request(engine)])[0]
     sound = CONTINUING_VOCODERS[name]()(clip, prefix=None)
     expected = log_mel(mel_spectrogram(sound, engine.params).magnitudes)
     assert np.allclose(heard.levels, expected.permute(2, 0, 1).numpy(), atol=1e-5)

@@ -192,7 +192,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--through",
         choices=CONTINUING_VOCODERS,
-        help="judge the sound of clips and jams by this vocoder, not clips as they were drawn",
+        help="judge the sound of clips and jams by this vocoder, not the clips as generated",
     )
     parser.add_argument("--json", type=Path, help="also write the rows here, and a PNG beside")
     parser.add_argument(

@@ -33,10 +33,8 @@ class Distances:
     """Distances between embeddings of sections of one name and of two names.
 
     ``within`` and ``across`` are means over all pairs of places with one and with two names.
-
-    Both are means over all pairs. ``first_within`` is between the first two places of the name that
-    returns, ``first_across`` between the first of each name. ``furthest_within`` and
-    ``nearest_across`` are the worst pairs.
+    ``first_within`` is between the first two places of the name that returns, ``first_across``
+    between the first of each name. ``furthest_within`` and ``nearest_across`` are the worst pairs.
     """
 
     within: float

@@ -21,9 +21,9 @@ def critic_loss(
 ) -> torch.Tensor:
     """Return how unlikely the conditioning is, given what the network generates for it.
 
-    They get the guided estimate of some windows with a prompt, noisy again. Style and lead count
-    for windows without a context only, since a context may be other music; beat and chords count
-    for all frames outside the context. The loss is zero where there are not enough windows.
+    The critics get the guided estimate of some windows with a prompt, noisy again. Style and lead
+    count for windows without a context only, since a context may be other music; beat and chords
+    count for all frames outside the context. The loss is zero where there are not enough windows.
     """
     conditioning = batch.conditioning
     prompted = conditioning.text_known[:, 0] > 0
@@ -32,18 +32,18 @@ def critic_loss(
     if len(alone) < ALONE:
         return denoised.clean.new_zeros(())
     picks = torch.cat([alone, (prompted & continued).nonzero()[:CONTINUED, 0]])
-    asked = conditioning.rows(picks)
+    chosen = conditioning.rows(picks)
     times = denoised.times[picks]
     with torch.no_grad(), choose_autocast(times.device.type):
-        free = network(denoised.noisy[picks], times, asked.unguided()).float()
+        free = network(denoised.noisy[picks], times, chosen.unguided()).float()
     guided = free + GUIDANCE * (denoised.clean[picks] - free)
-    given = asked.context[:, None, None]
+    given = chosen.context[:, None, None]
     soon = draw_later_times(times, rng)
     noisy = add_noise(torch.where(given > 0, batch.images[picks], guided), soon, rng)
     labels = [batch.labels[n] for n in alone.tolist()]
     style = critics.style(noisy[:ALONE], soon[:ALONE])
     style_error = style.error(*critics.style.find_classes(labels, times.device))
     lead_sheet = critics.lead_sheet(noisy, soon)
-    lead_sheet_error = lead_sheet.error(asked.lead_sheet, batch.pitched[picks], 1 - asked.context)
+    lead_sheet_error = lead_sheet.error(chosen.lead_sheet, batch.pitched[picks], 1 - chosen.context)
     total: torch.Tensor = style_error + LEAD_SHEET_WEIGHT * lead_sheet_error
     return total
