@@ -28,10 +28,11 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import read_anchor
 from riffusion.jam.loops import anchor_of, mask_of
 from riffusion.jam.masks import read_mask
+from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.session_file import load_session, save_session
 from riffusion.jam.session_file import replay as replay_session
-from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
+from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import write_image
@@ -149,7 +150,7 @@ def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipR
     return replace(
         wanted,
         anchor=read_anchor(arguments.anchor, engine),
-        strength=DEFAULT_STRENGTH if arguments.strength is None else arguments.strength,
+        strength=DEFAULTS["strength"] if arguments.strength is None else arguments.strength,
         mask=None if arguments.mask is None else read_mask(arguments.mask, engine),
     )
 

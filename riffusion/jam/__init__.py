@@ -2,7 +2,9 @@
 
 Nothing here holds a thread, a socket or a widget.
 
+    schema        the one table of settings: names, ranges, defaults, labels
     settings      JamSettings: what a jam plays
+    setting_values values from links, forms and messages, read by the schema
     timeline      which settings rule when, on the bar grid
     session       JamSession: an endless iterator of audio blocks
     session_file  sessions in files, and playing them again

@@ -12,7 +12,8 @@ from typing import Any
 
 from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
-from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
+from riffusion.jam.schema import DEFAULTS as SCHEMA_DEFAULTS
+from riffusion.jam.settings import JamSettings
 from riffusion.serving.uploads import UploadStore
 
 Value = str | int | float | bool
@@ -98,7 +99,7 @@ FIELDS = (
     Field("guidance", DEFAULT_GUIDANCE, read_number),
     Field("steps", DEFAULT_STEPS, read_steps),
     Field("anchor", "", read_text),
-    Field("strength", DEFAULT_STRENGTH, read_number),
+    Field("strength", SCHEMA_DEFAULTS["strength"], read_number),
     Field("mask", "", read_text),
 )
 NAMES = tuple(field.name for field in FIELDS)

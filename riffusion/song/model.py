@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
-from riffusion.jam.settings import DEFAULT_STRENGTH
+from riffusion.jam.schema import DEFAULTS
 from riffusion.music.harmony import progression
 from riffusion.music.rhythm import check_metre, check_tempo
 
@@ -78,7 +78,7 @@ class Section:
     controls: Controls = field(default_factory=Controls)
     transition: Transition = field(default_factory=Transition)
     anchor: AssetRef | None = None
-    strength: float = DEFAULT_STRENGTH
+    strength: float = DEFAULTS["strength"]
 
     def __post_init__(self) -> None:
         check_name(self.name)

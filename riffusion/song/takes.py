@@ -19,8 +19,9 @@ from riffusion.audio.waveform import INT16_SCALE
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
+from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
-from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
+from riffusion.jam.settings import JamSettings
 from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
 from riffusion.song.placement import PlacedSection
@@ -259,7 +260,7 @@ def transition_changes(
     if transition.kind == "fill":
         changes: dict[str, object] = {"controls": filling(section.controls)}
         if section.anchor:  # it must let the drums in
-            changes["strength"] = max(section.strength, DEFAULT_STRENGTH)
+            changes["strength"] = max(section.strength, DEFAULTS["strength"])
     elif transition.kind == "walk" and target is not None:
         # The first of n bars has gone one of n + 1 steps, the last all but one.
         changes = {

@@ -22,8 +22,8 @@ from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
+from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
-from riffusion.jam.settings import DEFAULT_STRENGTH
 from riffusion.jam.stitcher import Samples
 from riffusion.music.harmony import parse_chords
 from riffusion.song.model import Section, Song, Transition, parse_transition
@@ -233,7 +233,7 @@ def test_fill_is_in_the_last_bars() -> None:
 def test_an_anchor_lets_the_drums_of_a_fill_in() -> None:
     held = replace(CHORUS, anchor=AssetRef("marimba"), strength=0.2)
     (change,) = transition_changes(held, VERSE.prompt, section_settings(song(), held), RATE)
-    assert change.changes["strength"] == DEFAULT_STRENGTH
+    assert change.changes["strength"] == DEFAULTS["strength"]
 
 
 def test_walk_goes_to_the_next_prompt() -> None:

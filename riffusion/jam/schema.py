@@ -1,0 +1,253 @@
+"""The schema of settings: everything that a musician can set, one entry each.
+
+The form of the page, links, messages, the command line, song plans, the HTTP API, MCP and OpenAPI
+loop over ``SETTINGS``. To add a control, add its entry here and its field to
+``riffusion.jam.settings.JamSettings``, and let the code that hears it read that field.
+
+The module imports neither numpy nor torch, so that ``--help`` is there at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from riffusion.errors import InvalidInput
+
+# What a value is: text; a whole number; a number; one of some choices; the name of an anchor or
+# of a mask.
+Kind = Literal["text", "whole", "number", "choice", "anchor", "mask"]
+# Where a setting can be given: to a jam (page, links, messages, command line), to a single clip
+# (command line, HTTP, MCP), to a section of a song, or to a song as a whole.
+Scope = Literal["jam", "clip", "section", "song"]
+
+EVERYWHERE: frozenset[Scope] = frozenset({"jam", "clip", "section", "song"})
+MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: how it is called, which values it takes and what it does.
+
+    ``name`` is its name in Python, on the command line (with dashes) and in plans; ``short`` is its
+    name in links and messages of the page, where that is another one. ``minimum`` and ``maximum``
+    are both legal; ``step`` is what a slider moves by. ``automatic`` settings may be None, which
+    leaves them to the prompt. ``shared_maximum`` is the most that a listener may ask of a server
+    that others use too. ``since`` is the version of session files that first had the setting.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    label: str
+    help: str
+    minimum: float = 0
+    maximum: float = 1
+    step: float = 1
+    shared_maximum: float | None = None
+    choices: Mapping[str, str] = field(default_factory=dict)
+    unit: str = ""
+    short: str = ""
+    automatic: bool = False
+    since: int = 1
+    scopes: frozenset[Scope] = frozenset({"jam"})
+
+    @property
+    def wire_name(self) -> str:
+        """The name of the setting in links and messages of the page."""
+        return self.short or self.name
+
+    def check(self, value: object) -> None:
+        """Raise InvalidInput unless ``value`` is of the kind and within the range of the setting.
+
+        What only music theory or an engine can tell (a chord's name, a bar too long for a window)
+        is checked by ``JamSettings`` and by the session.
+        """
+        if value is None and self.automatic:
+            return
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if self.kind == "whole":
+            is_number = is_number and isinstance(value, int)
+        if self.kind in ("whole", "number"):
+            if not is_number or not self.minimum <= value <= self.maximum:  # type: ignore[operator]
+                raise InvalidInput(self.label, value, f"use {self.legal}")
+        elif self.kind == "choice" and value not in self.choices:
+            raise InvalidInput(self.label, value, f"use {self.legal}")
+
+    @property
+    def legal(self) -> str:
+        """The legal values in words, for messages and help."""
+        if self.kind == "choice":
+            return f"one of {', '.join(self.choices)}"
+        if self.kind not in ("whole", "number"):
+            return "text"
+        whole = "whole " if self.kind == "whole" else ""
+        legal = f"a {whole}number from {self.minimum:.20g} to {self.maximum:.20g}"
+        return f"{legal}, or leave it out" if self.automatic else legal
+
+
+def _shape(name: str, help_text: str) -> Setting:
+    """Return the entry of a musical control from 0 to 1 that prompts may decide themselves."""
+    return Setting(
+        name,
+        "number",
+        None,
+        name,
+        help_text,
+        step=0.05,
+        automatic=True,
+        scopes=frozenset({"jam", "clip", "section"}),
+    )
+
+
+WALK_MODES = MappingProxyType(
+    {"ping-pong": "There and back", "once": "Once to B", "manual": "By hand", "hold": "Stay"}
+)
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "prompt_a",
+        "text",
+        "church bells",
+        "prompt A",
+        "What sounds where the jam begins",
+        short="a",
+    ),
+    Setting(
+        "seed_a", "whole", 1, "seed A", "The noise that prompt A starts from", maximum=MAX_SEED
+    ),
+    Setting("prompt_b", "text", "electronic beats", "prompt B", "What the jam walks to", short="b"),
+    Setting(
+        "seed_b", "whole", 2, "seed B", "The noise that prompt B starts from", maximum=MAX_SEED
+    ),
+    Setting(
+        "path", "choice", "ping-pong", "path", "How the jam walks from A to B", choices=WALK_MODES
+    ),
+    Setting(
+        "position",
+        "number",
+        0.0,
+        "position",
+        "Where the walk stands or begins: 0 is A, 1 is B",
+        step=0.01,
+    ),
+    Setting(
+        "walk_bars",
+        "whole",
+        16,
+        "walk bars",
+        "How many bars the walk takes from A to B",
+        minimum=1,
+        maximum=1024,
+        unit="bars",
+    ),
+    Setting(
+        "bpm",
+        "number",
+        100.0,
+        "tempo",
+        "The tempo in beats per minute",
+        minimum=60,
+        maximum=180,
+        unit="beats per minute",
+        scopes=EVERYWHERE,
+    ),
+    Setting(
+        "key",
+        "text",
+        "Cm",
+        "key",
+        "The key, for example Cm, F# or Bb minor; its four usual chords are played",
+        scopes=EVERYWHERE,
+    ),
+    Setting(
+        "chords",
+        "text",
+        "",
+        "chords",
+        "One chord a bar, for example Am F C G; empty for those of the key",
+        scopes=frozenset({"jam", "clip", "section"}),
+    ),
+    Setting(
+        "beats_per_bar",
+        "whole",
+        4,
+        "beats per bar",
+        "How many beats a bar has: 3 for a waltz",
+        minimum=2,
+        maximum=12,
+        unit="beats",
+        short="beats",
+        scopes=frozenset({"jam", "clip", "song"}),
+    ),
+    _shape("density", "How many notes are played"),
+    _shape("brightness", "How bright the sound is"),
+    _shape("drums", "How loud the drums are"),
+    Setting(
+        "guidance",
+        "number",
+        8.0,
+        "guidance",
+        "How closely to follow the prompts (classifier-free guidance scale)",
+        maximum=30,
+        step=0.1,
+        scopes=frozenset({"jam", "clip", "song"}),
+    ),
+    Setting(
+        "steps",
+        "whole",
+        8,
+        "steps",
+        "Denoiser steps a clip: more are finer and slower",
+        minimum=1,
+        maximum=1000,
+        shared_maximum=50,
+        scopes=frozenset({"jam", "clip", "song"}),
+    ),
+    Setting(
+        "anchor",
+        "anchor",
+        None,
+        "anchor",
+        "The clip to start from",
+        automatic=True,
+        scopes=frozenset({"jam", "clip", "section"}),
+    ),
+    Setting(
+        "strength",
+        "number",
+        0.75,
+        "strength",
+        "How much of the anchor goes: 0 keeps it, 1 ignores it",
+        step=0.01,
+        scopes=frozenset({"jam", "clip", "section"}),
+    ),
+    Setting(
+        "mask",
+        "mask",
+        None,
+        "mask",
+        "Which part of the anchor is repainted",
+        automatic=True,
+        scopes=frozenset({"jam", "clip"}),
+    ),
+)
+
+BY_NAME: Mapping[str, Setting] = MappingProxyType({entry.name: entry for entry in SETTINGS})
+# The defaults, the same everywhere.
+DEFAULTS: Mapping[str, Any] = MappingProxyType({entry.name: entry.default for entry in SETTINGS})
+BY_WIRE_NAME: Mapping[str, Setting] = MappingProxyType(
+    {entry.wire_name: entry for entry in SETTINGS}
+)
+
+
+def settings_for(scope: Scope) -> Iterator[Setting]:
+    """Yield the settings that can be given in ``scope``, in the order they are shown."""
+    return (entry for entry in SETTINGS if scope in entry.scopes)
+
+
+def session_version() -> int:
+    """Return the version of session files that holds all settings of today."""
+    return max(entry.since for entry in SETTINGS)
