@@ -39,7 +39,7 @@ TRAINING = {
     "train-vocoder": ("vocoder.train", "train the vocoder on sound files"),
     "evaluate": ("evaluation.engine", "measure a trained engine"),
     "evaluate-songs": ("evaluation.songs", "measure whether the sections of songs come back"),
-    "evaluate-sound": ("evaluation.sound", "measure the decoders from spectrogram to sound"),
+    "evaluate-sound": ("evaluation.sound", "measure the vocoders, from spectrogram to sound"),
 }
 
 

@@ -11,8 +11,8 @@ import torch
 from riffusion.engines.compact.prompt_adapter import READER, PromptAdapter
 from riffusion.engines.compact.prompt_encoder import embed_prompt, prompt_encoder
 from riffusion.errors import ModelError
-from riffusion.training.corpus.captions import scenes_of
-from riffusion.training.engine.prompt_adapter import fit_reader
+from riffusion.training.corpus.captions import load_scenes
+from riffusion.training.engine.prompt_adapter import fit_prompt_adapter
 
 STYLES = ("bossa nova", "chiptune", "heavy metal", "church bells")
 CAPTIONS = (
@@ -24,7 +24,7 @@ CAPTIONS = (
 
 @pytest.fixture(scope="module")
 def reader() -> PromptAdapter:
-    fitted = fit_reader(STYLES, prompt_encoder()(CAPTIONS))
+    fitted = fit_prompt_adapter(STYLES, prompt_encoder()(CAPTIONS))
     assert fitted is not None
     return fitted
 
@@ -57,7 +57,7 @@ def test_captions_are_left_as_they_are(reader: PromptAdapter, caption: str) -> N
 
 
 def test_vectors_keep_their_length_and_a_batch_changes_nothing(reader: PromptAdapter) -> None:
-    words = prompt_encoder()(["a night train", "chiptune", scenes_of("church bells")[0], ""])
+    words = prompt_encoder()(["a night train", "chiptune", load_scenes("church bells")[0], ""])
     read = reader(words)
     assert torch.allclose(read.norm(dim=1), words.norm(dim=1), rtol=1e-5)
     alone = torch.cat([reader(one[None]) for one in words])
@@ -65,7 +65,7 @@ def test_vectors_keep_their_length_and_a_batch_changes_nothing(reader: PromptAda
 
 
 def test_on_the_way_from_scene_to_scene_nothing_jumps(reader: PromptAdapter) -> None:
-    ends = [embed_prompt(scenes_of(style)[0]) for style in ("chiptune", "bossa nova")]
+    ends = [embed_prompt(load_scenes(style)[0]) for style in ("chiptune", "bossa nova")]
     way = torch.stack([torch.lerp(*ends, float(share)) for share in np.linspace(0, 1, 201)])
     steps = reader(way).diff(dim=0).norm(dim=1)
     assert float(steps.max()) < 0.1 * float((reader(way)[0] - reader(way)[-1]).norm())
@@ -91,4 +91,4 @@ def test_it_survives_its_file_and_says_when_that_is_damaged(
 
 
 def test_styles_without_scenes_have_no_reader() -> None:
-    assert fit_reader(("our own band",), prompt_encoder()(["our own band"])) is None
+    assert fit_prompt_adapter(("our own band",), prompt_encoder()(["our own band"])) is None

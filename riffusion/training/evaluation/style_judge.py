@@ -1,8 +1,8 @@
 """A judge of styles and lead instruments: a small convolutional network.
 
-It hears music as log-mel images of half the resolution and in mono (``impression``), is trained
-on the training split's renders only, and shares neither code nor architecture with the generator:
-so what it says of generated music means something. Its embedding is what clips are compared by.
+Its input is log-mel images in mono at half the resolution (``make_judge_image``). It is trained on
+renders of the training split only, and shares neither code nor architecture with the generator, so
+that its verdict on generated music is independent. Clips are compared by its embedding.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from torch import nn
 from riffusion.audio.progress import progress
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.music.instruments import LEAD_FAMILIES, lead_family
-from riffusion.training.corpus.dataset import FRAMES, Corpus, FloatArray
-from riffusion.training.evaluation.judge_training import damaged, load_weights
-from riffusion.training.precision import fastest
+from riffusion.training.corpus.dataset import FRAMES, Corpus
+from riffusion.training.corpus.features import FloatArray
+from riffusion.training.evaluation.judge_training import load_weights, make_damaged_error
+from riffusion.training.precision import choose_autocast
 
-STYLES = "styles"  # in the metadata of its file
+STYLES = "styles"  # the key of the style names in the metadata of the file
 POOL = 2
 BATCH = 32
 RATE = 2e-3
@@ -35,49 +36,52 @@ WEIGHT_DECAY = 0.02
 CENTRE, SPREAD = -1.9, 1.0
 CHANNELS = (1, 24, 64, 128, 192)
 SMOOTHING = 0.05
-MAX_MASK = 12  # of bands or frames that are hidden in training
+MAX_MASK = 12  # bands or frames that are masked in training
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the judge hears in clips: (clips, classes) scores and a (clips, 192) embedding."""
+    """Logits of styles and leads (clips, classes), and embeddings (clips, 192)."""
 
     styles: torch.Tensor
     leads: torch.Tensor
     embedding: torch.Tensor
 
 
-def impression(levels: FloatArray) -> FloatArray:
-    """Log-mel (frames, channels, bands) as the judge hears it: (frames // 2, bands // 2)."""
+def make_judge_image(levels: FloatArray) -> FloatArray:
+    """Return log-mel frames as the judge reads them, in mono at half the resolution.
+
+    The input is (frames, channels, bands), the image (frames // 2, bands // 2).
+    """
     mono = levels.mean(1)
     frames = len(mono) // POOL * POOL
     return np.asarray(mono[:frames].reshape(frames // POOL, POOL, -1, POOL).mean((1, 3)))
 
 
-class Judge(nn.Module):
-    """(batch, frames, bands) impressions to scores a style and a lead instrument's family."""
+class StyleJudge(nn.Module):
+    """Maps images (batch, frames, bands) to logits of style and family of the lead."""
 
     def __init__(self, styles: list[str]) -> None:
         super().__init__()
         self.styles = styles
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(CHANNELS):
-            layers.append(_convolution(inputs, outputs, 2))
+            layers.append(_make_convolution(inputs, outputs, 2))
             if inputs > 1:
-                layers.append(_convolution(outputs, outputs, 1))
+                layers.append(_make_convolution(outputs, outputs, 1))
         self.features = nn.Sequential(*layers)
         self.style_scores = nn.Linear(CHANNELS[-1], len(styles))
         self.lead_scores = nn.Linear(CHANNELS[-1], len(LEAD_FAMILIES))
 
-    def forward(self, impressions: torch.Tensor) -> Verdict:
-        maps = self.features((impressions[:, None] - CENTRE) / SPREAD)
+    def forward(self, images: torch.Tensor) -> Verdict:
+        maps = self.features((images[:, None] - CENTRE) / SPREAD)
         embedding = maps.mean((2, 3)) + maps.amax((2, 3))
         return Verdict(self.style_scores(embedding), self.lead_scores(embedding), embedding)
 
     @torch.inference_mode()
-    def listen(self, impressions: FloatArray, batch: int = 64) -> Verdict:
-        """The verdict on any number of impressions, (clips, frames, bands)."""
-        parts = [self(part) for part in torch.split(torch.from_numpy(impressions).float(), batch)]
+    def predict(self, images: FloatArray, batch: int = 64) -> Verdict:
+        """Return the verdict on any number of images (clips, frames, bands)."""
+        parts = [self(part) for part in torch.split(torch.from_numpy(images).float(), batch)]
         return Verdict(
             torch.cat([part.styles for part in parts]),
             torch.cat([part.leads for part in parts]),
@@ -85,26 +89,26 @@ class Judge(nn.Module):
         )
 
 
-def _convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+def _make_convolution(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
     )
 
 
-class Impressions:
-    """Every song of a corpus as the judge hears it, in memory, and the right answers."""
+class JudgeImages:
+    """Every song of a corpus as the judge reads it, in memory, with its classes."""
 
     def __init__(self, corpus: Corpus, styles: list[str]) -> None:
         songs = corpus.songs
         self.songs = [
-            impression(corpus.frames(number, 0, song.frames)).astype(np.float16)
+            make_judge_image(corpus.frames(number, 0, song.frames)).astype(np.float16)
             for number, song in enumerate(songs)
         ]
         self.style = np.array([styles.index(song.style) for song in songs])
         self.lead = np.array([LEAD_FAMILIES.index(lead_family(song.lead)) for song in songs])
 
-    def windows(self, rng: np.random.Generator, picks: npt.NDArray[np.int64]) -> FloatArray:
-        """A random window of each picked song."""
+    def draw_windows(self, rng: np.random.Generator, picks: npt.NDArray[np.int64]) -> FloatArray:
+        """Return a random window of each of the songs ``picks``, float32 (picks, frames, bands)."""
         length = FRAMES // POOL
         starts = [int(rng.integers(max(1, len(self.songs[i]) - length))) for i in picks]
         cuts = [self.songs[i][s : s + length] for i, s in zip(picks, starts, strict=True)]
@@ -112,57 +116,59 @@ class Impressions:
         return np.stack(padded).astype(np.float32)
 
 
-def train_judge(corpus: Corpus, steps: int, seed: int = 1) -> Judge:
+def train_style_judge(corpus: Corpus, steps: int, seed: int = 1) -> StyleJudge:
     """Train a judge on random windows of ``corpus``, which should be its training split."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     styles = sorted({song.style for song in corpus.songs})
-    judge, songs = Judge(styles), Impressions(corpus, styles)
+    judge, songs = StyleJudge(styles), JudgeImages(corpus, styles)
     optimizer = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
-    heard_s = BATCH * FRAMES * COMPACT_PARAMS.frame_s
-    with progress("training the judge", steps * heard_s) as advance:
+    music_s = BATCH * FRAMES * COMPACT_PARAMS.frame_s
+    with progress("training the judge", steps * music_s) as advance:
         for _ in range(steps):
             picks = rng.integers(len(songs.songs), size=BATCH)
-            windows = _disturbed(torch.from_numpy(songs.windows(rng, picks)), rng)
-            with fastest("cpu"):
+            windows = _augment(torch.from_numpy(songs.draw_windows(rng, picks)), rng)
+            with choose_autocast("cpu"):
                 verdict = judge(windows)
-            loss = _error(verdict.styles, songs.style[picks])
-            loss = loss + _error(verdict.leads, songs.lead[picks])
+            loss = _cross_entropy(verdict.styles, songs.style[picks])
+            loss = loss + _cross_entropy(verdict.leads, songs.lead[picks])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            advance(heard_s)
+            advance(music_s)
     return judge.eval()
 
 
-def _error(scores: torch.Tensor, truth: npt.NDArray[np.int64]) -> torch.Tensor:
+def _cross_entropy(scores: torch.Tensor, truth: npt.NDArray[np.int64]) -> torch.Tensor:
     return F.cross_entropy(scores.float(), torch.from_numpy(truth), label_smoothing=SMOOTHING)
 
 
-def _disturbed(impressions: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """With another level, a little noise, and some bands and frames hidden (SpecAugment, Park et
-    al., 2019), so that no detail decides alone."""
-    heard = impressions + 0.15 * torch.randn(len(impressions), 1, 1)
-    heard = heard + 0.1 * torch.randn_like(heard)
+def _augment(images: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """Change the level, add a little noise and mask some bands and frames.
+
+    The masks are those of SpecAugment (Park et al., 2019). No detail decides alone then.
+    """
+    changed = images + 0.15 * torch.randn(len(images), 1, 1)
+    changed = changed + 0.1 * torch.randn_like(changed)
     for axis in (1, 2):
-        start = int(rng.integers(heard.shape[axis] - MAX_MASK))
-        heard.narrow(axis, start, int(rng.integers(MAX_MASK))).fill_(CENTRE)
-    return heard
+        start = int(rng.integers(changed.shape[axis] - MAX_MASK))
+        changed.narrow(axis, start, int(rng.integers(MAX_MASK))).fill_(CENTRE)
+    return changed
 
 
-def save_judge(judge: Judge, path: Path) -> None:
+def save_style_judge(judge: StyleJudge, path: Path) -> None:
     """Write a judge as safetensors, with the names of its styles."""
     save_file(judge.state_dict(), path, {STYLES: json.dumps(judge.styles)})
 
 
-def load_judge(path: Path) -> Judge:
-    """Read a judge; ModelError where it is damaged."""
+def load_style_judge(path: Path) -> StyleJudge:
+    """Read a judge. Raises ModelError where the file is damaged."""
     try:
         with safe_open(path, "pt") as file:
-            judge = Judge(json.loads(file.metadata()[STYLES]))
+            judge = StyleJudge(json.loads(file.metadata()[STYLES]))
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise damaged(path, "judge") from error
+        raise make_damaged_error(path, "judge") from error
     load_weights(judge, path, "judge")
     return judge
