@@ -43,7 +43,7 @@ def assert_played_the_master(page: Page) -> None:
     On a busy machine the sound may have had to wait: it then fades out, and goes on where it was.
     """
     heard = take_recording(page)
-    if page.evaluate("riffusionPlayer.sink.kind") == "buffers":
+    if page.evaluate("riffusionPlayer.audio.sink.kind") == "buffers":
         # The browser places buffers by time, not by sample: it is right to about -200 dB.
         heard = (np.rint(heard * 32768) / 32768).astype(np.float32)
     stop(page)

@@ -53,8 +53,8 @@ def test_fallbacks_play_the_master_through_a_change(
     page = open_page(browser, serving.url, {**FAST, **query}, record=True)
     pages.append(page)
     press_play(page)
-    assert page.evaluate("riffusionPlayer.kind") == query.get("transport", "socket")
-    assert page.evaluate("riffusionPlayer.sink.kind") == query.get("sink", "worklet")
+    assert page.evaluate("riffusionPlayer.connection.kind") == query.get("transport", "socket")
+    assert page.evaluate("riffusionPlayer.audio.sink.kind") == query.get("sink", "worklet")
     change_what_has_arrived(page)
     assert_played_the_master(page)
 

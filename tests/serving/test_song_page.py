@@ -32,6 +32,15 @@ sections:
   chorus: {bars: 2, prompt: techno}
 """
 BAR = 58800  # samples, at 180 bpm
+# Gradio has timers of its own: only those of our modules count.
+COUNT_INTERVALS = """
+const { setInterval } = window;
+window.intervals = [];
+window.setInterval = (action, ms, ...rest) => {
+    if (Error().stack.includes("/jam/player/")) window.intervals.push(ms);
+    return setInterval(action, ms, ...rest);
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +227,25 @@ def read_plan_fields(page: Page) -> dict[str, dict[str, object]]:
     """The sections of the plan, by name."""
     fields: dict[str, dict[str, object]] = page.evaluate("riffusionSong.plan.fields.sections")
     return fields
+
+
+@pytest.mark.parametrize("query", [{}, {"sink": "buffers"}], ids=["worklet", "buffers"])
+def test_the_timeline_moves_without_polling(
+    browser: Browser, serving: Serving, query: dict[str, str]
+) -> None:
+    page = open_page(browser, serving.url, query, script=COUNT_INTERVALS)
+    page.wait_for_function("() => Boolean(window.riffusionSong)")
+    use_plan(page, PLAN)
+    page.wait_for_function("() => riffusionSong.plan !== null")
+    play_song(page)
+    line = page.locator(".riff-playhead")
+    expect(line).to_be_visible()
+    left = "line => parseFloat(line.style.left)"
+    first = line.evaluate(left)
+    wait_for_playhead(page, 1)
+    assert line.evaluate(left) > first
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(line).to_be_hidden()
+    # The only interval asks the server each minute to keep the stopped track.
+    assert page.evaluate("window.intervals") == [60_000]
+    page.context.close()
