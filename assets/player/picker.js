@@ -5,7 +5,8 @@
 
 import { post } from "./http.js";
 
-const MAX_BYTES = 11 * 2 ** 20;     // as a data URL a third more, and the server takes 16 MB
+const MAX_BYTES = 11 * 2 ** 20;     // as a data URL it has a third more, and the server takes 16 MB
+const TOO_LONG = "That file has over 11 MB: cut it, or save it as MP3.";
 
 export function mount({ element, props, trigger, watch }, root) {
   const picker = element.querySelector(".riff-picker");
@@ -31,7 +32,7 @@ export function mount({ element, props, trigger, watch }, root) {
   }
 
   async function upload(file) {
-    if (file.size > MAX_BYTES) throw new Error("That file has over 11 MB: cut it, or save it as MP3.");
+    if (file.size > MAX_BYTES) throw new Error(TOO_LONG);
     status.textContent = `Reading ${file.name}…`;
     const data = await readDataUrl(file);
     const { name } = await post(`${root}/jam/own`, { kind: picker.dataset.kind, data }, false);
@@ -50,11 +51,10 @@ export function mount({ element, props, trigger, watch }, root) {
     if (file) upload(file).catch((error) => (status.textContent = error.message));
   });
   // Two previews at a time are noise.
-  picker.addEventListener(
-    "play",
-    ({ target }) => picker.querySelectorAll("audio").forEach((one) => one !== target && one.pause()),
-    true,
-  );
+  const pauseOthers = ({ target }) => {
+    for (const audio of picker.querySelectorAll("audio")) if (audio !== target) audio.pause();
+  };
+  picker.addEventListener("play", pauseOthers, true);
   watch("value", showChoice);
   showChoice();
 }

@@ -55,6 +55,7 @@ class Player extends Emitter {
   report = NO_REPORT;       // what the audio graph said last
   firstSoundMs = null;      // from the press of Play
   lastChange = null;        // the sample from which the last change is heard
+  isRecorded = false;       // see record
   recording = null;
 
   constructor(element, root, ask, formReady) {

@@ -135,7 +135,8 @@ class BufferSink {
     this.scheduled = this.scheduled.filter(({ stop }) => stop > past);
     for (const block of this.scheduled) {
       if (block.stop <= at) continue;
-      block.source.stop(Math.max(0, (this.origin + Math.max(at, block.at)) / this.context.sampleRate));
+      const frame = this.origin + Math.max(at, block.at);
+      block.source.stop(Math.max(0, frame / this.context.sampleRate));
       block.stop = at;
     }
   }

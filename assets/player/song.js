@@ -157,7 +157,7 @@ class Song {
   // Do what a button of the section's form says.
   edit(action) {
     const at = this.timeline.selected;
-    if (action === "jump") return this.player.changeSong(this.plan.plan, at);
+    if (action === "jump") return this.player?.changeSong(this.plan.plan, at);
     if (action === "earlier") return at > 0 && this.move(at, at - 1);
     if (action === "later") return at + 1 < this.order.length && this.move(at, at + 1);
     const again = action === "again" ? [this.order[at], this.order[at]] : [];

@@ -70,7 +70,8 @@ export class Spectrogram {
   }
 }
 
-// Return the first and last FFT bin of every row of pixels, the top row first, evenly spaced in mel.
+// Return the first and last FFT bin of every row of pixels, the top row first. Rows are evenly
+// spaced in mel.
 function findBins(height, analyser) {
   const perHz = analyser.fftSize / analyser.context.sampleRate;
   const edge = (y) => hertz((mel(TOP_HZ) * (height - y)) / height) * perHz;
@@ -85,7 +86,8 @@ function blendPalette() {
   return Uint32Array.from({ length: 256 }, (_, i) => {
     const place = (i / 255) * (PALETTE.length - 1);
     const low = Math.min(Math.floor(place), PALETTE.length - 2);
-    const mix = (c) => Math.round(PALETTE[low][c] + (place - low) * (PALETTE[low + 1][c] - PALETTE[low][c]));
+    const [from, to] = [PALETTE[low], PALETTE[low + 1]];
+    const mix = (c) => Math.round(from[c] + (place - low) * (to[c] - from[c]));
     return ((255 << 24) | (mix(2) << 16) | (mix(1) << 8) | mix(0)) >>> 0;
   });
 }

@@ -59,6 +59,7 @@ export class View {
   // Show what sounds now: the server's mark of a clip, and how many bars of it have passed.
   showNow(mark, bars) {
     const bar = Math.min(Math.max(0, Math.floor(bars)), mark.chords.length - 1);
+    const chord = mark.chords[bar];
     const percent = Math.round(mark.alpha * 100);
     this.find("now").hidden = false;
     this.setText("a", mark.prompt_a);
@@ -67,7 +68,7 @@ export class View {
     this.find("mix").setAttribute("aria-valuenow", percent);
     this.find("mix").title = `${100 - percent} % A, ${percent} % B`;
     const section = mark.section ? `${mark.section} · ` : "";
-    this.setText("place", `${section}bar ${mark.bar + bar + 1} · ${mark.chords[bar]} · ${mark.bpm} bpm`);
+    this.setText("place", `${section}bar ${mark.bar + bar + 1} · ${chord} · ${mark.bpm} bpm`);
   }
 
   // Link the downloads of the jam at `url`.
@@ -80,10 +81,11 @@ export class View {
 
   // Show the image of a clip.
   showClip(url, mark) {
+    const { bar, prompt_a, prompt_b } = mark;
     const image = this.find("clip").querySelector("img");
-    image.alt = `Spectrogram of the clip from bar ${mark.bar + 1}: ${mark.prompt_a} to ${mark.prompt_b}`;
+    image.alt = `Spectrogram of the clip from bar ${bar + 1}: ${prompt_a} to ${prompt_b}`;
     image.src = this.find("clip").href = this.find("save-clip").href = url;
-    this.find("save-clip").download = `riffusion-bar-${mark.bar + 1}.png`;
+    this.find("save-clip").download = `riffusion-bar-${bar + 1}.png`;
   }
 
   // A download that the server refused arrives as JSON in the hidden frame.

@@ -1,4 +1,4 @@
-"""Changes on the real page: what is heard is the track, whatever the musician does."""
+"""Whatever a musician changes on the real page, what is heard is the track."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_ten_changes_in_a_second(page: Page) -> None:
     assert_played_the_master(page)
 
 
-def test_bad_input_is_told_and_the_music_goes_on(page: Page) -> None:
+def test_bad_input_is_refused_and_the_music_goes_on(page: Page) -> None:
     press_play(page)
     page.get_by_label("Prompt A").fill("   ")
     page.get_by_label("Prompt A").press("Enter")

@@ -1,4 +1,4 @@
-"""What goes wrong around the real page: broken connections, careful browsers, full houses."""
+"""The real page gets around broken connections, careful browsers and a full server."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_connection_that_died_without_a_word_is_replaced(
         assert page.evaluate("riffusionPlayer.connection.lostAt") is None
 
 
-def test_sound_that_the_browser_holds_back_is_told_and_goes_on(page: Page) -> None:
+def test_sound_that_the_browser_holds_back_goes_on_after_a_click(page: Page) -> None:
     press_play(page)
     wait_for_playhead(page, 0.5)
     page.evaluate("riffusionPlayer.audio.context.suspend()")
@@ -121,7 +121,7 @@ def test_play_with_an_empty_prompt_says_what_to_do(page: Page) -> None:
     press_play(page)
 
 
-def test_a_full_house_is_told(browser: Browser, tiny_engine: Engine, pages: list[Page]) -> None:
+def test_a_full_server_says_so(browser: Browser, tiny_engine: Engine, pages: list[Page]) -> None:
     with serve(tiny_engine, max_jams=1) as serving:
         pages.extend(open_page(browser, serving.url, FAST) for _ in range(2))
         press_play(pages[0])

@@ -1,4 +1,4 @@
-"""The real page in a real browser: Play, Stop, what is kept, and several pages."""
+"""The real page plays, stops, keeps the track, and plays in several windows."""
 
 from __future__ import annotations
 

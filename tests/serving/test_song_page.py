@@ -1,4 +1,4 @@
-"""Songs on the real page in a real browser: plan, edit, reorder, play, jump, keep."""
+"""Musicians plan, edit, play and capture songs on the real page."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def plan(page: Page) -> str:
 
 
 def block(page: Page, index: int) -> tuple[float, float]:
-    """The middle of a block on the screen."""
+    """Return the middle of a block on the screen."""
     shown = page.locator(".riff-timeline button").nth(index)
     shown.scroll_into_view_if_needed()
     box = shown.bounding_box()
@@ -159,7 +159,7 @@ def test_a_song_plays_jumps_and_goes_on_through_bad_plans(page: Page) -> None:
 
 
 def assert_heard_the_track(page: Page) -> None:
-    """Where nothing had to wait or came late, what was heard is what the server has."""
+    """Compare what was heard with the server's track if nothing had to wait or came late."""
     heard = take_recording(page)
     answer = httpx.get(page.evaluate("riffusionPlayer.url() + '/track.wav'"), timeout=60)
     track, _ = soundfile.read(io.BytesIO(answer.content), dtype="float32", always_2d=True)
@@ -224,7 +224,7 @@ def test_a_kept_section_has_its_sound_to_save(page: Page) -> None:
 
 
 def read_plan_fields(page: Page) -> dict[str, dict[str, object]]:
-    """The sections of the plan, by name."""
+    """Return the sections of the plan by name."""
     fields: dict[str, dict[str, object]] = page.evaluate("riffusionSong.plan.fields.sections")
     return fields
 
