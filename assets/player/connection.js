@@ -1,14 +1,15 @@
 // The connection to one jam on the server. It reports the playhead, so that the server stays a few
 // seconds ahead, and connects again when the network breaks. It emits these events:
 //
+//   open      messages can be sent; `true` if the connection was open before and broke
 //   audio     { at, pcm }: samples arrived, int16 interleaved, from absolute sample `at` on
 //   event     a JSON message of the server
 //   lost      the connection broke, and another attempt follows
-//   restored  the connection works again
+//   restored  something arrives again
 //   failed    a message for the user: no further attempt follows
 
 import { Emitter } from "./emitter.js";
-import { post, ServerRefusal } from "./http.js";
+import { post } from "./http.js";
 import { openFetch, openSocket } from "./transport.js";
 
 const RETRY_MS = [250, 500, 1000, 2000, 4000];    // each attempt waits longer than the last
@@ -20,6 +21,7 @@ const KEEP_MS = 60_000;     // far less than a server keeps the track of a jam t
 export class Connection extends Emitter {
   url = null;               // of the jam
   transport = null;
+  isOpen = false;
   lostAt = null;            // when the connection broke; null while it works
   reconnects = 0;
   silentMs = 15_000;        // see checkSilence
@@ -37,6 +39,7 @@ export class Connection extends Emitter {
     this.reportedAt = 0;
     this.attempts = 0;
     this.lostAt = null;
+    this.wasOpen = false;
     this.connect();
   }
 
@@ -45,11 +48,13 @@ export class Connection extends Emitter {
     clearTimeout(this.retrying);
     this.transport?.close();
     this.transport = null;
+    this.isOpen = false;
   }
 
   connect() {
     this.receivedAt = performance.now();
     const handlers = {
+      onOpen: () => this.noteOpen(),
       onAudio: (at, pcm) => {
         this.noteLife();
         this.emit("audio", { at, pcm });
@@ -79,11 +84,8 @@ export class Connection extends Emitter {
   // Send a message by the socket, or as a request of its own where there is none.
   send(message) {
     if (this.transport?.send(message)) return;
-    post(`${this.url}/tell`, message).catch((error) => {
-      // Nobody waits for other answers, and a broken network shows itself in the transport.
-      if (message.type !== "change" || !(error instanceof ServerRefusal)) return;
-      this.emit("event", { type: "refused", field: error.field, message: error.message });
-    });
+    // What the server refuses comes as an event, too, and a broken network shows in the transport.
+    post(`${this.url}/tell`, message).catch(() => {});
   }
 
   // Take a report of the audio graph, and pass it on to the server now and then.
@@ -106,6 +108,13 @@ export class Connection extends Emitter {
     this.retry({ opened: true, gone: false });
   }
 
+  noteOpen() {
+    const wasOpen = this.wasOpen;
+    this.isOpen = this.wasOpen = true;
+    this.emit("open", wasOpen);
+  }
+
+  // Something arrived.
   noteLife() {
     this.hasWorked = true;
     this.receivedAt = performance.now();
@@ -117,6 +126,7 @@ export class Connection extends Emitter {
 
   // The connection broke: connect again after a while. What has arrived plays on meanwhile.
   retry({ opened, gone }) {
+    this.isOpen = false;
     if (gone) return this.fail("This jam is over on the server. Press Play for a new one.");
     const now = performance.now();
     this.lostAt ??= now;

@@ -1,5 +1,7 @@
 // This module asks the server with JSON over HTTP.
 
+const NO_ANSWER = "The server did not answer. Is it still running?";
+
 // Post a message and return the server's answer. The error that this throws has the server's
 // words, and in `field` the name of the setting that was refused, if the server named one.
 // Browsers send no more than 64 kB of what is to survive the page: `keepalive` false is for more.
@@ -12,12 +14,6 @@ export async function post(url, message, keepalive = true) {
   });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
-  throw new ServerRefusal(answer.error, answer.field);
-}
-
-export class ServerRefusal extends Error {
-  constructor(message = "The server did not answer. Is it still running?", field = "") {
-    super(message);
-    this.field = field;
-  }
+  const { error = NO_ANSWER, field = "" } = answer;
+  throw Object.assign(new Error(error), { field });
 }

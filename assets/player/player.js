@@ -75,10 +75,11 @@ class Player extends Emitter {
 
   listen() {
     const { connection, view } = this;
+    connection.on("open", (wasOpen) => (wasOpen ? this.resend() : this.sendChange()));
     connection.on("audio", ({ at, pcm }) => this.audio?.write(at, pcm));
     connection.on("event", (event) => this.receive(event));
     connection.on("lost", () => view.showStatus("Connection lost, trying again…"));
-    connection.on("restored", () => this.resend());
+    connection.on("restored", () => view.showStatus("Connected again."));
     connection.on("failed", (message) => this.endWithNotice(message));
     this.form.on("change", () => this.sendChange());
     view.find("play").addEventListener("click", () => this.press());
@@ -104,8 +105,6 @@ class Player extends Emitter {
   record() {
     this.isRecorded = true;
   }
-
-  // What the page calls
 
   // Play and Stop are one button.
   press() {
@@ -151,8 +150,6 @@ class Player extends Emitter {
     this.view.showStatus(await copyLink(nameValues(this.names, values)));
   }
 
-  // From Play to Stop
-
   prepare(song) {
     this.pressedAt = performance.now();
     this.jam = this.endAt = this.firstSoundMs = null;
@@ -196,9 +193,8 @@ class Player extends Emitter {
     this.recording = recording;
     this.view.linkTrack(this.url());
     this.connection.open(this.url());
-    // What was changed while the server answered.
+    // The plan may have been edited while the server answered.
     if (this.song && this.song.plan !== message.plan) this.changeSong(this.song.plan);
-    this.sendChange();
     const isRunning = () => this.state === "playing" && this.report.running;
     this.nowPlaying.draw(this.audio.analyser, isRunning);
   }
@@ -233,23 +229,23 @@ class Player extends Emitter {
     this.emit("state");
   }
 
-  // What the server hears
-
+  // Send what changed. While the connection is not open that waits, because the server could not
+  // say what it refuses.
   sendChange() {
-    if (!this.jam || this.song || this.state === "stopped") return;
+    if (this.song || !this.connection.isOpen) return;
     const settings = this.form.settings.takeDifferences();
     if (settings) this.connection.send({ type: "change", settings });
   }
 
   // Nobody knows whether what was sent on a broken connection has arrived: send it again.
   resend() {
-    this.view.showStatus("Connected again.");
-    if (this.song) this.changeSong(this.song.plan);
-    else this.connection.send({ type: "change", settings: this.form.settings.repeat() });
+    if (this.song) return this.changeSong(this.song.plan);
+    const { settings } = this.form;
+    settings.takeDifferences();
+    this.connection.send({ type: "change", settings: settings.repeat() });
   }
 
-  // What the server says
-
+  // The server sent an event.
   receive(event) {
     if (!this.audio) return;
     if (event.type === "clip") this.nowPlaying.add(event);
@@ -271,8 +267,7 @@ class Player extends Emitter {
     this.endAt = null;
   }
 
-  // What the audio graph says
-
+  // The audio graph reports where it is.
   takeReport(report) {
     this.report = report;
     const { playhead } = report;

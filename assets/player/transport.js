@@ -1,6 +1,7 @@
 // A transport carries the sound and the events of a jam: a WebSocket, or chunked HTTP where
 // networks block sockets. Both call the same handlers:
 //
+//   onOpen()                   messages can be sent, and what the server says arrives
 //   onAudio(at, pcm)           samples from absolute sample `at`: ArrayBuffer of interleaved int16
 //   onEvent(event)             a JSON message from the server
 //   onClose({ opened, gone })  the connection ended; `opened`: it had worked; `gone`: no such jam
@@ -17,6 +18,7 @@ export function openSocket(url, handlers) {
   const socket = new WebSocket(url.replace(/^http/, "ws"));
   let opened = false;
   socket.binaryType = "arraybuffer";
+  socket.onopen = () => handlers.onOpen();
   socket.onmessage = ({ data }) => {
     opened = true;
     if (typeof data === "string") handlers.onEvent(JSON.parse(data));
@@ -31,7 +33,7 @@ export function openSocket(url, handlers) {
     },
     break: () => socket.close(),
     close: () => {
-      socket.onclose = socket.onmessage = null;
+      socket.onopen = socket.onmessage = socket.onclose = null;
       socket.close();
     },
   };
@@ -48,6 +50,7 @@ export function openFetch(url, handlers) {
 async function readStream(url, signal, handlers) {
   const response = await fetch(url, { signal, cache: "no-store" });
   if (!response.ok) return { opened: false, gone: response.status === 404 };
+  handlers.onOpen();
   const reader = response.body.getReader();
   let rest = new Uint8Array(0);
   for (;;) {

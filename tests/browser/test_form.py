@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from riffusion.serving.fields import NAMES
-from tests.browser.heard import assert_played_the_master, wait_until
-from tests.browsing import press_play, wait_for_playhead
+from riffusion.serving.server import Serving
+from tests.browser.heard import FAST, assert_played_the_master, wait_until
+from tests.browsing import open_page, press_play, wait_for_playhead
 
 Frames = list[dict[str, Any]]
 
@@ -153,6 +154,29 @@ def test_play_shows_a_refused_value_at_its_field(page: Page) -> None:
     page.get_by_label("Prompt B").fill("drums")
     expect(error_at(page, "prompt-b")).to_have_count(0)
     press_play(page)
+
+
+def test_a_change_waits_until_the_connection_is_open(page: Page, frames: Frames) -> None:
+    press_play(page)
+    page.evaluate("riffusionPlayer.connection.transport.break()")
+    write(page, "Seed A", "minus one")
+    # The server could not say to a page that does not listen what it refuses.
+    expect(error_at(page, "seed-a")).to_contain_text("use a whole number")
+    everything = changes(page, frames, 1)[0]
+    assert set(everything) == set(NAMES)
+
+
+def test_the_chunked_transport_shows_refusals_too(
+    browser: Browser, serving: Serving, pages: list[Page]
+) -> None:
+    page = open_page(browser, serving.url, {**FAST, "transport": "fetch"})
+    pages.append(page)
+    press_play(page)
+    write(page, "Prompt A", "   ")
+    expect(error_at(page, "prompt-a")).to_contain_text("describe some music")
+    write(page, "Prompt A", "techno")
+    expect(error_at(page, "prompt-a")).to_have_count(0)
+    page.wait_for_function("() => riffusionPlayer.marks.some(mark => mark.prompt_a === 'techno')")
 
 
 def run_module(page: Page, script: str) -> Any:
