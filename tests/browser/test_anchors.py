@@ -23,7 +23,7 @@ def open_pickers(page: Page) -> None:
 
 
 def newest(serving: Serving) -> JamStream:
-    """Return the jam that began last; one whose page was closed before may still wait for it."""
+    """The jam that began last: one whose page was closed before waits for it a while."""
     return serving.stage.playing[-1]
 
 
