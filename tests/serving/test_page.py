@@ -73,7 +73,7 @@ def played(serving: Serving, client: httpx.Client) -> tuple[str, bytes]:
 
 def test_the_page_opens(client: httpx.Client) -> None:
     assert client.get("/").status_code == 200
-    for name in ("player.js", "worklet.js", "sink.js", "transport.js", "scope.js", "view.js"):
+    for name in ("player.js", "connection.js", "audio-graph.js", "form.js", "worklet.js"):
         answer = client.get(f"/jam/player/{name}")
         assert answer.status_code == 200
         assert "javascript" in answer.headers["content-type"]

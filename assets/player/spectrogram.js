@@ -1,7 +1,8 @@
-// The moving spectrogram: one column of colour for every moment that passes, in step with the sound.
+// The moving spectrogram draws one column of colour for every moment that passes, in step with the
+// sound.
 
 const PX_PER_S = 90;
-const TOP_HZ = 10000;       // Riffusion's images end here too
+const TOP_HZ = 10000;       // Riffusion's images end here, too
 const QUIET_DB = -95;
 const LOUD_DB = -25;
 const PALETTE = [
@@ -12,12 +13,13 @@ const PALETTE = [
 const mel = (hz) => 2595 * Math.log10(1 + hz / 700);
 const hertz = (m) => 700 * (10 ** (m / 2595) - 1);
 
-export class Scope {
+export class Spectrogram {
+  frames = 0;               // how often it was drawn; tests read it
+
   constructor(canvas) {
     this.canvas = canvas;
     this.pen = canvas.getContext("2d", { alpha: false });
-    this.colors = palette();
-    this.frames = 0;
+    this.colors = blendPalette();
     this.fit();
     new ResizeObserver(() => this.fit()).observe(canvas);
   }
@@ -36,22 +38,22 @@ export class Scope {
   clear() {
     this.pen.fillStyle = `rgb(${PALETTE[0]})`;
     this.pen.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.owed = 0;
+    this.owedPx = 0;
   }
 
-  // `passed` seconds of sound have gone by; `barLine` draws a thin line there.
-  draw(analyser, passed, barLine) {
+  // Draw `passedS` seconds of sound, and a thin line at its end if `isBarLine`.
+  draw(analyser, passedS, isBarLine) {
     this.frames++;
-    this.owed += passed * this.speed;
-    const step = Math.min(Math.floor(this.owed), this.canvas.width);
+    this.owedPx += passedS * this.speed;
+    const step = Math.min(Math.floor(this.owedPx), this.canvas.width);
     if (step < 1) return;
-    this.owed -= step;
+    this.owedPx -= step;
     const { width, height } = this.canvas;
     this.pen.drawImage(this.canvas, -step, 0);
     const image = this.pen.createImageData(step, height);
     this.levels ??= new Float32Array(analyser.frequencyBinCount);
     analyser.getFloatFrequencyData(this.levels);
-    this.bins ??= rows(height, analyser);
+    this.bins ??= findBins(height, analyser);
     const pixels = new Uint32Array(image.data.buffer);
     for (let y = 0; y < height; y++) {
       const [first, last] = this.bins[y];
@@ -61,15 +63,16 @@ export class Scope {
       pixels.fill(this.colors[Math.round(loudness * 255)], y * step, (y + 1) * step);
     }
     this.pen.putImageData(image, width - step, 0);
-    if (barLine) {
+    if (isBarLine) {
       this.pen.fillStyle = "rgba(255, 255, 255, 0.28)";
       this.pen.fillRect(width - step, 0, 1, height);
     }
   }
 }
 
-// First and last FFT bin of every row, top row first, evenly spaced in mel.
-function rows(height, analyser) {
+// Return the first and last FFT bin of every row of pixels, the top row first. Rows are evenly
+// spaced in mel.
+function findBins(height, analyser) {
   const perHz = analyser.fftSize / analyser.context.sampleRate;
   const edge = (y) => hertz((mel(TOP_HZ) * (height - y)) / height) * perHz;
   return Array.from({ length: height }, (_, y) => {
@@ -78,11 +81,13 @@ function rows(height, analyser) {
   });
 }
 
-function palette() {
+// Return 256 colours from quiet to loud, as pixels.
+function blendPalette() {
   return Uint32Array.from({ length: 256 }, (_, i) => {
     const place = (i / 255) * (PALETTE.length - 1);
     const low = Math.min(Math.floor(place), PALETTE.length - 2);
-    const mix = (c) => Math.round(PALETTE[low][c] + (place - low) * (PALETTE[low + 1][c] - PALETTE[low][c]));
+    const [from, to] = [PALETTE[low], PALETTE[low + 1]];
+    const mix = (c) => Math.round(from[c] + (place - low) * (to[c] - from[c]));
     return ((255 << 24) | (mix(2) << 16) | (mix(1) << 8) | mix(0)) >>> 0;
   });
 }

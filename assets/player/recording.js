@@ -1,15 +1,20 @@
-// The page's end of recorder.js: collects what was played until somebody takes it.
+// A Recording collects what recorder.js hands out until somebody takes it.
 
-export class Recording {
-  constructor(context, base) {
-    this.batches = [];
-    this.ready = context.audioWorklet.addModule(base + "recorder.js").then(() => {
-      this.node = new AudioWorkletNode(context, "recorder");
-      this.node.port.onmessage = ({ data }) => this.batches.push(...data);
-    });
+export async function createRecording(context, base) {
+  await context.audioWorklet.addModule(base + "recorder.js");
+  return new Recording(new AudioWorkletNode(context, "recorder"));
+}
+
+class Recording {
+  batches = [];
+
+  constructor(node) {
+    this.node = node;
+    this.node.port.onmessage = ({ data }) => this.batches.push(...data);
   }
 
-  // All samples since the last call: {channels, data}, data being base64 of interleaved float32.
+  // Return all samples since the last call: { channels, data }, data being base64 of interleaved
+  // float32.
   take() {
     const quanta = this.batches.splice(0);
     const channels = Math.max(1, ...quanta.map((quantum) => quantum.length));
@@ -23,11 +28,11 @@ export class Recording {
         }
       }
     }
-    return { channels, data: base64(new Uint8Array(samples.buffer)) };
+    return { channels, data: encodeBase64(new Uint8Array(samples.buffer)) };
   }
 }
 
-function base64(bytes) {
+function encodeBase64(bytes) {
   const piece = 0x8000;
   let text = "";
   for (let i = 0; i < bytes.length; i += piece) {
