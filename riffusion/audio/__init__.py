@@ -7,7 +7,8 @@ spectrograms, models or music.
     track           TrackFile: the growing track of a jam in a temporary file
     recording       Recording: an audio file of any format that grows while it plays
     loudness        K-weighting and true peaks of ITU-R BS.1770-4
-    mastering       the chain of effects on the mix: one slow gain and a limiter
+    effects         the effects of the master: slow gain, limiter
+    mastering       the master: the chain of effects that every mix goes through
     rolling_buffer  RollingBuffer: the last seconds of an endless signal
     progress        the progress bar of commands that make audio
 """
