@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +20,7 @@ from riffusion.errors import InvalidAudio, InvalidImage, InvalidInput, StorageEr
 from riffusion.spectral.image import ImageInfo, read_image, read_info, to_image
 from riffusion.spectral.spectrogram import RIFFUSION, mel_spectrogram
 from riffusion.spectral.track_image import write_track_image
+from tests.full_disk import files_of_at_most
 
 RATE = 44100
 
@@ -38,17 +36,6 @@ def tone(samples: int) -> Samples:
 
 def as_floats(pcm: Pcm) -> Samples:
     return (pcm / 32768).astype(np.float32)
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full: the system lets no file grow beyond ``size`` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @given(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from hypothesis.extra import numpy as hnp
 from riffusion.audio.waveform import Waveform, encode_audio, read_audio, write_audio
 from riffusion.errors import InvalidAudio, MissingTool, StorageError
 from riffusion.storage import write_whole
+from tests.full_disk import files_of_at_most
 
 REUSED_FOLDER = settings(
     deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -261,13 +261,8 @@ def test_what_ffmpeg_cannot_decode_is_invalid(ffmpeg_stand_in: Path) -> None:
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "track.wav"
     write_whole(path, b"what was there")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(StorageError, match="free some space"):
-            write_audio(sine(440), path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(1000), pytest.raises(StorageError, match="free some space"):
+        write_audio(sine(440), path)
     assert path.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [path]
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from riffusion.training.corpus.dataset import FRAMES, Corpus
 from riffusion.training.corpus.shards import Song, listing_of, read_songs, write_shard
 from riffusion.training.evaluation.engine import evaluate_audio
 from riffusion.training.evaluation.judge import Judge
+from tests.full_disk import files_of_at_most
 
 RATE = COMPACT_PARAMS.sample_rate
 SONG = Song(
@@ -36,17 +35,6 @@ def write_corpus(folder: Path, frames: int = 700, level: float = -2.0, **changes
     song = Song(**{**SONG.__dict__, "frames": frames, **changes})
     write_shard(folder, 0, [song], image.astype(np.float16))
     return folder
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Writing more than this fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
