@@ -12,6 +12,7 @@ import numpy as np
 
 from riffusion.audio.effects.effect import CHUNKS_PER_S, Effect, Samples, Signal
 from riffusion.audio.effects.limiter import Limiter
+from riffusion.audio.effects.reverb import Reverb
 from riffusion.audio.effects.slow_gain import GainSettings, SlowGain
 from riffusion.audio.loudness import lufs, power_of
 
@@ -24,7 +25,8 @@ class Mastering:
     oversample in another way see a little more. ``start_lufs`` is a first guess of how loud the
     music comes in, which counts as much as ``start_s`` seconds of it. The gain follows the mean
     over ``gain_s``, and never faster than ``max_db_per_s``; sound under ``min_lufs`` does not
-    count. The limiter's gain rises again with the time constant ``release_s``.
+    count. The limiter's gain rises again with the time constant ``release_s``. ``reverb`` from 0
+    (off) to 1 is the amount of the room's sound to begin with (see ``change_reverb``).
     """
 
     sample_rate: int = 44100
@@ -38,6 +40,7 @@ class Mastering:
     min_lufs: float = -60.0
     min_gain: float = 0.25
     max_gain: float = 3.0
+    reverb: float = 0.0
 
     @property
     def chunk(self) -> int:
@@ -85,6 +88,7 @@ def _chain(channels: int, settings: Mastering) -> tuple[Effect, ...]:
         max_gain=settings.max_gain,
     )
     return (
+        Reverb.start(settings.sample_rate, settings.reverb),
         SlowGain.start(channels, gain),
         Limiter.start(channels, settings.sample_rate, settings.ceiling, settings.release_s),
     )
@@ -95,6 +99,19 @@ def start_master(channels: int, settings: Mastering | None = None) -> MasterStat
     settings = settings or Mastering()
     power = power_of(settings.start_lufs)
     return MasterState(settings, _chain(channels, settings), 0, 0, power)
+
+
+def change_reverb(state: MasterState, amount: float, position: int) -> MasterState:
+    """Return the state whose reverb glides to ``amount`` from absolute sample ``position`` on.
+
+    ``position`` must not have been received yet for the change to fall there exactly; otherwise it
+    begins with the next sample. Raises InvalidInput unless ``amount`` is 0 to 1.
+    """
+    effects = tuple(
+        effect.change(amount, position) if isinstance(effect, Reverb) else effect
+        for effect in state.effects
+    )
+    return replace(state, effects=effects)
 
 
 def master(state: MasterState, block: Samples) -> tuple[MasterState, Samples]:
