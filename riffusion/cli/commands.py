@@ -19,7 +19,7 @@ import soundfile
 from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
+from riffusion.audio.waveform import Waveform, check_audio_output, read_audio, write_audio
 from riffusion.engines.arguments import engine_of
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
@@ -108,7 +108,7 @@ def write_track_image(audio: Path, path: str, info: ImageInfo) -> None:
 
 def generate(arguments: Namespace) -> None:
     """Make one clip of a prompt."""
-    check_output("--out", arguments.out, AUDIO)
+    check_audio_output("--out", arguments.out)
     check_output("--image", arguments.image, IMAGES)
     if not (arguments.out or arguments.image):
         raise InvalidInput("output", "missing", "give --out clip.wav, --image clip.png or both")
@@ -185,7 +185,7 @@ def encode(arguments: Namespace) -> None:
 
 def decode(arguments: Namespace) -> None:
     """Turn a spectrogram image into audio."""
-    check_output("audio", arguments.audio, AUDIO)
+    check_audio_output("audio", arguments.audio)
     begin = time.perf_counter()
     columns = max(png_columns(arguments.image), 1)
     with progress("decode", columns * RIFFUSION.frame_s) as advance:

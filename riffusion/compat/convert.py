@@ -8,8 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio
+from riffusion.audio.waveform import Waveform, check_audio_output, read_audio
 from riffusion.compat.files import audio_files, checked_extension, for_each, output_folder
 from riffusion.errors import InvalidInput
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -32,7 +31,7 @@ def audio_to_image(arguments: Namespace) -> None:
 
 def image_to_audio(arguments: Namespace) -> None:
     """Write the sound of a spectrogram image."""
-    check_output("--audio", arguments.audio, AUDIO)
+    check_audio_output("--audio", arguments.audio)
     seconds = decode_file(arguments.image, arguments.audio, extended=arguments.extend_band)
     print(f"Wrote {arguments.audio} ({seconds:.2f} seconds)")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
+from riffusion.audio.waveform import WRITABLE as AUDIO
+from riffusion.audio.waveform import Waveform, check_format, read_audio, write_audio
 from riffusion.compat.convert import report
 from riffusion.compat.files import audio_files, checked_extension, for_each, output_folder
 from riffusion.errors import InvalidAudio, InvalidInput
@@ -19,6 +19,7 @@ from riffusion.errors import InvalidAudio, InvalidInput
 def sample_clips(arguments: Namespace) -> None:
     """Cut clips from random places of a recording."""
     suffix = checked_extension("--extension", arguments.extension, AUDIO)
+    check_format(suffix)
     random = _random(arguments.seed)
     sound = _read(arguments.audio, mono=arguments.mono)
     folder = output_folder(arguments.output_dir)
@@ -31,6 +32,7 @@ def sample_clips(arguments: Namespace) -> None:
 def sample_clips_batch(arguments: Namespace) -> None:
     """Cut clips from random places of each recording of a folder; short ones are left out."""
     suffix = checked_extension("--extension", arguments.extension, AUDIO)
+    check_format(suffix)
     files = audio_files(arguments.audio_dir, arguments.glob, arguments.limit)
     folder = output_folder(arguments.output_dir)
 

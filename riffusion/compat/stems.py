@@ -17,8 +17,8 @@ import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
+from riffusion.audio.waveform import WRITABLE as AUDIO
+from riffusion.audio.waveform import Waveform, check_format, read_audio, write_audio
 from riffusion.compat.files import checked_extension, output_folder
 from riffusion.engines.loading import usable_device
 from riffusion.errors import InvalidInput, MissingTool, ModelError
@@ -37,6 +37,7 @@ def split(arguments: Namespace) -> None:
             "pip install -r requirements-stems.txt, or pip install 'riffusion[stems]'"
         )
     suffix = checked_extension("--extension", arguments.extension, AUDIO)
+    check_format(suffix)
     device = usable_device(arguments.device)
     sound = read_audio(arguments.audio)
     model = load_model(arguments.stem_model)

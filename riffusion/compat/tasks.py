@@ -14,7 +14,7 @@ from PIL import Image
 from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
+from riffusion.audio.waveform import Waveform, check_audio_output, read_audio, write_audio
 from riffusion.compat.batch import load_batch, make_batch
 from riffusion.compat.inference import (
     DEFAULT_SEED_IMAGE,
@@ -53,7 +53,7 @@ def text_to_audio(arguments: Namespace) -> None:
     if arguments.batch is not None:
         _batch(arguments)
         return
-    check_output("--audio", arguments.audio, AUDIO)
+    check_audio_output("--audio", arguments.audio)
     check_output("--image", arguments.image, IMAGES)
     if not (arguments.audio or arguments.image):
         raise InvalidInput("output", "missing", "give --audio clip.wav, --image clip.png or both")

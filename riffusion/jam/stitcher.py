@@ -154,8 +154,8 @@ class Stitcher:
 
     def _play(self, stop: int) -> Samples:
         """Master the audio up to sample ``stop``."""
-        taken_in = self._master.position + self._master.waiting.shape[1]
-        audio = self._audio.read(taken_in, max(taken_in, min(stop, self._audio.stop)))
+        received = self._master.received
+        audio = self._audio.read(received, max(received, min(stop, self._audio.stop)))
         self._master, samples = master(self._master, audio)
         return samples
 

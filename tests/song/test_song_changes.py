@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -20,6 +19,7 @@ from riffusion.song.placement import place_in, places_of
 from riffusion.song.plan import plan_text, read_plan
 from riffusion.song.session import SectionMark, SongChange, SongSession
 from riffusion.spectral.griffin_lim import griffin_lim
+from tests.full_disk import files_of_at_most
 
 RATE = 44100
 BAR = RATE * 4 * 60 // 180
@@ -170,7 +170,6 @@ def test_a_disk_that_was_full_loses_nothing(tiny_engine: Engine, variation: floa
     song = replace(SONG, variation=variation)
     with live(tiny_engine, song) as session:
         straight = heard(session)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     blocks: list[Samples] = []
 
     def play() -> None:
@@ -179,12 +178,8 @@ def test_a_disk_that_was_full_loses_nothing(tiny_engine: Engine, variation: floa
 
     with live(tiny_engine, song) as session:
         blocks.append(heard(session, BAR // 4))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (BAR * 4, limits[1]))
-        try:
-            with pytest.raises(StorageError):
-                play()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with files_of_at_most(BAR * 4), pytest.raises(StorageError):
+            play()
         play()
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), straight)
 
