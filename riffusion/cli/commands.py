@@ -20,7 +20,7 @@ from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
-from riffusion.engines.arguments import engine_of
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.engines.clip import ClipRequest, Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
@@ -61,7 +61,7 @@ def jam(arguments: Namespace) -> None:
     )
     if has_anchor(arguments):
         settings = settings.changed(looped(arguments))
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
 
 
@@ -74,7 +74,7 @@ def replay(arguments: Namespace) -> None:
     if arguments.seconds is not None:
         seconds = arguments.seconds
     check_length(seconds, arguments.image)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     record(replay_session(engine, saved), engine.name, seconds, arguments)
 
 
@@ -121,7 +121,7 @@ def generate(arguments: Namespace) -> None:
     prompt = Prompt(arguments.prompt, arguments.seed)
     settings = settings_of(prompt, prompt, arguments)
     in_time = bool(given(arguments, HARMONY))
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     begin = time.perf_counter()
     wanted = anchored(request(engine, settings, in_time=in_time), engine, arguments)
     sound, spectrogram = clip(engine, wanted)

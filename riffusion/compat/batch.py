@@ -13,9 +13,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from riffusion.audio.waveform import Waveform, write_audio
-from riffusion.compat.files import output_folder, slug
+from riffusion.compat.files import make_folder, slugify
 from riffusion.compat.inference import InferenceInput, PromptInput, to_clip_request
-from riffusion.engines.arguments import engine_of
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.options import FRAMES, SCHEDULERS, Scheduler
 from riffusion.errors import InvalidInput
@@ -82,8 +82,8 @@ class Job:
     @property
     def name(self) -> str:
         end = self.inputs.start
-        negative = slug(end.negative_prompt) if end.negative_prompt else ""
-        return f"{self.params}_{slug(end.prompt)}_neg_{negative}_seed_{end.seed}"
+        negative = slugify(end.negative_prompt) if end.negative_prompt else ""
+        return f"{self.params}_{slugify(end.prompt)}_neg_{negative}_seed_{end.seed}"
 
 
 def load_batch(path: str, seeds: int) -> list[Job]:
@@ -111,14 +111,14 @@ def load_batch(path: str, seeds: int) -> list[Job]:
 
 def make_batch(jobs: list[Job], folder: Path, arguments: Namespace, make: Make) -> Path:
     """Write an MP3 and a JPEG for each job into ``folder``, and an index.json. Its path."""
-    output_folder(str(folder))
+    make_folder(str(folder))
     index = []
     # One model at a time: several do not fit a small machine.
     for checkpoint, scheduler, width in dict.fromkeys(job.machinery for job in jobs):
         asked: dict[str, Any] = {"scheduler": arguments.scheduler or scheduler}
         if arguments.frames == FRAMES:
             asked["frames"] = width
-        engine = engine_of(Namespace(**{**vars(arguments), **asked}), checkpoint)
+        engine = load_chosen_engine(Namespace(**{**vars(arguments), **asked}), checkpoint)
         own = [job for job in jobs if job.machinery == (checkpoint, scheduler, width)]
         for first in range(0, len(own), arguments.batch_size):
             some = own[first : first + arguments.batch_size]

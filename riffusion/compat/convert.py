@@ -10,7 +10,7 @@ from PIL import Image
 
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio
-from riffusion.compat.files import audio_files, checked_extension, for_each, output_folder
+from riffusion.compat.files import check_extension, list_audio_files, make_folder, process_files
 from riffusion.errors import InvalidInput
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import audio_to_image as image_of
@@ -45,17 +45,17 @@ def exif(arguments: Namespace) -> None:
 
 def audio_to_images_batch(arguments: Namespace) -> None:
     """Write the spectrogram image of each file of a folder."""
-    suffix = checked_extension("--image-extension", arguments.image_extension, IMAGES)
+    suffix = check_extension("--image-extension", arguments.image_extension, IMAGES)
     params = geometry(arguments, arguments.sample_rate)
-    files = audio_files(arguments.audio_dir, limit=arguments.limit)
-    folder = output_folder(arguments.output_dir)
+    files = list_audio_files(arguments.audio_dir, limit=arguments.limit)
+    folder = make_folder(arguments.output_dir)
 
     def work(file: Path) -> Iterator[Path]:
         path = folder / f"{file.stem}{suffix}"
         write_image(_image(read_audio(file), params, mono=arguments.mono), path)
         yield path
 
-    report(*for_each(files, work, arguments.num_threads))
+    report(*process_files(files, work, arguments.num_threads))
 
 
 def report(written: list[Path], problems: list[str]) -> None:

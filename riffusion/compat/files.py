@@ -13,7 +13,7 @@ from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 MAX_NAME_LENGTH = 60
 
 
-def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
+def list_audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
     """The files of ``folder`` that match, in order, but no JSON; ``limit`` of them if above 0.
 
     Raises InvalidInput where there is no such folder, or the pattern leads out of it.
@@ -28,7 +28,7 @@ def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
     return files[:limit] if limit > 0 else files
 
 
-def output_folder(folder: str) -> Path:
+def make_folder(folder: str) -> Path:
     """``folder``, made if it is not there."""
     path = Path(folder)
     try:
@@ -38,7 +38,7 @@ def output_folder(folder: str) -> Path:
     return path
 
 
-def for_each(
+def process_files(
     files: Sequence[Path], work: Callable[[Path], Iterable[Path]], threads: int | None
 ) -> tuple[list[Path], list[str]]:
     """Do ``work`` on all files, some at a time: what it wrote, and what it could not read and why.
@@ -63,12 +63,12 @@ def for_each(
     return written, problems
 
 
-def slug(text: str) -> str:
+def slugify(text: str) -> str:
     """``text`` as a part of a file's name: letters and digits of any script, _ for the rest."""
     return re.sub(r"\W+", "_", text).strip("_")[:MAX_NAME_LENGTH] or "clip"
 
 
-def checked_extension(what: str, extension: str, known: Iterable[str]) -> str:
+def check_extension(what: str, extension: str, known: Iterable[str]) -> str:
     """``extension`` with its dot. Raises InvalidInput for an unknown one."""
     suffix = "." + extension.lower().removeprefix(".")
     if suffix not in known:

@@ -60,7 +60,7 @@ class InferenceInput(BaseModel):
         )
 
 
-def clip_request(inputs: InferenceInput, engine: Engine) -> ClipRequest:
+def resolve_clip_request(inputs: InferenceInput, engine: Engine) -> ClipRequest:
     """What ``inputs`` asks of ``engine``, seed image and mask by their names.
 
     A seed image of the library brings its tempo and its harmony along. Raises InvalidInput.
@@ -68,7 +68,7 @@ def clip_request(inputs: InferenceInput, engine: Engine) -> ClipRequest:
     anchor = find_anchor(inputs.seed_image_id)
     mask = fit_mask(named_mask(inputs.mask_image_id), engine) if inputs.mask_image_id else None
     request = to_clip_request(inputs, fit_sound(anchor_sound(anchor), engine), mask)
-    return in_time_with(request, anchor, engine)
+    return match_anchor_timing(request, anchor, engine)
 
 
 def to_clip_request(
@@ -95,7 +95,7 @@ def to_clip_request(
     )
 
 
-def in_time_with(request: ClipRequest, anchor: Anchor, engine: Engine) -> ClipRequest:
+def match_anchor_timing(request: ClipRequest, anchor: Anchor, engine: Engine) -> ClipRequest:
     """``request`` with the tempo and the harmony of an anchor of the library."""
     return replace(request, bpm=anchor.bpm, lead_sheet=anchor.lead_sheet(engine))
 

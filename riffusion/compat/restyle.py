@@ -31,7 +31,7 @@ class Piece:
     share: float
 
 
-def samples_of(engine: Engine, count: int) -> int:
+def count_samples(engine: Engine, count: int) -> int:
     """Samples that ``count`` windows make."""
     return (engine.frames - UNUSED_FRAMES + (count - 1) * _new_frames(engine)) * _hop(engine)
 
@@ -68,7 +68,7 @@ def _new_frames(engine: Engine) -> int:
     return new
 
 
-def play_through(
+def restyle(
     engine: Engine,
     source: Waveform,
     ask: Callable[[float, Spectrogram], ClipRequest],

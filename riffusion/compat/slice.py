@@ -12,16 +12,16 @@ import numpy as np
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
 from riffusion.compat.convert import report
-from riffusion.compat.files import audio_files, checked_extension, for_each, output_folder
+from riffusion.compat.files import check_extension, list_audio_files, make_folder, process_files
 from riffusion.errors import InvalidAudio, InvalidInput
 
 
 def sample_clips(arguments: Namespace) -> None:
     """Cut clips from random places of a recording."""
-    suffix = checked_extension("--extension", arguments.extension, AUDIO)
+    suffix = check_extension("--extension", arguments.extension, AUDIO)
     random = _random(arguments.seed)
     sound = _read(arguments.audio, mono=arguments.mono)
-    folder = output_folder(arguments.output_dir)
+    folder = make_folder(arguments.output_dir)
     for index, start_ms in enumerate(starts(sound, arguments.num_clips, arguments, random)):
         name = f"clip_{index}_start_{start_ms}_ms_duration_{arguments.duration_ms}_ms{suffix}"
         write_audio(cut(sound, start_ms, arguments.duration_ms), folder / name)
@@ -30,9 +30,9 @@ def sample_clips(arguments: Namespace) -> None:
 
 def sample_clips_batch(arguments: Namespace) -> None:
     """Cut clips from random places of each recording of a folder; short ones are left out."""
-    suffix = checked_extension("--extension", arguments.extension, AUDIO)
-    files = audio_files(arguments.audio_dir, arguments.glob, arguments.limit)
-    folder = output_folder(arguments.output_dir)
+    suffix = check_extension("--extension", arguments.extension, AUDIO)
+    files = list_audio_files(arguments.audio_dir, arguments.glob, arguments.limit)
+    folder = make_folder(arguments.output_dir)
 
     def work(file: Path) -> Iterator[Path]:
         # A seed of its own for each file, so that threads change nothing.
@@ -45,7 +45,7 @@ def sample_clips_batch(arguments: Namespace) -> None:
             write_audio(cut(sound, start_ms, arguments.duration_ms), path)
             yield path
 
-    report(*for_each(files, work, arguments.num_threads))
+    report(*process_files(files, work, arguments.num_threads))
 
 
 def starts(

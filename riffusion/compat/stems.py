@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
-from riffusion.compat.files import checked_extension, output_folder
-from riffusion.engines.loading import usable_device
+from riffusion.compat.files import check_extension, make_folder
+from riffusion.engines.loading import choose_device
 from riffusion.errors import InvalidInput, MissingTool, ModelError
 
 PACKAGE = "demucs"
@@ -36,18 +36,18 @@ def split(arguments: Namespace) -> None:
             "splitting stems needs demucs, which is not installed: "
             "pip install -r requirements-stems.txt, or pip install 'riffusion[stems]'"
         )
-    suffix = checked_extension("--extension", arguments.extension, AUDIO)
-    device = usable_device(arguments.device)
+    suffix = check_extension("--extension", arguments.extension, AUDIO)
+    device = choose_device(arguments.device)
     sound = read_audio(arguments.audio)
     model = load_model(arguments.stem_model)
-    folder = output_folder(arguments.output_dir)
-    for name, stem in stems_of(sound, model, device).items():
+    folder = make_folder(arguments.output_dir)
+    for name, stem in separate_stems(sound, model, device).items():
         path = folder / f"{Path(arguments.audio).stem}_{name}{suffix}"
         write_audio(stem, path)
         print(f"Wrote {path}")
 
 
-def stems_of(sound: Waveform, model: Any, device: str = "cpu") -> dict[str, Waveform]:
+def separate_stems(sound: Waveform, model: Any, device: str = "cpu") -> dict[str, Waveform]:
     """The stems of ``sound`` by name, each as long as it, at the rate and channels of ``model``."""
     from demucs.apply import apply_model
 

@@ -20,11 +20,11 @@ from riffusion.compat.inference import (
     DEFAULT_SEED_IMAGE,
     InferenceInput,
     PromptInput,
-    in_time_with,
+    match_anchor_timing,
     to_clip_request,
 )
-from riffusion.compat.restyle import play_through, samples_of
-from riffusion.engines.arguments import engine_of
+from riffusion.compat.restyle import count_samples, restyle
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.engines.clip import ClipRequest, Mix
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
@@ -60,7 +60,7 @@ def text_to_audio(arguments: Namespace) -> None:
     end = _end(arguments, arguments.prompt, arguments.seed, arguments.denoising)
     inputs = _inputs(arguments, end, end, 0.0)
     to_clip_request(inputs)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     ((sound, image),) = make_clips(engine, [inputs], arguments.seed_image)
     if arguments.audio:
         write_audio(sound, arguments.audio)
@@ -79,7 +79,7 @@ def audio_to_audio(arguments: Namespace) -> None:
         arguments.denoising, arguments.denoising_b = arguments.kmax, None
     to_clip_request(_inputs_at(arguments, 0.0))
     sound = _part(read_audio(arguments.audio), arguments.start_time_s, arguments.duration_s)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     _write_through(engine, matched_to_engine(sound, engine), arguments, mix)
 
 
@@ -92,9 +92,9 @@ def interpolation(arguments: Namespace) -> None:
         raise InvalidInput("--num-interpolation-steps", count, legal)
     to_clip_request(_inputs_at(arguments, 0.0))
     loop = _whole_bars(arguments.seed_image or DEFAULT_SEED_IMAGE)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     once = matched_to_engine(loop, engine)
-    length = samples_of(engine, count)
+    length = count_samples(engine, count)
     rounds = np.stack([np.resize(channel, length) for channel in once.samples])
     _write_through(engine, Waveform(rounds, once.sample_rate), arguments)
 
@@ -107,7 +107,7 @@ def make_clips(
     requests = [to_clip_request(inputs, anchor) for inputs in asked]
     if seed_image and not is_file_name(seed_image):
         known = find_anchor(seed_image)
-        requests = [in_time_with(request, known, engine) for request in requests]
+        requests = [match_anchor_timing(request, known, engine) for request in requests]
     clips = engine.generate(requests)
     sounds = [clip_sound(clip, engine.vocoder) for clip in clips]
     return [
@@ -116,7 +116,7 @@ def make_clips(
     ]
 
 
-def curved(alpha: float, power: float) -> float:
+def curve_alpha(alpha: float, power: float) -> float:
     """``alpha`` on the original's curve: a power above 1 lingers half-way, 1 is even."""
     if not 0 < power <= STEEPEST_POWER:
         raise InvalidInput("--alpha-power", power, f"use more than 0, at most {STEEPEST_POWER:g}")
@@ -148,7 +148,7 @@ def _write_through(
     rate, length = source.sample_rate, source.samples.shape[1]
     recording = Recording(arguments.output, rate, engine.channels, length)
     with recording, progress("play", source.duration_s) as advance:
-        for block in play_through(engine, source, ask):
+        for block in restyle(engine, source, ask):
             recording.write(block)
             advance(block.shape[1] / rate)
     print(f"Wrote {arguments.output} ({recording.duration_s:.2f} seconds)")
@@ -156,7 +156,9 @@ def _write_through(
 
 def _inputs_at(arguments: Namespace, share: float) -> InferenceInput:
     """What is asked for at ``share`` of the way from prompt A to prompt B."""
-    alpha = curved(share, getattr(arguments, "alpha_power", 1.0)) if arguments.prompt_b else 0.0
+    alpha = (
+        curve_alpha(share, getattr(arguments, "alpha_power", 1.0)) if arguments.prompt_b else 0.0
+    )
     denoising_b = arguments.denoising_b
     start = _end(arguments, arguments.prompt_a, arguments.seed_a, arguments.denoising)
     end = _end(

@@ -29,7 +29,7 @@ from PIL import Image
 from starlette.routing import BaseRoute
 
 from riffusion.audio.waveform import Waveform, encode_audio
-from riffusion.compat.inference import InferenceInput, clip_request
+from riffusion.compat.inference import InferenceInput, resolve_clip_request
 from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
@@ -107,7 +107,7 @@ class Api:
     async def run_inference(self, inputs: InferenceInput) -> InferenceOutput:
         """A clip on the way between two prompts: the original Riffusion's endpoint."""
         check_steps(inputs.num_inference_steps)
-        sound, image = await self._make(inputs, lambda engine: clip_request(inputs, engine))
+        sound, image = await self._make(inputs, lambda engine: resolve_clip_request(inputs, engine))
         return await asyncio.to_thread(_inference_output, sound, image)
 
     async def make_clip(self, order: ClipApiRequest) -> ClipResponse:

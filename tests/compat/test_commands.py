@@ -12,9 +12,9 @@ from PIL import Image
 
 from riffusion.audio.waveform import Waveform
 from riffusion.cli.main import main
-from riffusion.compat.files import slug
-from riffusion.compat.restyle import pieces, play_through, samples_of
-from riffusion.compat.tasks import curved
+from riffusion.compat.files import slugify
+from riffusion.compat.restyle import count_samples, pieces, restyle
+from riffusion.compat.tasks import curve_alpha
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchors import library, matched_to_engine
@@ -258,7 +258,7 @@ def test_interpolation_lasts_as_long_as_its_clips(
     walk = ("--prompt-a", "church bells", "--prompt-b", "jazz", "--seed-image", "night_drive")
     options = ("--num-interpolation-steps", "2", "--num-inference-steps", "1")
     assert main(["interpolation", *walk, *options, "--output", str(out), *model]) == 0
-    assert soundfile.info(out).frames == samples_of(tiny_engine, 2)
+    assert soundfile.info(out).frames == count_samples(tiny_engine, 2)
 
 
 @pytest.mark.parametrize("seconds", [0.01, 3.0, 5.07, 5.08, 9.2, 60.0])
@@ -284,7 +284,7 @@ def test_what_is_kept_whole_comes_back_without_seams(tiny_engine: Engine) -> Non
         prompt = Prompt("x", 0)
         return ClipRequest(prompt, prompt, anchor=anchor, strength=0.0, steps=1)
 
-    sound = np.concatenate(list(play_through(tiny_engine, source, ask)), axis=1)[0]
+    sound = np.concatenate(list(restyle(tiny_engine, source, ask)), axis=1)[0]
     assert len(sound) == 12 * RATE
     steady = sound[RATE : 11 * RATE]
     level = np.sqrt(np.mean(steady.reshape(-1, 2205) ** 2, axis=1))
@@ -294,11 +294,11 @@ def test_what_is_kept_whole_comes_back_without_seams(tiny_engine: Engine) -> Non
 
 def test_the_curve_of_the_walk_is_the_original_s() -> None:
     alphas = np.linspace(0, 1, 9)
-    np.testing.assert_allclose([curved(a, 1.0) for a in alphas], alphas)
+    np.testing.assert_allclose([curve_alpha(a, 1.0) for a in alphas], alphas)
     for power in (0.5, 2.0, 3.0):
         shifted = alphas * 2 - 1
         expected = (np.abs(shifted) ** power * np.sign(shifted) + 1) / 2
-        np.testing.assert_allclose([curved(a, power) for a in alphas], expected)
+        np.testing.assert_allclose([curve_alpha(a, power) for a in alphas], expected)
 
 
 @pytest.mark.parametrize(
@@ -439,4 +439,4 @@ def test_the_library_has_several_tempi() -> None:
     [("../../etc", "etc"), ("ジャズ", "ジャズ"), ("///", "clip"), ("a" * 99, "a" * 60)],
 )
 def test_prompts_make_harmless_file_names(text: str, name: str) -> None:
-    assert slug(text) == name
+    assert slugify(text) == name

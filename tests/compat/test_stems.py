@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from riffusion.audio.waveform import Waveform
 from riffusion.cli.main import main
-from riffusion.compat.stems import load_model, stems_of
+from riffusion.compat.stems import load_model, separate_stems
 
 STEMS = ["drums", "bass", "other", "vocals"]
 RATE = 44100
@@ -71,8 +71,8 @@ def test_stems_are_what_the_network_says_whatever_the_level(folder: Path, song: 
     """Against the network itself, on the scaled sound. The same sound gives the same stems."""
     sound = Waveform(soundfile.read(song, dtype="float32")[0].T, RATE)
     model = load_model(str(folder))
-    stems = stems_of(sound, model)
-    again = stems_of(sound, model)
+    stems = separate_stems(sound, model)
+    again = separate_stems(sound, model)
     assert all(np.array_equal(stems[name].samples, again[name].samples) for name in STEMS)
 
     mix = torch.from_numpy(sound.samples)
@@ -90,7 +90,7 @@ def test_stems_are_what_the_network_says_whatever_the_level(folder: Path, song: 
 def test_mono_and_other_rates_are_brought_to_the_networks(folder: Path) -> None:
     time = np.arange(11025) / 22050
     low = Waveform(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32), 22050)
-    stems = stems_of(low, load_model(str(folder)))
+    stems = separate_stems(low, load_model(str(folder)))
     assert {stem.samples.shape for stem in stems.values()} == {(2, RATE // 2)}
     assert {stem.sample_rate for stem in stems.values()} == {RATE}
 

@@ -1,8 +1,8 @@
-"""The Stable Diffusion engine's promises, on a tiny checkpoint with random weights."""
+"""What the Stable Diffusion engine guarantees, on a tiny checkpoint with random weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -19,7 +19,7 @@ from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.image import BLACK, to_pixels, to_spectrogram
-from riffusion.engines.stable.loading import load_stable
+from riffusion.engines.stable.loading import StableModel, load_stable
 from riffusion.engines.stable.options import SCHEDULERS, Scheduler, StableOptions
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.jam.session import JamSession, render
@@ -34,7 +34,7 @@ FRAMES = 64
 
 @pytest.fixture(scope="module")
 def engine(tiny_stable_folder: Path) -> StableEngine:
-    """With short windows, for speed."""
+    """An engine with short windows, for speed."""
     return short(tiny_stable_folder)
 
 
@@ -42,6 +42,15 @@ def short(folder: Path, scheduler: Scheduler | None = None, frames: int = FRAMES
     engine = load_engine(str(folder), "cpu", StableOptions(scheduler=scheduler, frames=frames))
     assert isinstance(engine, StableEngine)
     return engine
+
+
+def with_model(
+    folder: Path, scheduler: Scheduler | None = None, batch: int = 1
+) -> tuple[StableEngine, StableModel]:
+    """An engine with short windows and the model it runs, whose modules can be watched."""
+    options = StableOptions(scheduler=scheduler, frames=FRAMES, batch=batch)
+    model = load_stable(str(folder), options, "cpu")
+    return StableEngine(model, options), model
 
 
 def request(**changes: object) -> ClipRequest:
@@ -121,9 +130,9 @@ def test_the_ends_of_a_walk_are_the_prompts_themselves(
 
 def test_strength_and_guidance_of_the_other_end_lerp() -> None:
     walked = request(alpha=0.25, strength=0.4, end_strength=0.8, guidance=8, end_guidance=4)
-    assert walked.walked_strength == pytest.approx(0.5)
-    assert walked.walked_guidance == pytest.approx(7)
-    assert request(strength=0.4, guidance=8, alpha=0.9).walked_strength == 0.4
+    assert walked.strength_at_alpha == pytest.approx(0.5)
+    assert walked.guidance_at_alpha == pytest.approx(7)
+    assert request(strength=0.4, guidance=8, alpha=0.9).strength_at_alpha == 0.4
 
 
 @pytest.mark.parametrize("frames", [8, 56])
@@ -199,10 +208,10 @@ def test_every_scheduler_keeps_what_the_mask_keeps(
 ) -> None:
     """Latents of the kept half are the anchor's; the original leaves a little noise in them, its
     schedulers' last (0.04 of a standard deviation)."""
-    engine = short(tiny_stable_folder, scheduler)
-    unchanged = latents(engine, request(anchor=anchor(), strength=0.0))
-    masked = latents(engine, request(anchor=anchor(), mask=half_mask(), steps=8))
-    off = (masked - unchanged).abs() * engine._vae.config.scaling_factor
+    engine, model = with_model(tiny_stable_folder, scheduler)
+    unchanged = latents(engine, model, request(anchor=anchor(), strength=0.0))
+    masked = latents(engine, model, request(anchor=anchor(), mask=half_mask(), steps=8))
+    off = (masked - unchanged).abs() * model.vae.config.scaling_factor
     assert float(off[..., :4].mean()) < (0.06 if scheduler in ("ddim", "pndm") else 1e-5)
     assert float(off[..., 4:].mean()) > 0.3
 
@@ -212,19 +221,20 @@ def test_every_scheduler_continues_the_context_itself(
     tiny_stable_folder: Path, scheduler: Scheduler
 ) -> None:
     """Whatever is drawn, the beginning of the window ends as the context's own latents."""
-    engine = short(tiny_stable_folder, scheduler)
+    engine, model = with_model(tiny_stable_folder, scheduler)
     given = anchor().cut(0, 24)
     a, b = (
-        latents(engine, request(context=given, start=start, steps=4)) for start in (BELLS, BEATS)
+        latents(engine, model, request(context=given, start=start, steps=4))
+        for start in (BELLS, BEATS)
     )
     assert torch.equal(a[..., :3], b[..., :3])
     assert not torch.equal(a[..., 3:], b[..., 3:])
 
 
-def latents(engine: StableEngine, wanted: ClipRequest) -> torch.Tensor:
-    """What the engine decodes, in the autoencoder's own scale."""
+def latents(engine: StableEngine, model: StableModel, wanted: ClipRequest) -> torch.Tensor:
+    """The latents that the engine decodes, in the autoencoder's own scale."""
     seen: list[torch.Tensor] = []
-    handle = engine._vae.post_quant_conv.register_forward_pre_hook(
+    handle = model.vae.post_quant_conv.register_forward_pre_hook(
         lambda _, inputs: seen.append(inputs[0].clone())
     )
     try:
@@ -281,18 +291,29 @@ def test_a_window_may_be_long_and_need_not_fit_the_unet(tiny_stable_folder: Path
         assert torch.isfinite(clip.magnitudes).all()
 
 
-def test_an_anchor_is_encoded_once(engine: StableEngine) -> None:
-    with counted(engine._vae.encoder) as calls:
+def test_an_anchor_is_encoded_once(tiny_stable_folder: Path) -> None:
+    engine, model = with_model(tiny_stable_folder)
+    with counted(model.vae.encoder) as calls:
         for alpha in (0.0, 0.5):
             engine.generate([request(anchor=anchor(), strength=0.5, alpha=alpha)])
             engine.generate([request(anchor=anchor(), strength=0.4, start=BEATS)])
-    assert len(calls) <= 1
-    with counted(engine._vae.encoder) as calls:
-        for seed in range(10):
-            noise = torch.rand(1, 512, FRAMES, generator=torch.Generator().manual_seed(seed))
-            engine.generate([request(anchor=Spectrogram(noise, RIFFUSION), steps=1, strength=0)])
-    assert len(calls) == 10
-    assert len(engine._anchors) == 8
+    assert len(calls) == 1
+
+
+def test_the_last_eight_anchors_are_cached(tiny_stable_folder: Path) -> None:
+    engine, model = with_model(tiny_stable_folder)
+
+    def encodings(seeds: Iterable[int]) -> int:
+        with counted(model.vae.encoder) as calls:
+            for seed in seeds:
+                noise = torch.rand(1, 512, FRAMES, generator=torch.Generator().manual_seed(seed))
+                start = Spectrogram(noise, RIFFUSION)
+                engine.generate([request(anchor=start, steps=1, strength=0)])
+        return len(calls)
+
+    assert encodings(range(10)) == 10
+    assert encodings(range(2, 10)) == 0
+    assert encodings([1]) == 1
 
 
 @contextmanager
@@ -306,9 +327,9 @@ def counted(module: torch.nn.Module) -> Iterator[list[None]]:
 
 
 def test_too_little_memory_is_tried_again_in_smaller_pieces(tiny_stable_folder: Path) -> None:
-    engine = short(tiny_stable_folder)
+    engine, model = with_model(tiny_stable_folder)
     expected = engine.generate([request()])[0]
-    limit_batch(engine, 1)
+    limit_batch(model, 1)
     for _ in range(2):
         clip = engine.generate([request()])[0]
         assert (
@@ -317,20 +338,20 @@ def test_too_little_memory_is_tried_again_in_smaller_pieces(tiny_stable_folder: 
 
 
 def test_too_little_memory_for_anything_is_said(tiny_stable_folder: Path) -> None:
-    engine = short(tiny_stable_folder)
-    limit_batch(engine, 0)
+    engine, model = with_model(tiny_stable_folder)
+    limit_batch(model, 0)
     with pytest.raises(ModelError, match=r"too little memory .* fewer frames"):
         engine.generate([request()])
 
 
-def limit_batch(engine: StableEngine, most: int) -> None:
+def limit_batch(model: StableModel, most: int) -> None:
     """Let the UNet run out of memory with more than ``most`` images at a time."""
 
     def check(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         if len(inputs[0]) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    engine._unet.register_forward_pre_hook(check)
+    model.unet.register_forward_pre_hook(check)
 
 
 def test_half_precision_is_close(tiny_stable_folder: Path, engine: Engine) -> None:

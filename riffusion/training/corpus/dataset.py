@@ -17,11 +17,8 @@ import numpy.typing as npt
 import torch
 
 from riffusion.engines.clip import Controls, LeadSheet
-from riffusion.engines.compact.engine import (
-    COMPACT_PARAMS,
-    control_features,
-    lead_sheet_features,
-)
+from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.compact.features import control_features, lead_sheet_features
 from riffusion.engines.compact.network import BEAT_KNOWN, CHORDS, TEMPO_SCALE, TURNS, Conditioning
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.prompt_encoder import prompt_encoder
@@ -144,10 +141,10 @@ class Corpus:
         rows = [row for caption, row in self._captions.items() if caption not in scenes]
         return self.embeddings[rows].float()
 
-    def read_by(self, reader: PromptAdapter) -> None:
-        """Take captions for what ``reader`` makes of them, as the model will be asked."""
+    def adapt_captions(self, adapter: PromptAdapter) -> None:
+        """Take captions for what ``adapter`` makes of them, as the model will be asked."""
         parts = torch.split(self.embeddings.float(), READ_AT_ONCE)
-        self.embeddings = torch.cat([reader(part).half() for part in parts])
+        self.embeddings = torch.cat([adapter(part).half() for part in parts])
 
     def is_whole(self, song: Song) -> bool:
         """Whether it is all of what its style plays: the band, where there is one."""

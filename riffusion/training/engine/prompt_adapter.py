@@ -1,4 +1,4 @@
-"""Fit a model's reader: which wording means which style, and which is a caption it has seen."""
+"""Fit a prompt adapter: which wording means which style, and which is a caption of the corpus."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BIAS = 0.3
 ITERATIONS = 300
 
 
-def fit_reader(
+def fit_prompt_adapter(
     styles: Sequence[str], captions: torch.Tensor, seed: int = 0
 ) -> PromptAdapter | None:
-    """A reader for a model of these ``styles`` that leaves ``captions`` (captions, 384) alone.
+    """Return an adapter for a model of ``styles`` that leaves ``captions`` (captions, 384) alone.
 
     None where no style has a scene to learn from.
     """

@@ -31,7 +31,7 @@ from riffusion.training.corpus.shards import CHANNELS
 from riffusion.training.engine.critics.both import critics_of
 from riffusion.training.engine.critics.loss import lesson
 from riffusion.training.engine.flow import Network, flow_loss, guess, velocity_error
-from riffusion.training.engine.prompt_adapter import fit_reader
+from riffusion.training.engine.prompt_adapter import fit_prompt_adapter
 from riffusion.training.engine.sample_sheet import draw_sheet
 from riffusion.training.engine.warm_start import scale_of, start_from
 from riffusion.training.plots import draw_curve
@@ -120,7 +120,7 @@ class Trainer:
         scale = scale_of(options.start_from) if options.start_from is not None else None
         self.train = Corpus(corpus, "train", scale, options.emphasis)
         self.validation = Corpus(corpus, "validation", self.train.statistics.scale)
-        self.reader = self._teach_reading()
+        self.prompt_adapter = self._fit_prompt_adapter()
         self.network = SpectrogramTransformer(
             channels=CHANNELS,
             width=options.width,
@@ -147,13 +147,13 @@ class Trainer:
         self._saves = 0
         self.compiled: Network = torch.compile(self.network) if options.compiled else self.network
 
-    def _teach_reading(self) -> PromptAdapter | None:
+    def _fit_prompt_adapter(self) -> PromptAdapter | None:
         styles = sorted({song.style for song in self.train.songs})
-        reader = fit_reader(styles, self.train.plain_captions())
-        if reader is not None:
-            self.train.read_by(reader)
-            self.validation.read_by(reader)
-        return reader
+        adapter = fit_prompt_adapter(styles, self.train.plain_captions())
+        if adapter is not None:
+            self.train.adapt_captions(adapter)
+            self.validation.adapt_captions(adapter)
+        return adapter
 
     def _config(self) -> dict[str, Any]:
         names = inspect.signature(SpectrogramTransformer).parameters
@@ -242,8 +242,8 @@ class Trainer:
     def _show(self, step: int, windows: int, training: float) -> None:
         """Write the model as it is now, the curve, and now and then a sheet of samples."""
         export(self.average, self.out)
-        if self.reader is not None:
-            self.reader.save(self.out)
+        if self.prompt_adapter is not None:
+            self.prompt_adapter.save(self.out)
         loss = self._validate()
         point = {"step": step, "windows": windows, "training": training, "validation": loss}
         listing = self.out / "run" / "curve.jsonl"
