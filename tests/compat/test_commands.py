@@ -13,7 +13,7 @@ from PIL import Image
 from riffusion.audio.waveform import Waveform
 from riffusion.cli.main import main
 from riffusion.compat.files import slugify
-from riffusion.compat.restyle import count_samples, pieces, restyle
+from riffusion.compat.restyle import count_samples, plan_windows, restyle
 from riffusion.compat.tasks import curve_alpha
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
@@ -264,15 +264,15 @@ def test_interpolation_lasts_as_long_as_its_clips(
 @pytest.mark.parametrize("seconds", [0.01, 3.0, 5.07, 5.08, 9.2, 60.0])
 def test_windows_cover_a_recording_without_gaps(tiny_engine: Engine, seconds: float) -> None:
     length = round(seconds * RATE)
-    cover = pieces(tiny_engine, length)
+    cover = plan_windows(tiny_engine, length)
     assert cover[0].start == 0
     assert cover[-1].stop == length
     assert [p.stop for p in cover[:-1]] == [p.start for p in cover[1:]]
-    for piece in cover:
-        assert piece.first_frame * 441 <= piece.start
-        assert piece.stop <= (piece.first_frame + tiny_engine.frames) * 441
-        assert (piece.start // 441 - piece.first_frame) % tiny_engine.context_step == 0
-    assert [piece.share for piece in cover] == sorted(piece.share for piece in cover)
+    for window in cover:
+        assert window.first_frame * 441 <= window.start
+        assert window.stop <= (window.first_frame + tiny_engine.frames) * 441
+        assert (window.start // 441 - window.first_frame) % tiny_engine.context_step == 0
+    assert [window.progress for window in cover] == sorted(window.progress for window in cover)
 
 
 def test_what_is_kept_whole_comes_back_without_seams(tiny_engine: Engine) -> None:
