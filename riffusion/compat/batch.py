@@ -148,6 +148,7 @@ def make_batch(jobs: list[BatchJob], folder: Path, arguments: Namespace, make: M
 
 
 def _describe(job: BatchJob) -> dict[str, Any]:
+    """Return what the index says about a clip."""
     described = asdict(job)
     end = job.inputs.start
     del described["inputs"]
@@ -167,6 +168,7 @@ def _rename_scheduler(name: str | None) -> Scheduler | None:
 
 
 def _make_inputs(params: ParamSet, entry: BatchEntry, seed: int) -> InferenceInput:
+    """Return the request for one entry with one parameter set."""
     end = PromptInput(
         prompt=entry.prompt,
         seed=seed,
@@ -178,6 +180,7 @@ def _make_inputs(params: ParamSet, entry: BatchEntry, seed: int) -> InferenceInp
 
 
 def _read(path: Path) -> BatchFile:
+    """Read and check a batch file. Raises InvalidInput."""
     if not path.is_file():
         raise InvalidInput("--batch", str(path), "no such file; check the name and the folder")
     if path.stat().st_size > MAX_BYTES:

@@ -82,6 +82,7 @@ def read_geometry(arguments: Namespace, sample_rate: int) -> SpectrogramParams:
 
 
 def _to_samples(milliseconds: int, sample_rate: int) -> int:
+    """Return a duration in samples, rounded down as the original does."""
     return int(milliseconds / 1000 * sample_rate)
 
 

@@ -283,4 +283,5 @@ class ClipRequest:
         return self._lerp_in_alpha(self.guidance, self.end_guidance)
 
     def _lerp_in_alpha(self, start: float, end: float | None) -> float:
+        """Interpolate between the ends; ``end`` None is the same at both."""
         return start if end is None else (1 - self.alpha) * start + self.alpha * end

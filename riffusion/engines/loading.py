@@ -25,8 +25,7 @@ def load_engine(
     Parameters
     ----------
     model : str or None
-        A folder, or the hub id of a checkpoint ("owner/name"), which is downloaded once. None is
-        the shipped engine.
+        A folder, or a checkpoint's hub id ("owner/name"), downloaded once. None is the shipped one.
     device : str
         "auto" (the fastest one of this machine), "cpu", "cuda" or "mps".
     options : StableOptions or None
@@ -48,8 +47,6 @@ def load_engine(
     --------
     >>> import riffusion
     >>> engine = riffusion.load_engine(device="cpu")
-    >>> engine.channels, engine.params.mel_bands, engine.frames
-    (2, 128, 512)
     >>> bells = riffusion.Prompt("church bells", seed=1)
     >>> (clip,) = engine.generate([riffusion.ClipRequest(bells, bells, bpm=100, steps=1)])
     >>> clip.magnitudes.shape

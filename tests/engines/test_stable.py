@@ -344,6 +344,24 @@ def test_too_little_memory_for_anything_is_said(tiny_stable_folder: Path) -> Non
         engine.generate([request()])
 
 
+def test_a_window_too_wide_for_the_memory_is_decoded_in_tiles(tiny_stable_folder: Path) -> None:
+    options = StableOptions(frames=1024)
+    model = load_stable(str(tiny_stable_folder), options, "cpu")
+    widths: list[int] = []
+
+    def check(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        widths.append(inputs[0].shape[-1])
+        if widths[-1] > 64:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    model.vae.decoder.register_forward_pre_hook(check)
+    clip = StableEngine(model, options).generate([request(steps=1)])[0]
+    assert clip.frames == 1024
+    assert torch.isfinite(clip.magnitudes).all()
+    assert widths[0] == 128
+    assert len(widths) > 2
+
+
 def limit_batch(model: StableModel, most: int) -> None:
     """Let the UNet run out of memory with more than ``most`` images at a time."""
 

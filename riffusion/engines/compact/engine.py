@@ -100,6 +100,7 @@ class CompactEngine:
         return [self._generate(request, interrupted) for request in requests]
 
     def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
+        """Sample one clip. Raises Interrupted between two steps when the caller gives up."""
         inputs = self._prepare(request)
         known, noise, start = inputs.known, inputs.noise, inputs.start
         image = start * known + (1 - start) * noise if start else noise
@@ -152,10 +153,12 @@ class CompactEngine:
 
     @cached_property
     def _parallel_guidance(self) -> ParallelGuidance | None:
+        """The threads of both evaluations, or None where there are no cores for them."""
         parallel = self._device.type == "cpu" and ParallelGuidance.is_available()
         return ParallelGuidance() if parallel else None
 
     def _prepare(self, request: ClipRequest) -> _Inputs:
+        """Turn a request into tensors. Raises InvalidInput where it does not fit the engine."""
         shape = (self.channels, self.params.mel_bands, self.frames)
         known, context, kept = torch.zeros(shape), torch.zeros(self.frames), torch.zeros(shape)
         if request.anchor is not None:

@@ -107,6 +107,11 @@ class Block(nn.Module):
         cosine: torch.Tensor,
         sine: torch.Tensor,
     ) -> torch.Tensor:
+        """Return ``x`` (batch, tokens, width) after the block.
+
+        ``steer`` (batch, width) is the embedded conditioning and ``shared`` (batch, 6, width) the
+        modulation that all blocks share.
+        """
         modulation = shared + self.modulation
         if self.own_modulation is not None:
             modulation = modulation + self.own_modulation(steer).view(shared.shape)
@@ -116,6 +121,7 @@ class Block(nn.Module):
         return torch.addcmul(x, gate_2, self.down(F.silu(gate) * up))
 
     def _attend(self, x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+        """Return multi-head self-attention of ``x`` (batch, tokens, width)."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
         # Queries and keys are normalised together, with the scale of the logits: fewer and larger
         # calls.
@@ -219,6 +225,7 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
 
 
 def _two_layers(inputs: int, width: int) -> nn.Sequential:
+    """Return a two-layer perceptron with a SiLU between its layers."""
     return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
 
 
@@ -240,6 +247,7 @@ def _norm(x: torch.Tensor) -> torch.Tensor:
 
 
 def _modulate(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Normalise ``x`` and modulate it: adaptive layer norm."""
     return torch.addcmul(shift, _norm(x), 1 + scale)
 
 

@@ -47,6 +47,7 @@ class PromptEncoder:
 
     @torch.inference_mode()
     def _embed(self, texts: Sequence[str]) -> torch.Tensor:
+        """Return the embeddings (texts, 384) of one batch."""
         tokens = self._tokenizer(
             list(texts),
             padding=True,

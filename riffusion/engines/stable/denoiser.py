@@ -62,6 +62,7 @@ class Denoiser:
     def _evaluate(
         self, latents: torch.Tensor, timestep: torch.Tensor, embeddings: torch.Tensor
     ) -> torch.Tensor:
+        """Return the noise that the UNet predicts, float32, conditioned on ``embeddings``."""
         dtype = self._unet.dtype
         out = self._unet(
             latents.to(dtype),

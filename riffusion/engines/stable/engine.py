@@ -122,6 +122,7 @@ class StableEngine:
     def _generate(
         self, requests: Sequence[ClipRequest], interrupted: Callable[[], bool]
     ) -> list[Spectrogram]:
+        """Sample a batch of requests that take the same steps. Raises Interrupted."""
         walks = [_NoiseWalk(request, self._codec.shape, self._device) for request in requests]
 
         def draw() -> torch.Tensor:
@@ -157,6 +158,7 @@ class StableEngine:
         )
 
     def _prepare(self, requests: Sequence[ClipRequest], noise: torch.Tensor) -> _Inputs:
+        """Turn a batch into tensors. Raises InvalidInput where a request does not fit."""
         codec = self._codec
         contexts = [codec.encode_context(one.context) for one in requests if one.context]
         anchors = [
@@ -186,6 +188,7 @@ class StableEngine:
             torch.cuda.empty_cache()
 
     def _is_small_gpu(self) -> bool:
+        """Return whether the device is a GPU with less than 6 GiB of memory."""
         if self._device.type != "cuda":
             return False
         return torch.cuda.get_device_properties(self._device).total_memory < SMALL_GPU_BYTES

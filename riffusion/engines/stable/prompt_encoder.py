@@ -111,6 +111,7 @@ class WeightedPromptEncoder:
         return torch.cat([embedding, *[empty] * missing], dim=1)
 
     def _embed(self, prompt: str) -> torch.Tensor:
+        """Return the embedding of a weighted prompt, float32 (1, 77 chunks, width)."""
         pieces = [(self._tokenize(text), weight) for text, weight in parse_weights(prompt)]
         tokens = list(chain.from_iterable(ids for ids, _ in pieces))
         weights = list(chain.from_iterable([weight] * len(ids) for ids, weight in pieces))
@@ -130,6 +131,7 @@ class WeightedPromptEncoder:
         return emphasised * (plain.mean() / mean)
 
     def _tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text without start and end."""
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
