@@ -125,26 +125,34 @@ def make_batch(jobs: list[BatchJob], folder: Path, arguments: Namespace, make: M
     make_folder(str(folder))
     index = []
     # Only one model is loaded at a time, because several do not fit a small machine.
-    for checkpoint, scheduler, width in dict.fromkeys(job.engine_key for job in jobs):
-        asked: dict[str, Any] = {"scheduler": arguments.scheduler or scheduler}
-        if arguments.frames == FRAMES:
-            asked["frames"] = width
-        engine = load_chosen_engine(Namespace(**{**vars(arguments), **asked}), checkpoint)
-        own = [job for job in jobs if job.engine_key == (checkpoint, scheduler, width)]
+    for key in dict.fromkeys(job.engine_key for job in jobs):
+        engine = _load_engine(arguments, *key)
+        own = [job for job in jobs if job.engine_key == key]
         for first in range(0, len(own), arguments.batch_size):
             some = own[first : first + arguments.batch_size]
             made = make(engine, [job.inputs for job in some])
-            for job, (sound, image) in zip(some, made, strict=True):
-                names = {
-                    "audio_path": f"audio_{job.name}.mp3",
-                    "image_path": f"image_{job.name}.jpg",
-                }
-                write_audio(sound, folder / names["audio_path"])
-                write_image(image, folder / names["image_path"])
-                index.append({**_describe(job), **names})
+            index += [_write(job, *clip, folder) for job, clip in zip(some, made, strict=True)]
     path = folder / "index.json"
     write_whole(path, json.dumps({"entries": index}, indent=4).encode())
     return path
+
+
+def _load_engine(
+    arguments: Namespace, checkpoint: str | None, scheduler: Scheduler | None, width: int
+) -> Engine:
+    """Load the engine of some jobs; options of the command line win over those of the file."""
+    asked: dict[str, Any] = {"scheduler": arguments.scheduler or scheduler}
+    if arguments.frames == FRAMES:
+        asked["frames"] = width
+    return load_chosen_engine(Namespace(**{**vars(arguments), **asked}), checkpoint)
+
+
+def _write(job: BatchJob, sound: Waveform, image: Image.Image, folder: Path) -> dict[str, Any]:
+    """Write the MP3 and the JPEG of a clip, and return its entry of the index."""
+    names = {"audio_path": f"audio_{job.name}.mp3", "image_path": f"image_{job.name}.jpg"}
+    write_audio(sound, folder / names["audio_path"])
+    write_image(image, folder / names["image_path"])
+    return {**_describe(job), **names}
 
 
 def _describe(job: BatchJob) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _to_samples(milliseconds: int, sample_rate: int) -> int:
 
 
 def _draw_like_original(sound: Waveform, params: SpectrogramParams, *, mono: bool) -> Image.Image:
-    """Draw a stereo image, also of a mono sound, unless ``mono``: the original's batch does so."""
+    """Draw a stereo image, also of a mono sound, unless ``mono``, as the original's batch does."""
     if not mono and sound.channels == 1:
         sound = Waveform(sound.samples.repeat(2, axis=0), sound.sample_rate)
     return draw_image(sound, params, stereo=not mono)

@@ -1,4 +1,4 @@
-"""Engines by the options of a command line."""
+"""Options of a command line choose the engine that is loaded."""
 
 from __future__ import annotations
 

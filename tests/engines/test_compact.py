@@ -1,4 +1,4 @@
-"""The shipped engine's code, on a tiny network with random weights."""
+"""What the shipped engine guarantees, on a tiny network with random weights."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_guidance_leads_to_the_prompt_and_the_controls(tiny_engine: Engine) -> N
 
 
 def last_step(engine: Engine, time: float, guidance: float) -> Spectrogram:
-    """A clip of one step that begins so close to an anchor that it is the last one of others."""
+    """Generate a clip whose only step is at ``time``, from 0 (noise) to 1 (clean)."""
     anchor = engine.generate([request(start=Prompt("waltz", 9))])[0]
     asked = request(anchor=anchor, strength=1 - time, steps=1, guidance=guidance)
     return engine.generate([asked])[0]
 
 
 def test_guidance_is_weak_where_the_image_is_nearly_clean(tiny_engine: Engine) -> None:
-    """From time 0.95 on a scale above 1.5 counts as 1.5, and one below it as itself."""
+    """From time 0.95 on a scale above 1.5 has the effect of 1.5, and one below it its own."""
     for time in (0.951, 0.99):
         assert same(last_step(tiny_engine, time, 8.0), last_step(tiny_engine, time, 1.5))
         assert not same(last_step(tiny_engine, time, 1.5), last_step(tiny_engine, time, 1.4))

@@ -1,4 +1,4 @@
-"""The examples in the documentation of what the package offers of engines run as they are shown."""
+"""The examples in the docstrings of the public names of engines run as they are shown."""
 
 from __future__ import annotations
 

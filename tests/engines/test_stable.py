@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,63 +11,35 @@ import pytest
 import torch
 
 from benchmarks.stable import compare
-from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.clip import Prompt
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.image import BLACK, to_pixels, to_spectrogram
-from riffusion.engines.stable.loading import StableModel, load_stable
-from riffusion.engines.stable.options import SCHEDULERS, Scheduler, StableOptions
-from riffusion.errors import InvalidInput, ModelError
+from riffusion.engines.stable.loading import load_stable
+from riffusion.engines.stable.options import Scheduler, StableOptions
+from riffusion.errors import InvalidInput
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.image import from_image, to_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams
+from tests.engines.stable_engines import (
+    BEATS,
+    BELLS,
+    FRAMES,
+    anchor,
+    half_mask,
+    request,
+    same,
+    short,
+)
 from tests.listening import Listening
-
-BELLS, BEATS = Prompt("church bells", 1), Prompt("electronic beats", 2)
-FRAMES = 64
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_stable_folder: Path) -> StableEngine:
     """An engine with short windows, for speed."""
     return short(tiny_stable_folder)
-
-
-def short(folder: Path, scheduler: Scheduler | None = None, frames: int = FRAMES) -> StableEngine:
-    engine = load_engine(str(folder), "cpu", StableOptions(scheduler=scheduler, frames=frames))
-    assert isinstance(engine, StableEngine)
-    return engine
-
-
-def with_model(
-    folder: Path, scheduler: Scheduler | None = None, batch: int = 1
-) -> tuple[StableEngine, StableModel]:
-    """An engine with short windows and the model it runs, whose modules can be watched."""
-    options = StableOptions(scheduler=scheduler, frames=FRAMES, batch=batch)
-    model = load_stable(str(folder), options, "cpu")
-    return StableEngine(model, options), model
-
-
-def request(**changes: object) -> ClipRequest:
-    return replace(ClipRequest(BELLS, BEATS, alpha=0.3, steps=3), **changes)  # type: ignore[arg-type]
-
-
-def same(a: Spectrogram, b: Spectrogram) -> bool:
-    return bool(torch.equal(a.magnitudes, b.magnitudes))
-
-
-def anchor(frames: int = FRAMES) -> Spectrogram:
-    noise = torch.rand(1, 512, frames, generator=torch.Generator().manual_seed(7))
-    return Spectrogram(BLACK * noise**4, RIFFUSION)
-
-
-def half_mask(frames: int = FRAMES) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Repaint the second half."""
-    mask = np.zeros((512, frames), np.float32)
-    mask[:, frames // 2 :] = 1
-    return mask
 
 
 def test_a_clip_is_a_finite_window_in_riffusions_geometry(engine: Engine) -> None:
@@ -185,77 +154,6 @@ def test_an_anchor_of_any_loudness_is_the_same_image(engine: Engine) -> None:
     assert float((to_pixels(loud.magnitudes) - to_pixels(quiet.magnitudes)).abs().max()) < 1e-4
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_comes_nearer_to_the_anchor_with_less_strength(
-    tiny_stable_folder: Path, scheduler: Scheduler
-) -> None:
-    engine = short(tiny_stable_folder, scheduler)
-    kept, near, far = (
-        engine.generate([request(anchor=anchor(), strength=strength, guidance=1.0, steps=8)])[0]
-        for strength in (0.0, 0.3, 1.0)
-    )
-
-    def distance(clip: Spectrogram) -> float:
-        return float((to_pixels(clip.magnitudes) - to_pixels(kept.magnitudes)).abs().mean())
-
-    assert torch.isfinite(far.magnitudes).all()
-    assert 0 < distance(near) < distance(far)
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_keeps_what_the_mask_keeps(
-    tiny_stable_folder: Path, scheduler: Scheduler
-) -> None:
-    """Latents of the kept half are the anchor's; the original leaves a little noise in them, its
-    schedulers' last (0.04 of a standard deviation)."""
-    engine, model = with_model(tiny_stable_folder, scheduler)
-    unchanged = latents(engine, model, request(anchor=anchor(), strength=0.0))
-    masked = latents(engine, model, request(anchor=anchor(), mask=half_mask(), steps=8))
-    off = (masked - unchanged).abs() * model.vae.config.scaling_factor
-    assert float(off[..., :4].mean()) < (0.06 if scheduler in ("ddim", "pndm") else 1e-5)
-    assert float(off[..., 4:].mean()) > 0.3
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_continues_the_context_itself(
-    tiny_stable_folder: Path, scheduler: Scheduler
-) -> None:
-    """Whatever is drawn, the beginning of the window ends as the context's own latents."""
-    engine, model = with_model(tiny_stable_folder, scheduler)
-    given = anchor().cut(0, 24)
-    a, b = (
-        latents(engine, model, request(context=given, start=start, steps=4))
-        for start in (BELLS, BEATS)
-    )
-    assert torch.equal(a[..., :3], b[..., :3])
-    assert not torch.equal(a[..., 3:], b[..., 3:])
-
-
-def latents(engine: StableEngine, model: StableModel, wanted: ClipRequest) -> torch.Tensor:
-    """The latents that the engine decodes, in the autoencoder's own scale."""
-    seen: list[torch.Tensor] = []
-    handle = model.vae.post_quant_conv.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].clone())
-    )
-    try:
-        engine.generate([wanted])
-    finally:
-        handle.remove()
-    return seen[0]
-
-
-def test_schedulers_draw_different_pictures(tiny_stable_folder: Path) -> None:
-    clips = [short(tiny_stable_folder, name).generate([request(steps=5)])[0] for name in SCHEDULERS]
-    for index, clip in enumerate(clips):
-        assert not any(same(clip, other) for other in clips[:index])
-
-
-def test_more_steps_than_a_scheduler_has_are_refused(tiny_stable_folder: Path) -> None:
-    engine = short(tiny_stable_folder, "lcm")
-    with pytest.raises(InvalidInput, match="steps is 100"):
-        engine.generate([request(steps=100)])
-
-
 @pytest.mark.parametrize("steps", [0, 10_000])
 def test_steps_out_of_reason_are_refused(steps: int) -> None:
     with pytest.raises(InvalidInput, match="from 1 to 1000"):
@@ -284,92 +182,11 @@ def test_odd_options_list_the_legal(options: dict[str, Any]) -> None:
 
 
 def test_a_window_may_be_long_and_need_not_fit_the_unet(tiny_stable_folder: Path) -> None:
-    # 9 latents wide: an odd number, which the UNet halves and doubles.
+    # A window of 72 frames is 9 latents wide: an odd number, which the UNet halves and doubles.
     for frames in (72, 2048):
         clip = short(tiny_stable_folder, frames=frames).generate([request(steps=1)])[0]
         assert clip.frames == frames
         assert torch.isfinite(clip.magnitudes).all()
-
-
-def test_an_anchor_is_encoded_once(tiny_stable_folder: Path) -> None:
-    engine, model = with_model(tiny_stable_folder)
-    with counted(model.vae.encoder) as calls:
-        for alpha in (0.0, 0.5):
-            engine.generate([request(anchor=anchor(), strength=0.5, alpha=alpha)])
-            engine.generate([request(anchor=anchor(), strength=0.4, start=BEATS)])
-    assert len(calls) == 1
-
-
-def test_the_last_eight_anchors_are_cached(tiny_stable_folder: Path) -> None:
-    engine, model = with_model(tiny_stable_folder)
-
-    def encodings(seeds: Iterable[int]) -> int:
-        with counted(model.vae.encoder) as calls:
-            for seed in seeds:
-                noise = torch.rand(1, 512, FRAMES, generator=torch.Generator().manual_seed(seed))
-                start = Spectrogram(noise, RIFFUSION)
-                engine.generate([request(anchor=start, steps=1, strength=0)])
-        return len(calls)
-
-    assert encodings(range(10)) == 10
-    assert encodings(range(2, 10)) == 0
-    assert encodings([1]) == 1
-
-
-@contextmanager
-def counted(module: torch.nn.Module) -> Iterator[list[None]]:
-    calls: list[None] = []
-    handle = module.register_forward_pre_hook(lambda *_: calls.append(None))
-    try:
-        yield calls
-    finally:
-        handle.remove()
-
-
-def test_too_little_memory_is_tried_again_in_smaller_pieces(tiny_stable_folder: Path) -> None:
-    engine, model = with_model(tiny_stable_folder)
-    expected = engine.generate([request()])[0]
-    limit_batch(model, 1)
-    for _ in range(2):
-        clip = engine.generate([request()])[0]
-        assert (
-            float((to_pixels(clip.magnitudes) - to_pixels(expected.magnitudes)).abs().max()) < 1e-4
-        )
-
-
-def test_too_little_memory_for_anything_is_said(tiny_stable_folder: Path) -> None:
-    engine, model = with_model(tiny_stable_folder)
-    limit_batch(model, 0)
-    with pytest.raises(ModelError, match=r"too little memory .* fewer frames"):
-        engine.generate([request()])
-
-
-def test_a_window_too_wide_for_the_memory_is_decoded_in_tiles(tiny_stable_folder: Path) -> None:
-    options = StableOptions(frames=1024)
-    model = load_stable(str(tiny_stable_folder), options, "cpu")
-    widths: list[int] = []
-
-    def check(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        widths.append(inputs[0].shape[-1])
-        if widths[-1] > 64:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    model.vae.decoder.register_forward_pre_hook(check)
-    clip = StableEngine(model, options).generate([request(steps=1)])[0]
-    assert clip.frames == 1024
-    assert torch.isfinite(clip.magnitudes).all()
-    assert widths[0] == 128
-    assert len(widths) > 2
-
-
-def limit_batch(model: StableModel, most: int) -> None:
-    """Let the UNet run out of memory with more than ``most`` images at a time."""
-
-    def check(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if len(inputs[0]) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    model.unet.register_forward_pre_hook(check)
 
 
 def test_half_precision_is_close(tiny_stable_folder: Path, engine: Engine) -> None:
@@ -398,7 +215,7 @@ def test_pixels_are_those_of_the_image_codec() -> None:
 
 
 def test_it_jams(tiny_stable_folder: Path) -> None:
-    """Clips follow each other without a gap and continue each other, and again the same."""
+    """Clips follow without a gap and continue each other, and a second run gives the same bits."""
     engine = short(tiny_stable_folder, frames=256)
     settings = JamSettings(BELLS, BEATS, bpm=180.0, steps=1)
     heard = Listening(engine)
@@ -422,7 +239,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
 
 
 def occurs_in(part: Spectrogram, whole: Spectrogram) -> bool:
-    """Whether the frames of one follow each other in the other."""
+    """Return whether ``whole`` contains the frames of ``part`` in a row."""
     starts = range(whole.frames - part.frames + 1)
     return any(same(whole.cut(at, at + part.frames), part) for at in starts)
 

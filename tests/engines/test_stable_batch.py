@@ -1,4 +1,4 @@
-"""Several clips at once by the Stable Diffusion engine, on a tiny checkpoint."""
+"""The Stable Diffusion engine generates several clips at once, on a tiny checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from riffusion.engines.stable.loading import StableModel
 from riffusion.engines.stable.options import StableOptions
 from riffusion.errors import InvalidInput
 from riffusion.spectral.spectrogram import Spectrogram
-from tests.engines.test_stable import anchor, half_mask, limit_batch, request, with_model
+from tests.engines.stable_engines import anchor, half_mask, limit_batch, request, with_model
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "euler", "lcm"])
@@ -64,12 +64,12 @@ def test_a_batch_out_of_reason_is_refused(batch: int) -> None:
 
 
 def sizes(model: StableModel) -> list[int]:
-    """The number of images in each call of the UNet from now on."""
+    """Record how many images the UNet is given in each call from now on."""
     seen: list[int] = []
     model.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     return seen
 
 
 def distance(a: Spectrogram, b: Spectrogram) -> float:
-    """The largest difference of two clips as images, whose pixels are 0 to 1."""
+    """Return the largest difference of two clips as images, whose pixels are 0 to 1."""
     return float((to_pixels(a.magnitudes) - to_pixels(b.magnitudes)).abs().max())

@@ -1,4 +1,4 @@
-"""Checkpoints and LoRAs that load, and everything that is refused with a way to go on."""
+"""Checkpoints and LoRAs load, and what is refused is refused with a way to go on."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def test_an_unknown_lora_on_the_hub_is_named(tiny_stable_folder: Path) -> None:
 
 
 def save_lora(file: Path, seed: int, width: int = 16, *, module: str = "attn2.to_q") -> Path:
-    """A LoRA for the tiny UNet's cross-attention, in diffusers' format."""
+    """Save a LoRA for the tiny UNet's cross-attention in diffusers' format."""
     generator = torch.Generator().manual_seed(seed)
     block = "unet.down_blocks.1.attentions.0.transformer_blocks.0"
     save_file(

@@ -1,4 +1,4 @@
-"""Prompts with weights and of any length, as a Stable Diffusion checkpoint reads them."""
+"""CLIP embeddings of prompts with weights and of any length."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_encoder_whose_embeddings_have_no_mean_is_weighted_all_the_same() -> 
 
 
 def test_a_long_prompt_is_read_to_its_end(text: WeightedPromptEncoder) -> None:
-    # The tiny tokenizer has a token for each letter: 75 of them fill a piece.
+    # The tiny tokenizer has a token for each letter, and 75 of them fill a chunk.
     one, two = text.embed("a" * 75), text.embed("a" * 75 + " b")
     assert one.shape == (1, CHUNK, TEXT_WIDTH)
     assert two.shape == (1, 2 * CHUNK, TEXT_WIDTH)

@@ -121,7 +121,8 @@ class CompactEngine:
         image = torch.where(inputs.kept | inputs.context, known, image)
         magnitudes = 10 ** self._scale.levels(image)
         if request.context is not None:
-            # The bits of the context itself, not of its round trip through the logarithm.
+            # The clip begins with the bits of the context itself, not with those of its round trip
+            # through the logarithm.
             length = request.context.frames
             magnitudes[..., :length] = request.context.magnitudes.to(self._device)
         return Spectrogram(magnitudes.cpu(), self.params)
@@ -189,7 +190,7 @@ class CompactEngine:
         )
 
     def _condition(self, request: ClipRequest, context: torch.Tensor) -> Conditioning:
-        """Return what guidance leads to: one row with the prompt and the controls."""
+        """Return the conditioning with prompt and controls, which guidance leads to: one row."""
         start, end = self._embed(request.start.text), self._embed(request.end.text)
         tempo = torch.tensor([(request.bpm or 0.0) / TEMPO_SCALE, float(request.bpm is not None)])
         return Conditioning(
@@ -202,7 +203,10 @@ class CompactEngine:
         )
 
     def _condition_negative(self, prompted: Conditioning, request: ClipRequest) -> Conditioning:
-        """Return what guidance leads away from: the negative prompts or none, and no controls."""
+        """Return the conditioning that guidance leads away from: one row.
+
+        It has the negative prompts, or no prompt where they are empty, and no controls.
+        """
         free = prompted.unguided()
         ends = [prompt.negative for prompt in (request.start, request.end)]
         texts = [self._embed(text)[None] if text else free.text for text in ends]

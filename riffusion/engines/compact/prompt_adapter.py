@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from riffusion.engines.compact.prompt_encoder import TEXT_DIM, prompt_encoder
 from riffusion.errors import ModelError
 
-# The name is that of model folders that people have.
+# The file keeps the name that it has in the model folders that people have.
 ADAPTER_FILE = "reader.safetensors"
 # An inverse temperature: an even blend of many styles would be none of them.
 SHARPNESS = 2.0

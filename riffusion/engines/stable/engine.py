@@ -210,8 +210,10 @@ class _Inputs:
 
 
 class _NoiseWalk:
-    """Noise between the seeds of a request, drawn on the CPU so that a seed means the same
-    everywhere."""
+    """Noise between the two seeds of a request.
+
+    It is drawn on the CPU, so that a seed means the same on every device.
+    """
 
     def __init__(self, request: ClipRequest, shape: tuple[int, ...], device: torch.device) -> None:
         ends = (request.start, request.end)

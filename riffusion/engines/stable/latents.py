@@ -1,4 +1,4 @@
-"""Latents: what a checkpoint's autoencoder makes of spectrograms, and spectrograms of latents."""
+"""The latent codec: spectrograms to latents and back, by a checkpoint's autoencoder."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class LatentCodec:
         clips = [to_spectrogram(image) for image in (images.float().cpu() / 2 + 0.5).split(1)]
         for clip, context in zip(clips, contexts, strict=True):
             if context is not None:
-                # The bits of the context itself, not of its round trip through the autoencoder.
+                # The clip begins with the bits of the context itself, not with those of its round
+                # trip through the autoencoder.
                 clip.magnitudes[..., : context.frames] = context.magnitudes
         return clips
 

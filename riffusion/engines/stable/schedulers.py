@@ -129,7 +129,10 @@ class Sampler:
         return following
 
     def noised(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
-        """Return clean latents made as noisy as those after step ``index``: not after the last."""
+        """Return clean latents, made as noisy as those after step ``index``.
+
+        After the last step they stay clean.
+        """
         if index + 1 == len(self.timesteps):
             return clean
         return self.noised_before(clean, noise, index + 1)
@@ -144,7 +147,7 @@ class Sampler:
         return self.noised_before(clean, noise, index)
 
     def noised_before(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
-        """Return clean latents made as noisy as those before step ``index``."""
+        """Return clean latents, made as noisy as those before step ``index``."""
         noised: torch.Tensor = self._scheduler.add_noise(
             clean, noise, self.timesteps[index : index + 1]
         )

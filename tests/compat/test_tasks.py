@@ -1,4 +1,4 @@
-"""The original's commands and the playground's tasks, on a tiny real model."""
+"""The playground's tasks as commands, on a tiny real model."""
 
 from __future__ import annotations
 
@@ -8,150 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image
 
 from riffusion.audio.waveform import Waveform
 from riffusion.cli.main import main
-from riffusion.compat.files import slugify
 from riffusion.compat.restyle import count_samples, plan_windows, restyle
 from riffusion.compat.tasks import curve_alpha
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
-from riffusion.jam.anchors import library, matched_to_engine
-from riffusion.spectral.image import from_image, read_image, read_info
+from riffusion.jam.anchors import matched_to_engine
+from riffusion.spectral.image import read_image, read_info
 from riffusion.spectral.spectrogram import Spectrogram
+from tests.compat.command_line import refused, tones
 
 RATE = 44100
-
-
-@pytest.fixture
-def model(tiny_model_folder: Path) -> tuple[str, ...]:
-    return ("--model", str(tiny_model_folder), "--device", "cpu")
-
-
-@pytest.fixture
-def song(tmp_path: Path) -> Path:
-    """A second and a half of two tones, stereo, at 22050 Hz."""
-    return tones(tmp_path / "song.wav", 1.5)
-
-
-def tones(path: Path, seconds: float) -> Path:
-    rate = 22050
-    time = np.arange(int(seconds * rate)) / rate
-    sides = [0.3 * np.sin(2 * np.pi * hz * time) for hz in (440, 660)]
-    soundfile.write(path, np.stack(sides, axis=1), rate)
-    return path
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object, code: int = 2) -> str:
-    assert main([str(argument) for argument in arguments]) == code
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
-
-
-# --- the original's six --------------------------------------------------------------------------
-
-
-def test_audio_to_image_to_audio(
-    capsys: pytest.CaptureFixture[str], song: Path, tmp_path: Path
-) -> None:
-    image, back = tmp_path / "song.jpg", tmp_path / "back.wav"
-    options = ("--stereo", "--step-size-ms", "20", "--num-frequencies", "256", "--device", "cuda")
-    assert main(["audio-to-image", "--audio", str(song), "--image", str(image), *options]) == 0
-    spectrogram = from_image(read_image(image))
-    params = spectrogram.params
-    assert (spectrogram.channels, spectrogram.frames) == (2, 76)
-    assert (params.sample_rate, params.hop_length, params.mel_bands) == (22050, 441, 256)
-    assert main(["print-exif", "--image", str(image)]) == 0
-    told = capsys.readouterr().out
-    assert "SAMPLE_RATE          =           22050\n" in told
-    assert "NUM_FREQUENCIES      =             256\n" in told
-    assert main(["image-to-audio", "--image", str(image), "--audio", str(back)]) == 0
-    assert capsys.readouterr().out == f"Wrote {back} (1.50 seconds)\n"
-    sound, _ = soundfile.read(back)
-    notes = np.abs(np.fft.rfft(sound, axis=0)).argmax(axis=0) / 1.5
-    np.testing.assert_allclose(notes, (440, 660), atol=15)
-
-
-def test_sample_clips_is_seeded(song: Path, tmp_path: Path) -> None:
-    names = []
-    for folder in ("a", "b"):
-        target = tmp_path / folder / "deep"
-        options = ("--num-clips", "3", "--duration-ms", "500", "--mono", "--seed", "1")
-        arguments = ["--audio", str(song), "--output-dir", str(target), *options]
-        assert main(["sample-clips", *arguments, "--extension", "flac"]) == 0
-        names.append(sorted(path.name for path in target.iterdir()))
-        for path in target.iterdir():
-            assert soundfile.info(path).frames == 11025
-            assert soundfile.info(path).channels == 1
-    assert names[0] == names[1]
-    assert len(names[0]) == 3
-    assert names[0][0].startswith("clip_0_start_")
-    assert names[0][0].endswith("_ms_duration_500_ms.flac")
-
-
-def test_batches_leave_out_what_is_no_audio(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    source, clips, images = (tmp_path / name for name in ("in", "clips", "images"))
-    source.mkdir()
-    for name in ("a.wav", "b.wav", "c.wav"):
-        tones(source / name, 0.8)
-    (source / "notes.txt").write_text("not audio")
-    (source / "index.json").write_text("{}")
-    common = ("--audio-dir", str(source), "--num-threads", "2")
-    cutting = ("--num-clips-per-file", "2", "--duration-ms", "300", "--extension", "wav")
-    assert main(["sample-clips-batch", *common, "--output-dir", str(clips), *cutting]) == 0
-    told = capsys.readouterr().out
-    assert "Left out notes.txt" in told
-    assert "Wrote 6 files" in told
-    one = ("--limit", "1", "--glob", "b*", "--seed", "4")
-    only = tmp_path / "only"
-    assert main(["sample-clips-batch", *common, "--output-dir", str(only), *cutting, *one]) == 0
-    assert all(path.name.startswith("b_") for path in only.iterdir())
-    listed = ["--audio-dir", str(clips), "--output-dir", str(images), "--limit", "2"]
-    assert main(["audio-to-images-batch", *listed, "--image-extension", "png", "--no-mono"]) == 0
-    assert len(list(images.iterdir())) == 2
-    for path in images.iterdir():
-        assert from_image(read_image(path)).channels == 2
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("audio-to-image", "--image", "x.gif"), "end it in .png"),
-        (("audio-to-image", "--image", "x.png", "--num-frequencies", "0"), "mel_bands is 0"),
-        (("audio-to-image", "--image", "x.png", "--power-for-image", "0.5"), "0.25"),
-        (("sample-clips", "--output-dir", "d", "--duration-ms", "9000"), "shorter than a clip"),
-        (("sample-clips", "--output-dir", "d", "--duration-ms", "0"), "use 1 or more"),
-        (("sample-clips", "--output-dir", "d", "--num-clips", "0"), "use 1 or more"),
-        (("sample-clips", "--output-dir", "d", "--extension", "exe"), "use one of wav"),
-        (("sample-clips",), "required: --output-dir"),
-    ],
-)
-def test_wrong_options_are_told(
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    song: Path,
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    says: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert says in refused(capsys, *arguments, "--audio", song)
-
-
-@pytest.mark.parametrize("pattern", ["../*", "/etc/*"])
-def test_a_glob_stays_in_its_folder(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, pattern: str
-) -> None:
-    folders = ("--audio-dir", tmp_path, "--output-dir", tmp_path / "out")
-    assert "inside the folder" in refused(capsys, "sample-clips-batch", *folders, "--glob", pattern)
-    missing = ("--audio-dir", tmp_path / "none", "--output-dir", tmp_path / "out")
-    assert "is no folder" in refused(capsys, "audio-to-images-batch", *missing)
-
-
-# --- the playground's tasks ----------------------------------------------------------------------
 
 
 def test_text_to_audio_from_a_seed_image(
@@ -276,7 +145,7 @@ def test_windows_cover_a_recording_without_gaps(tiny_engine: Engine, seconds: fl
 
 
 def test_what_is_kept_whole_comes_back_without_seams(tiny_engine: Engine) -> None:
-    """Strength 0 returns the source: a steady tone stays steady over every seam."""
+    """Strength 0 returns the source, so that a steady tone stays steady over every seam."""
     tone = 0.3 * np.sin(2 * np.pi * 441 * np.arange(12 * RATE) / RATE)
     source = matched_to_engine(Waveform(tone[np.newaxis].astype(np.float32), RATE), tiny_engine)
 
@@ -344,68 +213,6 @@ def test_a_walk_that_cannot_be_is_told(
     assert says in message
 
 
-# --- generate with an anchor ---------------------------------------------------------------------
-
-
-def test_generate_starts_from_an_anchor(model: tuple[str, ...], tmp_path: Path) -> None:
-    sounds = {}
-    mask = tmp_path / "mask.png"
-    Image.new("L", (512, 512), "black").save(mask)
-    asked = {
-        "free": (),
-        "anchored": ("--anchor", "marimba"),
-        "weak": ("--anchor", "marimba", "--strength", "0.1"),
-        "masked": ("--anchor", "marimba", "--mask", "left_half"),
-        "kept": ("--anchor", "marimba", "--mask", str(mask)),
-    }
-    for name, options in asked.items():
-        out = tmp_path / f"{name}.wav"
-        arguments = ["generate", "rock", "--steps", "2", *options, *model, "--out", str(out)]
-        assert main(arguments) == 0
-        sounds[name] = out.read_bytes()
-    assert len(set(sounds.values())) == len(sounds)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        (("--mask", "all"), "needs an --anchor"),
-        (("--strength", "0.5"), "needs an --anchor"),
-        (("--anchor", "nope"), "use one of soul_beat"),
-        (("--anchor", "nope.flac"), "no such file"),
-        (("--anchor", "nope.png"), "no such file"),
-        (("--anchor", "marimba", "--mask", "nope"), "use one of all"),
-        (("--anchor", "marimba", "--strength", "7"), "strength is 7.0"),
-    ],
-)
-def test_anchors_that_cannot_be_are_told(
-    capsys: pytest.CaptureFixture[str],
-    model: tuple[str, ...],
-    tmp_path: Path,
-    options: tuple[str, ...],
-    says: str,
-) -> None:
-    out = ("--out", tmp_path / "x.wav")
-    assert says in refused(capsys, "generate", "rock", *options, *model, *out)
-    assert says in refused(capsys, "jam", "--prompt-a", "rock", *options, *model, *out)
-    assert not (tmp_path / "x.wav").exists()
-
-
-def test_a_jam_on_own_sound_replays_the_same(
-    model: tuple[str, ...], song: Path, tmp_path: Path
-) -> None:
-    session, heard, again = (tmp_path / name for name in ("s.json", "a.wav", "b.wav"))
-    own = ("--anchor", str(song), "--strength", "0.5", "--mask", "left_half", "--steps", "1")
-    files = ("--out", str(heard), "--session", str(session), "--seconds", "4")
-    assert main(["jam", "--prompt-a", "rock", *own, *model, *files]) == 0
-    song.unlink()
-    assert main(["replay", str(session), *model, "--out", str(again)]) == 0
-    assert heard.read_bytes() == again.read_bytes()
-    files = ("--out", str(again), "--seconds", "4", "--steps", "1")
-    assert main(["jam", "--prompt-a", "rock", *model, *files]) == 0
-    assert heard.read_bytes() != again.read_bytes()
-
-
 def test_magic_mix_keeps_more_of_the_recording(
     capsys: pytest.CaptureFixture[str], model: tuple[str, ...], song: Path, tmp_path: Path
 ) -> None:
@@ -426,17 +233,3 @@ def test_magic_mix_keeps_more_of_the_recording(
     assert len(set(sounds.values())) == 3
     message = refused(capsys, *common, tmp_path / "x.wav", "--magic-mix", "--kmin", "2", *model)
     assert "mix until is 2.0" in message
-
-
-def test_the_library_has_several_tempi() -> None:
-    assert len(library()) >= 5
-    assert len({anchor.bpm for anchor in library()}) >= 4
-    assert sum(anchor.path.stat().st_size for anchor in library()) < 1_500_000
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [("../../etc", "etc"), ("ジャズ", "ジャズ"), ("///", "clip"), ("a" * 99, "a" * 60)],
-)
-def test_prompts_make_harmless_file_names(text: str, name: str) -> None:
-    assert slugify(text) == name
