@@ -32,6 +32,7 @@ from tests.engines.stable_engines import (
     request,
     same,
     short,
+    with_model,
 )
 from tests.listening import Listening
 
@@ -142,6 +143,23 @@ def test_a_context_wins_over_anchor_and_mask(engine: Engine) -> None:
         [request(anchor=anchor(), mask=half_mask(), strength=0.7, context=context)]
     )[0]
     assert torch.equal(clip.magnitudes[..., :32], context.magnitudes)
+
+
+def test_the_denoiser_sees_the_context_from_the_first_step_on(tiny_stable_folder: Path) -> None:
+    """The first latents that the UNet is given are the noisy context, whatever the anchor is."""
+    engine, model = with_model(tiny_stable_folder)
+    context = anchor().cut(0, 32)
+    first = []
+    for start in (anchor(), Spectrogram(anchor().magnitudes.flip(2), RIFFUSION)):
+        seen: list[torch.Tensor] = []
+        handle = model.unet.register_forward_pre_hook(
+            lambda _, inputs, seen=seen: seen.append(inputs[0].clone())
+        )
+        engine.generate([request(anchor=start, strength=0.7, context=context)])
+        handle.remove()
+        first.append(seen[0])
+    assert torch.equal(first[0][..., :4], first[1][..., :4])
+    assert not torch.equal(first[0][..., 4:], first[1][..., 4:])
 
 
 def test_an_anchor_of_any_loudness_is_the_same_image(engine: Engine) -> None:
