@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from riffusion.engines.arguments import add_engine_arguments, engine_of
+from riffusion.engines.arguments import add_engine_arguments, load_chosen_engine
 from riffusion.errors import RiffusionError
 from riffusion.live.registry import MAX_JAMS
 from riffusion.serving.server import HOST, first_pace, serve
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve the page until Ctrl-C and return the exit code: 0 stopped, 1 could not start."""
     options = parse_options(argv)
     try:
-        engine = engine_of(options)
+        engine = load_chosen_engine(options)
         pace = first_pace(engine)
         with serve(engine, options.host, options.port, pace, max_jams=options.jams) as serving:
             sys.stdout.write(f"Riffusion is at {serving.url}  (Ctrl-C stops it)\n")

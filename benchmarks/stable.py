@@ -17,9 +17,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from benchmarks.options import PROMPT_A, PROMPT_B, Options
 from benchmarks.report import Row
 from riffusion.engines.clip import ClipRequest, Prompt
-from riffusion.engines.loading import usable_device
+from riffusion.engines.loading import choose_device
 from riffusion.engines.stable.engine import StableEngine
-from riffusion.engines.stable.loading import StableModel, dtype_for
+from riffusion.engines.stable.loading import StableModel, choose_dtype
 from riffusion.engines.stable.options import FRAMES, StableOptions
 from riffusion.spectral.image import to_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
@@ -84,8 +84,8 @@ class Stages:
 
 def measure(options: Options) -> list[Row]:
     """Return the stages of a clip, and clips a second beside diffusers' img2img pipeline."""
-    device = usable_device(options.device)
-    model = make_random_model(dtype_for("auto", device))
+    device = choose_device(options.device)
+    model = make_random_model(choose_dtype("auto", device))
     return compare(model, device, STEPS[device], BATCHES[device])
 
 

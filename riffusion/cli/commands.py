@@ -20,7 +20,7 @@ from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, check_audio_output, read_audio, write_audio
-from riffusion.engines.arguments import engine_of
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
@@ -55,7 +55,7 @@ def jam(arguments: Namespace) -> None:
     check_output("--session", arguments.save, SESSIONS)
     check_length(arguments.seconds, arguments.image)
     settings = read_jam_settings(arguments)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
 
 
@@ -68,7 +68,7 @@ def replay(arguments: Namespace) -> None:
     if arguments.seconds is not None:
         seconds = arguments.seconds
     check_length(seconds, arguments.image)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     record(replay_session(engine, saved), engine.name, seconds, arguments)
 
 
@@ -117,7 +117,7 @@ def generate(arguments: Namespace) -> None:
     jam_values = {name: value for name, value in values.items() if name not in ASSETS}
     settings = JamSettings(prompt, prompt).with_settings(jam_values)
     on_grid = any(entry.name in values for entry in settings_for("clip") if entry.on_grid)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     begin = time.perf_counter()
     request = build_request(engine, settings, on_grid=on_grid)
     if "anchor" in values:

@@ -13,7 +13,7 @@ from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.cli.commands import check_length, given_settings, print_summary, write_track_image
-from riffusion.engines.arguments import engine_of
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.errors import InvalidInput
 from riffusion.song.markers import cue_sheet, image_marks
 from riffusion.song.model import Song
@@ -68,7 +68,7 @@ def _load_song(arguments: Namespace) -> Song:
 
 def record(wanted: Song, arguments: Namespace) -> None:
     """Play a song into its files. When something stops it early, what was played stays."""
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     begin = time.perf_counter()
     with SongSession(engine, wanted) as session:
         rate = session.sample_rate

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from PIL import Image
 
 from riffusion.audio.waveform import Waveform, encode_audio
-from riffusion.compat.inference import InferenceInput, clip_request
+from riffusion.compat.inference import InferenceInput, resolve_clip_request
 from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
@@ -54,7 +54,7 @@ class ClipApi:
     async def run_inference(self, inputs: InferenceInput) -> InferenceOutput:
         """Make a clip on the way between two prompts, as the original Riffusion's endpoint did."""
         check_steps(inputs.num_inference_steps)
-        sound, image = await self._make(inputs, lambda engine: clip_request(inputs, engine))
+        sound, image = await self._make(inputs, lambda engine: resolve_clip_request(inputs, engine))
         return await asyncio.to_thread(_inference_output, sound, image)
 
     async def make_clip(self, request: ClipApiRequest) -> ClipResponse:

@@ -10,11 +10,8 @@ import numpy.typing as npt
 import torch
 
 from riffusion.engines.clip import Controls, LeadSheet
-from riffusion.engines.compact.engine import (
-    COMPACT_PARAMS,
-    control_features,
-    lead_sheet_features,
-)
+from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.compact.features import control_features, lead_sheet_features
 from riffusion.engines.compact.network import BEAT_KNOWN, CHORDS, TEMPO_SCALE, TURNS, Conditioning
 from riffusion.errors import InvalidInput
 from riffusion.training.corpus.captions import CaptionLabels, find_labels

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from riffusion.audio.waveform import Waveform, read_audio, write_audio
-from riffusion.compat.files import audio_files, output_folder
+from riffusion.compat.files import list_audio_files, make_folder
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidAudio, InvalidInput
@@ -205,8 +205,8 @@ def main(args: argparse.Namespace) -> None:
     params = GEOMETRIES[args.geometry]
     if not args.seconds >= MIN_S:
         raise InvalidInput("--seconds", args.seconds, f"use at least {MIN_S:g}")
-    files = audio_files(args.folder, limit=args.limit)
-    listen = Path(output_folder(args.listen)) if args.listen else None
+    files = list_audio_files(args.folder, limit=args.limit)
+    listen = Path(make_folder(args.listen)) if args.listen else None
     vocoders = _choose_vocoders(args)
     regenerator = ClipRegenerator(args.generated, args.strength, params) if args.generated else None
     results: dict[str, list[RoundTrip]] = {name: [] for name in vocoders}

@@ -1,4 +1,4 @@
-"""Prompts to what a Stable Diffusion UNet listens to: CLIP, with weights and beyond 77 tokens."""
+"""CLIP embeddings of prompts, with weights in brackets and of any length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from riffusion.music.walk import lerp
 
 EMPHASIS = 1.1
 MAX_WEIGHT = 10.0
-REMEMBERED = 256
+CACHE_SIZE = 256
 
 TOKEN = re.compile(
     r"""\\ (?P<escaped> [()\[\]\\])
@@ -28,11 +28,12 @@ TOKEN = re.compile(
 )
 
 
-def weighted_pieces(prompt: str) -> list[tuple[str, float]]:
-    """Pieces of a prompt with their weights: ``(x)`` 1.1, ``[x]`` 1 / 1.1, ``(x:1.5)`` 1.5.
+def parse_weights(prompt: str) -> list[tuple[str, float]]:
+    """Split a prompt into (text, weight) pieces.
 
-    Brackets nest and multiply; a backslash makes one a letter. One that is never closed reaches
-    to the end, one that was never opened is a letter. Raises InvalidInput for weights over 10.
+    ``(x)`` weighs 1.1, ``[x]`` 1 / 1.1 and ``(x:1.5)`` 1.5. Brackets nest and multiply; a
+    backslash makes a bracket a letter. A bracket that is never closed reaches to the end, and one
+    that was never opened is a letter. Raises InvalidInput for weights over 10.
     """
     pieces: list[tuple[str, float]] = []
     opened: dict[str, list[int]] = {"(": [], "[": []}
@@ -60,11 +61,11 @@ def weighted_pieces(prompt: str) -> list[tuple[str, float]]:
         if not abs(weight) <= MAX_WEIGHT:
             legal = f"{text!r} has too much of it; use at most {MAX_WEIGHT:g}"
             raise InvalidInput("prompt weight", weight, legal)
-    return _joined(pieces)
+    return _join(pieces)
 
 
-def _joined(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    """The same with neighbours of equal weight put together."""
+def _join(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Join neighbouring pieces of equal weight."""
     joined: list[tuple[str, float]] = []
     for text, weight in pieces:
         if joined and joined[-1][1] == weight:
@@ -74,67 +75,69 @@ def _joined(pieces: list[tuple[str, float]]) -> list[tuple[str, float]]:
     return joined
 
 
-class StableText:
-    """CLIP embeddings of prompts, each computed once. float32 (1, tokens, width) on ``device``.
+class WeightedPromptEncoder:
+    """A CLIP text encoder for weighted prompts of any length.
 
-    Prompts beyond 75 tokens are read in pieces of 75, each between a start and an end token; the
-    shorter of two prompts is filled up with empty pieces.
+    Prompts beyond 75 tokens are encoded in chunks of 75, each between a start and an end token.
+    ``embed(prompt)`` returns the embedding, float32 (1, tokens, width) on ``device``; the last 256
+    are cached.
     """
 
     def __init__(self, tokenizer: Any, encoder: Any, device: torch.device) -> None:
         self._tokenizer = tokenizer
         self._encoder = encoder
         self._device = device
-        self._room = tokenizer.model_max_length - 2
-        # On the instance, so that what is remembered goes when the engine goes.
-        self.embed = lru_cache(REMEMBERED)(self._embed)
+        self._chunk_size = tokenizer.model_max_length - 2
+        # The cache is the instance's, so that it is freed with the engine.
+        self.embed = lru_cache(CACHE_SIZE)(self._embed)
 
-    def walked(self, request: ClipRequest) -> tuple[torch.Tensor, torch.Tensor]:
-        """What guidance leads away from, and what it leads to, of one length."""
+    def encode_walk(self, request: ClipRequest) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the negative and the positive embedding of a request, interpolated in alpha.
+
+        Both are (1, tokens, width) of one length: shorter prompts are filled up with empty chunks.
+        """
         ends = (request.start, request.end)
         texts = [end.negative for end in ends] + [end.text for end in ends]
         embeddings = [self.embed(text) for text in texts]
         longest = max(embedding.shape[1] for embedding in embeddings)
-        filled = [self._filled(embedding, longest) for embedding in embeddings]
+        filled = [self._fill(embedding, longest) for embedding in embeddings]
         not_a, not_b, a, b = filled
         return lerp(not_a, not_b, request.alpha), lerp(a, b, request.alpha)
 
-    def _filled(self, embedding: torch.Tensor, tokens: int) -> torch.Tensor:
+    def _fill(self, embedding: torch.Tensor, tokens: int) -> torch.Tensor:
+        """Append empty chunks up to ``tokens`` tokens."""
         empty = self.embed("")
         missing = (tokens - embedding.shape[1]) // empty.shape[1]
         return torch.cat([embedding, *[empty] * missing], dim=1)
 
     def _embed(self, prompt: str) -> torch.Tensor:
-        pieces = weighted_pieces(prompt)
-        read = [self._tokens(text) for text, _ in pieces]
-        tokens = list(chain.from_iterable(read))
-        weights = list(
-            chain.from_iterable(
-                [weight] * len(ids) for ids, (_, weight) in zip(read, pieces, strict=True)
-            )
-        )
-        chunks = max(1, math.ceil(len(tokens) / self._room))
+        """Return the embedding of a weighted prompt, float32 (1, 77 chunks, width)."""
+        pieces = [(self._tokenize(text), weight) for text, weight in parse_weights(prompt)]
+        tokens = list(chain.from_iterable(ids for ids, _ in pieces))
+        weights = list(chain.from_iterable([weight] * len(ids) for ids, weight in pieces))
+        chunks = max(1, math.ceil(len(tokens) / self._chunk_size))
         ids = torch.stack([self._chunk(tokens, at) for at in range(chunks)])
         plain: torch.Tensor = self._encoder(ids.to(self._device))[0].float().flatten(0, 1)[None]
         if all(weight == 1 for weight in weights):
             return plain
-        missing = chunks * self._room - len(weights)
-        filled = torch.tensor(weights + [1.0] * missing).reshape(chunks, self._room)
+        missing = chunks * self._chunk_size - len(weights)
+        filled = torch.tensor(weights + [1.0] * missing).reshape(chunks, self._chunk_size)
         scale = F.pad(filled, (1, 1), value=1.0).reshape(1, -1, 1).to(self._device)
-        # The mean of the whole stays what it was, or weights would shift every other word too.
+        # The mean is kept, because a shifted mean would change every other word too.
         emphasised: torch.Tensor = plain * scale
         mean = emphasised.mean()
         if mean.abs() <= torch.finfo(mean.dtype).eps * emphasised.abs().mean():
-            return emphasised  # a mean of rounding errors, or none: no factor restores it
+            return emphasised  # the mean is rounding errors or 0, and no factor restores it
         return emphasised * (plain.mean() / mean)
 
-    def _tokens(self, text: str) -> list[int]:
+    def _tokenize(self, text: str) -> list[int]:
+        """Return the tokens of a text without start and end."""
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False).input_ids
         return ids
 
     def _chunk(self, tokens: list[int], number: int) -> torch.Tensor:
-        """Start, the tokens of this chunk, end, padding: (room + 2,)."""
-        own = tokens[number * self._room : (number + 1) * self._room]
+        """Return start token, tokens of chunk ``number``, end token and padding, int64 (77,)."""
+        own = tokens[number * self._chunk_size : (number + 1) * self._chunk_size]
         kind = self._tokenizer
-        padding = [kind.pad_token_id] * (self._room - len(own))
+        padding = [kind.pad_token_id] * (self._chunk_size - len(own))
         return torch.tensor([kind.bos_token_id, *own, kind.eos_token_id, *padding])

@@ -1,4 +1,4 @@
-"""Prompts with weights and of any length, as a Stable Diffusion checkpoint reads them."""
+"""CLIP embeddings of prompts with weights and of any length."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from riffusion.engines.clip import ClipRequest, Prompt
-from riffusion.engines.stable.text import StableText, weighted_pieces
+from riffusion.engines.stable.prompt_encoder import WeightedPromptEncoder, parse_weights
 from riffusion.errors import InvalidInput
 from tests.tiny_stable import TEXT_WIDTH, tiny_text_encoder, tiny_tokenizer
 
@@ -37,7 +38,7 @@ CHUNK = 77
     ],
 )
 def test_brackets_are_weights(prompt: str, pieces: list[tuple[str, float]]) -> None:
-    found = weighted_pieces(prompt)
+    found = parse_weights(prompt)
     assert [text for text, _ in found] == [text for text, _ in pieces]
     assert [weight for _, weight in found] == pytest.approx([weight for _, weight in pieces])
 
@@ -45,26 +46,35 @@ def test_brackets_are_weights(prompt: str, pieces: list[tuple[str, float]]) -> N
 @given(st.text())
 def test_an_escaped_text_is_itself(text: str) -> None:
     escaped = "".join("\\" + letter if letter in "()[]\\" else letter for letter in text)
-    assert weighted_pieces(escaped) == ([(text, 1.0)] if text else [])
+    assert parse_weights(escaped) == ([(text, 1.0)] if text else [])
 
 
 @given(st.text(alphabet="ab()[]:\\ ", max_size=20))
 def test_any_prompt_is_read_and_keeps_its_letters(prompt: str) -> None:
-    letters = "".join(text for text, _ in weighted_pieces(prompt))
+    letters = "".join(text for text, _ in parse_weights(prompt))
     assert letters.count("a") == prompt.count("a")
     assert letters.count("b") == prompt.count("b")
 
 
 def test_a_weight_that_would_drown_everything_is_refused() -> None:
     with pytest.raises(InvalidInput, match="at most 10"):
-        weighted_pieces("(bells:11)")
+        parse_weights("(bells:11)")
 
 
 @pytest.fixture(scope="module")
-def text() -> StableText:
+def tokenizer() -> CLIPTokenizer:
+    return tiny_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def clip(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     torch.manual_seed(0)
-    tokenizer = tiny_tokenizer()
-    return StableText(tokenizer, tiny_text_encoder(tokenizer).eval(), torch.device("cpu"))
+    return tiny_text_encoder(tokenizer).eval()
+
+
+@pytest.fixture(scope="module")
+def text(tokenizer: CLIPTokenizer, clip: CLIPTextModel) -> WeightedPromptEncoder:
+    return WeightedPromptEncoder(tokenizer, clip, torch.device("cpu"))
 
 
 @pytest.fixture(autouse=True)
@@ -73,13 +83,14 @@ def _without_gradients() -> object:
         yield
 
 
-def test_a_short_prompt_is_clips_own_embedding(text: StableText) -> None:
-    tokenizer, encoder = text._tokenizer, text._encoder
+def test_a_short_prompt_is_clips_own_embedding(
+    text: WeightedPromptEncoder, tokenizer: CLIPTokenizer, clip: CLIPTextModel
+) -> None:
     tokens = tokenizer("church bells", padding="max_length", max_length=77, return_tensors="pt")
-    assert torch.equal(text.embed("church bells"), encoder(tokens.input_ids)[0])
+    assert torch.equal(text.embed("church bells"), clip(tokens.input_ids)[0])
 
 
-def test_weights_scale_their_tokens_and_keep_the_mean(text: StableText) -> None:
+def test_weights_scale_their_tokens_and_keep_the_mean(text: WeightedPromptEncoder) -> None:
     plain, weighted = text.embed("a b"), text.embed("a (b:3)")
     scale = torch.ones(77)
     scale[2] = 3.0
@@ -95,14 +106,14 @@ def test_an_encoder_whose_embeddings_have_no_mean_is_weighted_all_the_same() -> 
     tokenizer = tiny_tokenizer()
     encoder = tiny_text_encoder(tokenizer).eval()
     encoder.get_parameter("final_layer_norm.bias").data.zero_()
-    flat = StableText(tokenizer, encoder, torch.device("cpu"))
+    flat = WeightedPromptEncoder(tokenizer, encoder, torch.device("cpu"))
     plain, weighted = flat.embed("a b"), flat.embed("a (b:3)")
     assert torch.equal(weighted[:, 2], 3 * plain[:, 2])
     assert torch.equal(weighted[:, :2], plain[:, :2])
 
 
-def test_a_long_prompt_is_read_to_its_end(text: StableText) -> None:
-    # The tiny tokenizer has a token for each letter: 75 of them fill a piece.
+def test_a_long_prompt_is_read_to_its_end(text: WeightedPromptEncoder) -> None:
+    # The tiny tokenizer has a token for each letter, and 75 of them fill a chunk.
     one, two = text.embed("a" * 75), text.embed("a" * 75 + " b")
     assert one.shape == (1, CHUNK, TEXT_WIDTH)
     assert two.shape == (1, 2 * CHUNK, TEXT_WIDTH)
@@ -110,16 +121,16 @@ def test_a_long_prompt_is_read_to_its_end(text: StableText) -> None:
     assert not torch.equal(two, text.embed("a" * 75 + " c"))
 
 
-def test_both_ends_and_their_negatives_get_one_length(text: StableText) -> None:
+def test_both_ends_and_their_negatives_get_one_length(text: WeightedPromptEncoder) -> None:
     long = "a" * 160
     request = ClipRequest(Prompt(long), Prompt("bells", negative="b" * 80), alpha=0.25)
-    unwanted, wanted = text.walked(request)
-    assert unwanted.shape == wanted.shape == (1, 3 * CHUNK, TEXT_WIDTH)
+    negative, positive = text.encode_walk(request)
+    assert negative.shape == positive.shape == (1, 3 * CHUNK, TEXT_WIDTH)
     filled = torch.cat([text.embed("bells"), text.embed(""), text.embed("")], 1)
     expected = 0.75 * text.embed(long) + 0.25 * filled
-    assert torch.allclose(wanted, expected, atol=1e-6)
+    assert torch.allclose(positive, expected, atol=1e-6)
 
 
-def test_a_prompt_is_embedded_once(text: StableText) -> None:
+def test_a_prompt_is_embedded_once(text: WeightedPromptEncoder) -> None:
     first = text.embed("remember me")
     assert text.embed("remember me") is first
