@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 
 from riffusion.audio.track import TrackFile
@@ -168,14 +168,15 @@ class Connection:
         self._replace_listener(None)
 
     async def listen(
-        self, track: TrackFile, start: int, known: Collection[Event]
+        self, track: TrackFile, start: int, known: Callable[[], Iterable[Event]]
     ) -> AsyncGenerator[Audio | Event]:
-        """Yield ``known`` events, then events and audio from ``start`` on, until the stream ends.
+        """Yield ``known()`` events, then events and audio from ``start`` on, until the stream ends.
 
         A second listener takes the place of the first.
         """
         cursor = min(max(start, 0), track.length)
-        listener = Listener(cursor, deque(known), len(known) + MAX_EVENTS)
+        events = deque(known())
+        listener = Listener(cursor, events, len(events) + MAX_EVENTS)
         self._replace_listener(listener)
         frame = round(FRAME_S * self._sample_rate)
         try:

@@ -66,7 +66,7 @@ class JamSource:
         return bool(self._waiting)
 
     def block(self, *, interrupted: Callable[[], bool] = never) -> JamBlock:
-        """Generate the next block. See ``LiveSource.block``."""
+        """Generate the next block of the jam. See ``LiveSource.block``."""
         try:
             return self.session.block(interrupted=interrupted)
         finally:

@@ -42,7 +42,7 @@ class SongSource:
         return self._waiting is not None
 
     def block(self, *, interrupted: Callable[[], bool] = never) -> JamBlock:
-        """Generate the next block. See ``LiveSource.block``."""
+        """Generate the next block of the song. See ``LiveSource.block``."""
         try:
             return self.session.block(interrupted=interrupted)
         finally:

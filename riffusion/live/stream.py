@@ -61,8 +61,12 @@ class JamStream:
 
         A second listener takes the place of the first.
         """
-        known = [*map(clip_event, self._producer.marks.since(start)), *self._producer.end_events]
-        return self.connection.listen(self.track, start, known)
+        producer = self._producer
+        return self.connection.listen(
+            self.track,
+            start,
+            lambda: [*map(clip_event, producer.marks.since(start)), *producer.end_events],
+        )
 
     def notify(self, message: str) -> None:
         """Show the listener a message; the music plays on."""

@@ -38,7 +38,7 @@ def record(item: Audio | Event) -> bytes:
     return RECORD.pack(len(body), kind) + body
 
 
-def parse_message(data: str | bytes | bytearray, max_bytes: int = MAX_MESSAGE_BYTES) -> object:
+def parse_message(data: str | bytes, max_bytes: int = MAX_MESSAGE_BYTES) -> object:
     """Parse a JSON message. Raises InvalidInput for one that is too long or no JSON."""
     if len(data) > max_bytes:
         raise too_large("message", max_bytes)

@@ -63,13 +63,14 @@ class ApiRoute(APIRoute):
             body += chunk
             if len(body) > self.max_bytes:
                 raise too_large("request", self.max_bytes)
-        if len(body) <= SMALL_BYTES:
-            parse_message(body, self.max_bytes)
+        data = bytes(body)
+        if len(data) <= SMALL_BYTES:
+            parse_message(data, self.max_bytes)
         else:
-            await asyncio.to_thread(parse_message, body, self.max_bytes)
+            await asyncio.to_thread(parse_message, data, self.max_bytes)
 
         async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
+            return {"type": "http.request", "body": data, "more_body": False}
 
         headers = [header for header in request.scope["headers"] if header[0] != b"content-type"]
         typed = [*headers, (b"content-type", JSON.encode())]

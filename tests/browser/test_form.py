@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
-from riffusion.serving.links import NAMES
 
+from riffusion.serving.links import NAMES
 from riffusion.serving.server import Serving
 from tests.browser.heard import FAST, assert_played_the_master, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead

@@ -17,7 +17,7 @@ def test_a_listener_that_reads_nothing_is_disconnected_with_a_reason() -> None:
     async def test() -> None:
         connection = Connection(RATE)
         with TrackFile(RATE, 1) as track:
-            listening = connection.listen(track, 0, [])
+            listening = connection.listen(track, 0, list)
             connection.announce(notice("lost, because nobody listens"))
             first = asyncio.create_task(anext(listening))
             await until(lambda: connection.connected)
@@ -38,7 +38,7 @@ def test_a_repeated_event_is_sent_once() -> None:
     async def test() -> None:
         connection = Connection(RATE)
         with TrackFile(RATE, 1) as track:
-            listening = connection.listen(track, 0, [])
+            listening = connection.listen(track, 0, list)
             first = asyncio.create_task(anext(listening))
             await until(lambda: connection.connected)
             for text in ("full", "full", "full", "better"):
@@ -66,12 +66,31 @@ def test_a_flood_of_bad_changes_ends_no_jam(tiny_engine: Engine) -> None:
     run(test())
 
 
+def test_a_listener_knows_what_happened_before_it_began_to_read(tiny_engine: Engine) -> None:
+    async def test() -> None:
+        async with open_registry(tiny_engine, lead_s=15.0) as registry:
+            stream = await open_jam(registry)
+            late = stream.listen()
+            early = Listener(stream)
+            await early.listen(seconds(12))
+            async with contextlib.aclosing(late) as items:
+                events: list[Event] = []
+                async for item in items:
+                    if isinstance(item, Audio):
+                        break
+                    events.append(item)
+            assert len(events) > 2
+            assert events == early.saw("clip")
+
+    run(test())
+
+
 def test_what_was_rewritten_is_sent_again() -> None:
     async def test() -> None:
         connection = Connection(RATE)
         with TrackFile(RATE, 1) as track:
             track.write(0, np.full((1, RATE), 0.5, np.float32))
-            listening = connection.listen(track, 0, [])
+            listening = connection.listen(track, 0, list)
             sent = [await anext(listening) for _ in range(4)]
             assert [item.start for item in sent if isinstance(item, Audio)][-1] == RATE * 3 // 4
             track.write(RATE // 2, np.zeros((1, RATE // 2), np.float32))
@@ -89,7 +108,7 @@ def test_the_playhead_moves_on_between_reports_but_not_for_ever() -> None:
         connection = Connection(RATE)
         with TrackFile(RATE, 1) as track:
             track.write(0, np.zeros((1, 20 * RATE), np.float32))
-            async with contextlib.aclosing(connection.listen(track, 0, [])) as listening:
+            async with contextlib.aclosing(connection.listen(track, 0, list)) as listening:
                 for _ in range(40):
                     await anext(listening)
                 assert connection.seconds_until(RATE) is None, "nothing plays yet"

@@ -1,4 +1,4 @@
-"""What the page does about an engine that is slower than its music."""
+"""The page warns of an engine that is slower than its music, and renders ahead."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from riffusion.live.pace import COMFORTABLE, GATHER_S, Pace, pace_of
 from riffusion.live.producer import LEAD_S
 from riffusion.serving.page import build_page
 from riffusion.serving.server import first_pace
+from riffusion.serving.uploads import UploadStore
 
 
 def test_an_engine_that_keeps_up_needs_nothing() -> None:
@@ -39,7 +40,7 @@ def test_one_that_can_never_keep_up_says_so() -> None:
 
 def test_a_very_slow_engine_is_timed_once(tiny_engine: Engine) -> None:
     times = iter([0.0, 100.0])
-    settings = replace(read_settings({}), bpm=120.0)
+    settings = replace(read_settings({}, UploadStore()), bpm=120.0)
     speed = measure_speed(tiny_engine, settings, lambda: next(times))
     assert speed.step_s == 100.0
     assert speed.max_steps() == 0

@@ -1,4 +1,4 @@
-"""A jam for one listener: it equals its track, stays a little ahead, and ends with the listener."""
+"""A jam for one listener equals its track, stays a little ahead, and ends with the listener."""
 
 from __future__ import annotations
 
@@ -67,6 +67,58 @@ def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
     run(test())
 
 
+def test_it_generates_on_by_the_clock_between_two_reports(tiny_engine: Engine) -> None:
+    """After one report the playhead moves on, and passes the point where more is needed."""
+
+    async def test() -> None:
+        async with open_registry(tiny_engine) as registry:
+            began = time.monotonic()
+            stream = await open_jam(registry)
+
+            async def read() -> None:
+                async for _ in stream.listen():
+                    pass
+
+            reading = asyncio.create_task(read())
+            await until(lambda: is_filled(stream))
+            made = position_of(stream)
+            soon = made - round((LEAD_S + 0.3) * RATE)
+            await asyncio.sleep(max(0, soon / RATE + 0.1 - (time.monotonic() - began)))
+            await stream.receive({"type": "position", "sample": soon})
+            assert position_of(stream) == made
+            await asyncio.sleep(0.1)
+            assert position_of(stream) == made
+            async with asyncio.timeout(5):
+                await until(lambda: position_of(stream) > made)
+            stream.stop()
+            await reading
+
+    run(test())
+
+
+def test_clip_events_lie_on_their_bars(tiny_engine: Engine) -> None:
+    """A clip begins at the bar that its event names, and has a chord for each of its bars."""
+
+    async def test() -> None:
+        async with open_registry(tiny_engine, lead_s=15.0) as registry:
+            stream = await open_jam(registry)
+            listener = Listener(stream)
+            await listener.listen(seconds(14))
+            clips = [dict(event) for event in listener.saw("clip")]
+            assert len(clips) > 2
+            bar_samples = RATE * 4 * 60 // 180
+            bar = 0
+            for clip in clips:
+                assert clip["bar"] == bar
+                assert clip["start_sample"] == bar * bar_samples
+                bar += len(clip["chords"])
+                sounding = stream.mark_at(bar * bar_samples - 1)
+                assert sounding is not None
+                assert sounding.index == clip["index"]
+
+    run(test())
+
+
 def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with open_registry(tiny_engine) as registry:
@@ -81,7 +133,7 @@ def test_a_playhead_cannot_run_faster_than_time(tiny_engine: Engine) -> None:
     run(test())
 
 
-def test_who_comes_back_misses_nothing(tiny_engine: Engine) -> None:
+def test_a_listener_that_comes_back_misses_nothing(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with open_registry(tiny_engine) as registry:
             stream = await open_jam(registry)
@@ -156,7 +208,7 @@ def test_two_listeners_have_two_jams_and_take_turns(tiny_engine: Engine) -> None
     run(test())
 
 
-def test_a_full_house_says_so_and_has_room_again(tiny_engine: Engine) -> None:
+def test_a_jam_too_many_is_refused_until_another_stops(tiny_engine: Engine) -> None:
     async def test() -> None:
         async with open_registry(tiny_engine, max_jams=1) as registry:
             stream = await open_jam(registry)

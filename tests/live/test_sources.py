@@ -225,7 +225,7 @@ def test_a_section_is_kept_of_jams_only(tiny_engine: Engine) -> None:
     run(test())
 
 
-def test_a_plan_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_is_parsed_once() -> None:
     """A plan as it was sent, and as the server wrote it, are the same plan."""
     reader = PlanReader(UploadStore())
     song = reader.read(PLAN)

@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ from PIL import Image
 
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchors import library
+from riffusion.jam.schema import settings_for
+from riffusion.jam.setting_values import SHAPE
 from riffusion.serving.routes import MAX_BODY_BYTES
 from riffusion.serving.server import Serving, serve
 from riffusion.spectral.image import from_image, image_to_audio, read_image, read_info
@@ -44,7 +47,7 @@ def serving(tiny_engine: Engine) -> Iterator[Serving]:
 
 @pytest.fixture(scope="module")
 def usual(serving: Serving) -> Any:
-    """What the original's example is answered."""
+    """Return the response to the original's example."""
     return httpx.post(f"{serving.url}run_inference/", json=REQUEST, timeout=60).json()
 
 
@@ -87,19 +90,19 @@ def test_the_original_s_example_gets_the_original_s_answer(usual: Any) -> None:
     ],
 )
 def test_every_field_is_heard(client: httpx.Client, usual: Any, changes: dict[str, Any]) -> None:
-    answer = ask(client, **changes)
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["audio"] != usual["audio"]
+    response = ask(client, **changes)
+    assert response.status_code == 200, response.text
+    assert response.json()["audio"] != usual["audio"]
 
 
 def test_what_the_original_s_clients_send_besides_changes_nothing(
     client: httpx.Client, usual: Any
 ) -> None:
-    """More fields, an empty mask, no slash, and a content type that is not JSON's."""
+    """They send more fields, an empty mask, no slash, and a content type that is not JSON's."""
     start = {**REQUEST["start"], "transitionCounter": 3, "negative_prompt": None}
     body = json.dumps({**REQUEST, "start": start, "mask_image_id": "", "more": 1})
-    answer = client.post("/run_inference", content=body, headers={"Content-Type": "text/plain"})
-    assert answer.json() == usual
+    response = client.post("/run_inference", content=body, headers={"Content-Type": "text/plain"})
+    assert response.json() == usual
 
 
 def test_other_sites_may_ask_for_clips_and_for_nothing_else(client: httpx.Client) -> None:
@@ -145,9 +148,9 @@ def test_other_sites_may_ask_for_clips_and_for_nothing_else(client: httpx.Client
 def test_what_cannot_be_is_refused_in_words(
     client: httpx.Client, changes: dict[str, Any], words: str
 ) -> None:
-    answer = ask(client, **changes)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    response = ask(client, **changes)
+    assert response.status_code == 400
+    assert words in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -169,15 +172,15 @@ def test_a_body_that_is_no_request_is_refused(
     client: httpx.Client, body: bytes, words: str
 ) -> None:
     for path in ("/run_inference/", "/api/clips"):
-        answer = client.post(path, content=body)
-        assert answer.status_code == 400
-        assert words in answer.json()["error"]
+        response = client.post(path, content=body)
+        assert response.status_code == 400
+        assert words in response.json()["error"]
 
 
 def test_too_much_is_refused_before_it_is_read(client: httpx.Client) -> None:
-    answer = client.post("/run_inference/", content=bytes(MAX_BODY_BYTES + 1))
-    assert answer.status_code == 400
-    assert "at most 16 MB" in answer.json()["error"]
+    response = client.post("/run_inference/", content=bytes(MAX_BODY_BYTES + 1))
+    assert response.status_code == 400
+    assert "at most 16 MB" in response.json()["error"]
 
     def endless() -> Iterator[bytes]:  # no length is told beforehand
         for _ in range(MAX_BODY_BYTES // 2**16 + 1):
@@ -199,14 +202,14 @@ def test_two_gigabytes_are_refused_by_their_header(client: httpx.Client) -> None
 
 def test_a_clip_as_json_and_as_files_is_the_same(client: httpx.Client) -> None:
     body = {"prompt": "funky piano", "seed": 7, "steps": 1, "bpm": 94, "key": "Cm"}
-    answer = client.post("/api/clips", json=body).json()
-    assert (answer["sample_rate"], answer["engine"]) == (RATE, "tiny")
-    assert answer["duration_s"] == pytest.approx(5.11)
+    response = client.post("/api/clips", json=body).json()
+    assert (response["sample_rate"], response["engine"]) == (RATE, "tiny")
+    assert response["duration_s"] == pytest.approx(5.11)
     for suffix, field, kind in (("wav", "audio", "audio/wav"), ("png", "image", "image/png")):
         file = client.get(f"/api/clip.{suffix}", params=body)
         assert file.headers["content-type"] == kind
-        assert file.content == unpacked(answer[field], kind)
-    info = read_info(read_image(unpacked(answer["image"], "image/png")))
+        assert file.content == unpacked(response[field], kind)
+    info = read_info(read_image(unpacked(response["image"], "image/png")))
     assert info is not None
     assert (info.prompt_a, info.seed_a, info.bpm, info.harmony) == ("funky piano", 7, 94, "Cm")
 
@@ -235,9 +238,9 @@ def test_own_audio_is_an_anchor_that_strength_0_gives_back(
     """A tone of any length, rate and number of channels comes back as that tone."""
     body = {"prompt": "x", "steps": 1, "strength": 0}
     anchor = data_url("audio/wav", wav(length_s))
-    answer = client.post("/api/clips", json={**body, "anchor": anchor})
-    assert answer.status_code == 200, answer.text
-    samples, _ = soundfile.read(io.BytesIO(unpacked(answer.json()["audio"], "audio/wav")))
+    response = client.post("/api/clips", json={**body, "anchor": anchor})
+    assert response.status_code == 200, response.text
+    samples, _ = soundfile.read(io.BytesIO(unpacked(response.json()["audio"], "audio/wav")))
     assert len(samples) == 511 * 441
     heard = samples[: int(min(length_s, 5) * RATE)]
     assert np.abs(np.fft.rfft(heard)).argmax() * RATE / len(heard) == pytest.approx(440, abs=15)
@@ -249,9 +252,9 @@ def test_own_image_and_own_mask(client: httpx.Client) -> None:
     sounds = {}
     for name, colour in (("kept", "black"), ("repainted", "white")):
         mask = data_url("image/png", picture((512, 512), colour))
-        answer = client.post("/api/clips", json={**body, "mask": mask})
-        assert answer.status_code == 200, answer.text
-        sounds[name] = answer.json()["audio"]
+        response = client.post("/api/clips", json={**body, "mask": mask})
+        assert response.status_code == 200, response.text
+        sounds[name] = response.json()["audio"]
     assert sounds["repainted"] != sounds["kept"]
 
 
@@ -282,9 +285,9 @@ def test_own_image_and_own_mask(client: httpx.Client) -> None:
 def test_clips_that_cannot_be_are_refused_in_words(
     client: httpx.Client, body: dict[str, Any], words: str
 ) -> None:
-    answer = client.post("/api/clips", json={"prompt": "x", **body})
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    response = client.post("/api/clips", json={"prompt": "x", **body})
+    assert response.status_code == 400
+    assert words in response.json()["error"]
 
 
 def test_an_image_is_sent_and_comes_back_as_its_sound(client: httpx.Client) -> None:
@@ -293,13 +296,13 @@ def test_an_image_is_sent_and_comes_back_as_its_sound(client: httpx.Client) -> N
     body = {"image": data_url("image/png", data)}
     for extended in (False, True):
         expected = image_to_audio(image, extended=extended)
-        answer = client.post("/api/decode.wav", json={**body, "extend_band": extended})
-        assert answer.headers["content-type"] == "audio/wav"
-        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
+        response = client.post("/api/decode.wav", json={**body, "extend_band": extended})
+        assert response.headers["content-type"] == "audio/wav"
+        samples, rate = soundfile.read(io.BytesIO(response.content), dtype="float32")
         assert rate == RATE
         assert np.allclose(samples.reshape(len(samples), -1).T, expected.samples, atol=1e-4)
     usual = client.post("/api/decode.wav", json=body)
-    assert usual.content != answer.content
+    assert usual.content != response.content
     assert client.post("/api/decode.mp3", json=body).headers["content-type"] == "audio/mpeg"
 
 
@@ -319,9 +322,9 @@ def test_an_image_is_sent_and_comes_back_as_its_sound(client: httpx.Client) -> N
 def test_images_that_cannot_be_heard_are_refused_in_words(
     client: httpx.Client, suffix: str, body: dict[str, Any], words: str
 ) -> None:
-    answer = client.post(f"/api/decode.{suffix}", json=body)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    response = client.post(f"/api/decode.{suffix}", json=body)
+    assert response.status_code == 400
+    assert words in response.json()["error"]
 
 
 def test_the_library_is_listed_with_tempo_key_picture_and_sound(client: httpx.Client) -> None:
@@ -349,9 +352,9 @@ def test_the_library_is_listed_with_tempo_key_picture_and_sound(client: httpx.Cl
     ],
 )
 def test_what_is_not_there_is_refused_in_words(client: httpx.Client, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status_code == 400
-    assert answer.json()["error"]
+    response = client.get(path)
+    assert response.status_code == 400
+    assert response.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["..%2f..%2fapp.png", "%2e%2e/anchors.png", "..\\x.png"])
@@ -388,6 +391,47 @@ def test_every_endpoint_is_described_and_every_description_has_an_endpoint(
     assert all(path in page for path in document["paths"])
 
 
+def test_the_settings_of_a_jam_are_described_by_the_schema(client: httpx.Client) -> None:
+    document = client.get("/api/openapi.json").json()
+    body = document["paths"]["/jam"]["post"]["requestBody"]["content"]["application/json"]
+    name = body["schema"]["$ref"].rpartition("/")[2]
+    described = document["components"]["schemas"][name]["properties"]
+    assert set(described) == {*(entry.wire_name for entry in settings_for("jam")), SHAPE}
+    assert (described["bpm"]["minimum"], described["bpm"]["maximum"]) == (60, 180)
+    assert described["steps"]["maximum"] == 50
+    for path in ("/jam/{id}/stream", "/jam/{id}/tell"):
+        (operation,) = document["paths"][path].values()
+        assert operation["description"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [({"a": ""}, "a"), ({"seed_b": "x"}, "seed_b"), ({"bpm": 60, "beats": 12}, "bpm")],
+)
+def test_a_setting_that_is_refused_is_named(
+    client: httpx.Client, settings: dict[str, object], field: str
+) -> None:
+    response = client.post("/jam", json=settings)
+    assert response.status_code == 400
+    assert response.json()["field"] == field
+    assert "field" not in client.post("/jam", json={"volume": 11}).json()
+
+
+def test_a_change_over_http_takes_the_good_values_and_names_the_bad_one(
+    client: httpx.Client,
+) -> None:
+    jam = client.post("/jam", json={"steps": 1}).json()["id"]
+    settings = {"key": "H", "a": "jazz"}
+    response = client.post(f"/jam/{jam}/tell", json={"type": "change", "settings": settings})
+    assert response.status_code == 400
+    assert response.json()["field"] == "key"
+    limit = time.monotonic() + 30
+    while "jazz" not in client.get(f"/jam/{jam}/track.json").text:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    client.post(f"/jam/{jam}/tell", json={"type": "stop"})
+
+
 def _path(route: object) -> str:
     return getattr(route, "path", "")
 
@@ -408,11 +452,11 @@ def test_jams_go_on_while_clips_are_asked_for(serving: Serving, client: httpx.Cl
 def test_gradio_client_gets_the_same_clip(serving: Serving, usual: Any) -> None:
     gradio = Client(serving.url, verbose=False)
     start, end = REQUEST["start"], REQUEST["end"]
-    answer = gradio.predict(
+    response = gradio.predict(
         start["prompt"], end["prompt"], 0.75, 42, 123, "og_beat", 0.75, 7.0, 2,
         api_name="/run_inference",
     )  # fmt: skip
-    assert answer == usual
+    assert response == usual
     with pytest.raises(Exception, match="steps is 0"):
         gradio.predict("a", "b", steps=0, api_name="/run_inference")
     gradio.close()

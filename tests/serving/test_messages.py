@@ -12,6 +12,7 @@ from riffusion.jam.setting_values import read_settings
 from riffusion.live.connection import Audio
 from riffusion.serving.links import DEFAULTS, NAMES, read_link
 from riffusion.serving.protocol import AUDIO, RECORD, START, parse_message, record
+from riffusion.serving.uploads import UploadStore
 from tests.streaming import change, open_jam, open_registry, run
 
 
@@ -77,7 +78,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(NAMES), JSON))
 def test_settings_are_read_or_refused(values: dict[str, object]) -> None:
     try:
-        settings = read_settings(values)
+        settings = read_settings(values, UploadStore())
     except InvalidInput:
         return
     assert settings.prompt_a.text
@@ -86,7 +87,7 @@ def test_settings_are_read_or_refused(values: dict[str, object]) -> None:
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(), st.text()))
 def test_any_link_opens_a_jam(query: dict[str, str]) -> None:
     values, problems = read_link(query)
-    assert read_settings(values).steps <= 50
+    assert read_settings(values, UploadStore()).steps <= 50
     for name, value in values.items():
         assert value == DEFAULTS[name] or name in query
     assert len(problems) <= len(query)

@@ -34,7 +34,7 @@ SECONDS = 3 * 4 * 60 / 180
 
 
 def wait_for(client: httpx.Client, jam: str) -> None:
-    """Wait until something of a jam or song was made."""
+    """Wait until something of a jam or a song was generated."""
     limit = time.monotonic() + 60
     while client.get(f"/jam/{jam}/clip/0.png").status_code != 200:
         assert time.monotonic() < limit
@@ -42,19 +42,19 @@ def wait_for(client: httpx.Client, jam: str) -> None:
 
 
 def test_a_line_becomes_a_plan(client: httpx.Client) -> None:
-    order = {"line": "bossa nova, two minutes", "seed": 5}
-    answer = client.post("/api/songs/plan", json=order).json()
+    body = {"line": "bossa nova, two minutes", "seed": 5}
+    response = client.post("/api/songs/plan", json=body).json()
     expected = plan_song("bossa nova, two minutes", seed=5)
-    assert read_plan(answer["plan"]) == read_plan(json.dumps(answer["fields"])) == expected
-    assert [entry["section"] for entry in answer["sections"]] == list(expected.order)
-    last = answer["sections"][-1]
-    assert last["start_s"] + last["duration_s"] == pytest.approx(answer["duration_s"], abs=0.05)
+    assert read_plan(response["plan"]) == read_plan(json.dumps(response["fields"])) == expected
+    assert [entry["section"] for entry in response["sections"]] == list(expected.order)
+    last = response["sections"][-1]
+    assert last["start_s"] + last["duration_s"] == pytest.approx(response["duration_s"], abs=0.05)
 
 
 def test_a_checked_plan_has_its_defaults(client: httpx.Client) -> None:
-    answer = client.post("/api/songs/check", json={"plan": PLAN}).json()
-    assert answer["plan"] == plan_text(read_plan(PLAN))
-    assert answer["sections"][1] == {"section": "b", "start_s": 1.333, "duration_s": 1.334}
+    response = client.post("/api/songs/check", json={"plan": PLAN}).json()
+    assert response["plan"] == plan_text(read_plan(PLAN))
+    assert response["sections"][1] == {"section": "b", "start_s": 1.333, "duration_s": 1.334}
 
 
 @pytest.mark.parametrize("path", ["/api/songs/check", "/api/songs/render.wav", "/song"])
@@ -71,9 +71,9 @@ def test_a_checked_plan_has_its_defaults(client: httpx.Client) -> None:
 def test_a_bad_plan_is_told_with_its_line(
     client: httpx.Client, path: str, plan: str, words: str
 ) -> None:
-    answer = client.post(path, json={"plan": plan})
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    response = client.post(path, json={"plan": plan})
+    assert response.status_code == 400
+    assert words in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_a_bad_plan_is_told_with_its_line(
 def test_what_cannot_be_asked_for(
     client: httpx.Client, path: str, message: dict[str, object], words: str
 ) -> None:
-    answer = client.post(path, json=message)
-    assert answer.status_code == 400
-    assert words in answer.json()["error"]
+    response = client.post(path, json=message)
+    assert response.status_code == 400
+    assert words in response.json()["error"]
 
 
 def test_a_rendered_song_is_the_song(client: httpx.Client, tiny_engine: Engine) -> None:
-    answer = client.post("/api/songs/render.flac", json={"plan": PLAN})
-    assert answer.headers["content-type"] == "audio/flac"
-    pcm, rate = soundfile.read(io.BytesIO(answer.content), dtype="int16", always_2d=True)
+    response = client.post("/api/songs/render.flac", json={"plan": PLAN})
+    assert response.headers["content-type"] == "audio/flac"
+    pcm, rate = soundfile.read(io.BytesIO(response.content), dtype="int16", always_2d=True)
     with SongSession(tiny_engine, read_plan(PLAN)) as session:
         expected = np.concatenate([block.samples for block in session], axis=1)
     assert rate == RATE
@@ -118,8 +118,8 @@ def test_a_song_plays_live_to_its_end_and_a_bad_change_disturbs_nothing(
         heard = {"type": "position", "sample": 10 * RATE}
         assert client.post(f"/jam/{song['id']}/tell", json=heard).status_code == 200
         time.sleep(0.1)
-    answer = client.get(f"/jam/{song['id']}/track.wav")
-    pcm, _ = soundfile.read(io.BytesIO(answer.content), dtype="int16", always_2d=True)
+    response = client.get(f"/jam/{song['id']}/track.wav")
+    pcm, _ = soundfile.read(io.BytesIO(response.content), dtype="int16", always_2d=True)
     with SongSession(tiny_engine, read_plan(PLAN)) as session:
         expected = np.concatenate([block.samples for block in session], axis=1)
     assert len(pcm) == pytest.approx(SECONDS * RATE, abs=RATE)
@@ -128,16 +128,30 @@ def test_a_song_plays_live_to_its_end_and_a_bad_change_disturbs_nothing(
     assert read_plan(session_file) == read_plan(PLAN)
 
 
+def test_a_plan_may_be_sent_as_an_object(client: httpx.Client) -> None:
+    """A page need not write a plan out as text to have it checked, played or changed."""
+    fields = client.post("/api/songs/check", json={"plan": PLAN}).json()["fields"]
+    response = client.post("/api/songs/check", json={"plan": fields}).json()
+    assert read_plan(response["plan"]) == read_plan(PLAN)
+    song = client.post("/song", json={"plan": fields}).json()["id"]
+    fields["sections"]["b"]["bars"] = 2
+    change = {"type": "change", "plan": fields}
+    assert client.post(f"/jam/{song}/tell", json=change).status_code == 200
+    bad = {"type": "change", "plan": {**fields, "bpm": 500}}
+    assert "bpm is 500" in client.post(f"/jam/{song}/tell", json=bad).json()["error"]
+    client.post(f"/jam/{song}/tell", json={"type": "stop"})
+
+
 def test_what_a_jam_plays_becomes_a_section(client: httpx.Client) -> None:
     settings = {"a": "church bells", "path": "hold", "bpm": 90, "key": "Dm", "steps": 1}
     jam = client.post("/jam", json=settings).json()["id"]
     wait_for(client, jam)
-    order = {"name": "chorus", "bars": 4, "plan": PLAN}
-    song = read_plan(client.post(f"/jam/{jam}/section", json=order).json()["plan"])
+    body = {"name": "chorus", "bars": 4, "plan": PLAN}
+    song = read_plan(client.post(f"/jam/{jam}/section", json=body).json()["plan"])
     assert song.order == ("a", "b", "a", "chorus")
     chorus = song.section("chorus")
     assert (chorus.prompt.text, chorus.key, chorus.bpm) == ("church bells", "Dm", 90)
-    bad = client.post(f"/jam/{jam}/section", json={**order, "bars": 0})
+    bad = client.post(f"/jam/{jam}/section", json={**body, "bars": 0})
     assert "bars is 0" in bad.json()["error"]
     client.post(f"/jam/{jam}/tell", json={"type": "stop"})
 
@@ -146,8 +160,8 @@ def test_gradio_client_plans_and_makes_a_song(serving: Serving) -> None:
     gradio = Client(serving.url, verbose=False)
     plan = gradio.predict("techno, one minute", api_name="/plan_song")["plan"]
     assert read_plan(plan) == plan_song("techno, one minute")
-    answer = gradio.predict(PLAN, api_name="/make_song")
-    assert answer["audio"].startswith("data:audio/mpeg;base64,")
+    response = gradio.predict(PLAN, api_name="/make_song")
+    assert response["audio"].startswith("data:audio/mpeg;base64,")
     with pytest.raises(Exception, match="line 6: bars is 0"):
         gradio.predict(BAD, api_name="/make_song")
     gradio.close()

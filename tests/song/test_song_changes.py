@@ -1,4 +1,4 @@
-"""A song while it plays: jumps at bar lines, and other plans."""
+"""A song that plays takes jumps at bar lines, and other plans."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def live(engine: Engine, song: Song = SONG) -> SongSession:
 
 
 def heard(session: SongSession, until: int | None = None, before: Samples | None = None) -> Samples:
-    """What is heard up to sample ``until`` or the end, ``before`` and after a change."""
+    """Return what is heard up to sample ``until`` or the end, ``before`` and after a change."""
     track = np.zeros((session.channels, 0), np.float32) if before is None else before
     while not session.finished and (until is None or session.position < until):
         block = session.block()
@@ -48,7 +48,7 @@ def heard(session: SongSession, until: int | None = None, before: Samples | None
 
 
 def section(track: Samples, start_bar: int, bars: int) -> Pcm:
-    """The samples of some bars, without the song's first fade and the window at their end."""
+    """Return the samples of some bars, without the first fade and the window at their end."""
     return to_pcm(track[:, start_bar * BAR + FADE_IN : (start_bar + bars) * BAR - WINDOW])
 
 
