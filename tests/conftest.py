@@ -12,6 +12,7 @@ import torch
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
+from tests.ports import unused_port
 
 
 def save_tiny_model(folder: Path, channels: int) -> Path:
@@ -66,7 +67,7 @@ def tiny_stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
     """The page and the API on loopback."""
-    with serve(tiny_engine) as running:
+    with serve(tiny_engine, port=unused_port()) as running:
         yield running
 
 

@@ -25,6 +25,7 @@ from riffusion.jam.setting_values import read_settings
 from riffusion.serving.page import EXAMPLES
 from riffusion.serving.server import Serving, check_port, free_port, serve
 from riffusion.spectral.image import from_image, read_image, read_info
+from tests.ports import unused_port
 
 RATE = 44100
 FAST = {"bpm": 180, "steps": 1}
@@ -33,7 +34,7 @@ FRAME_HEADER = 8
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, max_jams=8) as running:
+    with serve(tiny_engine, port=unused_port(), max_jams=8) as running:
         yield running
 
 
