@@ -138,7 +138,7 @@ def test_a_plan_may_be_sent_as_an_object(client: httpx.Client) -> None:
     change = {"type": "change", "plan": fields}
     assert client.post(f"/jam/{song}/tell", json=change).status_code == 200
     bad = {"type": "change", "plan": {**fields, "bpm": 500}}
-    assert "bpm is 500" in client.post(f"/jam/{song}/tell", json=bad).json()["error"]
+    assert "tempo is 500" in client.post(f"/jam/{song}/tell", json=bad).json()["error"]
     client.post(f"/jam/{song}/tell", json={"type": "stop"})
 
 
