@@ -48,6 +48,7 @@ def test_sample_clips_is_seeded(song: Path, tmp_path: Path) -> None:
             assert soundfile.info(path).channels == 1
     assert names[0] == names[1]
     assert len(names[0]) == 3
+    assert len({name.split("_")[3] for name in names[0]}) == 3, "each clip begins elsewhere"
     assert names[0][0].startswith("clip_0_start_")
     assert names[0][0].endswith("_ms_duration_500_ms.flac")
 
@@ -76,6 +77,19 @@ def test_batches_leave_out_what_is_no_audio(
     assert len(list(images.iterdir())) == 2
     for path in images.iterdir():
         assert from_image(read_image(path)).channels == 2
+
+
+@pytest.mark.parametrize(("option", "channels"), [("--no-mono", 2), ("--mono", 1)])
+def test_a_batch_draws_mono_recordings_in_stereo_unless_told_otherwise(
+    tmp_path: Path, option: str, channels: int
+) -> None:
+    sounds, images = tmp_path / "in", tmp_path / "images"
+    sounds.mkdir()
+    soundfile.write(sounds / "a.wav", 0.3 * np.sin(np.arange(44100) / 10), 44100)
+    folders = ("--audio-dir", str(sounds), "--output-dir", str(images))
+    assert main(["audio-to-images-batch", *folders, option]) == 0
+    (path,) = images.iterdir()
+    assert from_image(read_image(path)).channels == channels
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from riffusion.audio.waveform import Waveform
 from riffusion.cli.main import main
@@ -19,6 +20,7 @@ from riffusion.jam.anchors import matched_to_engine
 from riffusion.spectral.image import read_image, read_info
 from riffusion.spectral.spectrogram import Spectrogram
 from tests.compat.command_line import refused, tones
+from tests.listening import Listening
 
 RATE = 44100
 
@@ -144,16 +146,48 @@ def test_windows_cover_a_recording_without_gaps(tiny_engine: Engine, seconds: fl
     assert [window.progress for window in cover] == sorted(window.progress for window in cover)
 
 
+def test_windows_overlap_by_a_second_and_are_used_to_their_end(tiny_engine: Engine) -> None:
+    windows = plan_windows(tiny_engine, 60 * RATE)
+    step_s = tiny_engine.context_step * tiny_engine.params.frame_s
+    for window in windows[1:]:
+        assert 1.0 <= window.start / RATE - window.first_frame * 441 / RATE < 1.0 + step_s
+    for window in windows[:-1]:
+        assert window.stop == (window.first_frame + tiny_engine.frames - 4) * 441
+
+
+def test_each_window_continues_the_one_before(tiny_engine: Engine) -> None:
+    engine = Listening(tiny_engine)
+    noise = np.random.default_rng(0).normal(0, 0.1, (1, 12 * RATE)).astype(np.float32)
+    source = matched_to_engine(Waveform(noise, RATE), engine)
+
+    def make_request(progress: float, anchor: Spectrogram) -> ClipRequest:
+        prompt = Prompt("x", round(10 * progress))
+        return ClipRequest(prompt, prompt, anchor=anchor, strength=0.9, steps=1)
+
+    for _ in restyle(engine, source, make_request):
+        pass
+    windows = plan_windows(engine, source.samples.shape[1])
+    assert len(windows) == len(engine.heard) == 3
+    assert engine.heard[0][0].context is None
+    for index, window in enumerate(windows[1:], start=1):
+        context, before = engine.heard[index][0].context, engine.heard[index - 1][1]
+        assert context is not None
+        first = window.first_frame - windows[index - 1].first_frame
+        expected = before.cut(first, first + context.frames)
+        assert context.frames == window.start // 441 - window.first_frame
+        assert torch.equal(context.magnitudes, expected.magnitudes)
+
+
 def test_what_is_kept_whole_comes_back_without_seams(tiny_engine: Engine) -> None:
     """Strength 0 returns the source, so that a steady tone stays steady over every seam."""
     tone = 0.3 * np.sin(2 * np.pi * 441 * np.arange(12 * RATE) / RATE)
     source = matched_to_engine(Waveform(tone[np.newaxis].astype(np.float32), RATE), tiny_engine)
 
-    def ask(share: float, anchor: Spectrogram) -> ClipRequest:
+    def make_request(progress: float, anchor: Spectrogram) -> ClipRequest:
         prompt = Prompt("x", 0)
         return ClipRequest(prompt, prompt, anchor=anchor, strength=0.0, steps=1)
 
-    sound = np.concatenate(list(restyle(tiny_engine, source, ask)), axis=1)[0]
+    sound = np.concatenate(list(restyle(tiny_engine, source, make_request)), axis=1)[0]
     assert len(sound) == 12 * RATE
     steady = sound[RATE : 11 * RATE]
     level = np.sqrt(np.mean(steady.reshape(-1, 2205) ** 2, axis=1))
