@@ -22,8 +22,8 @@ from riffusion.serving.pickers import PICKED, build_pickers
 Form = dict[str, Any]
 
 PROMPTS = (("prompt_a", "seed_a"), ("prompt_b", "seed_b"))
-ROWS = (("position", "path"), ("bpm", "key", "chords"))
-MORE_ROWS = (SHAPED, ("walk_bars", "beats_per_bar"))
+ROWS: tuple[tuple[str, ...], ...] = (("position", "path"), ("bpm", "key", "chords"))
+MORE_ROWS: tuple[tuple[str, ...], ...] = (SHAPED, ("walk_bars", "beats_per_bar"))
 PLACED = {name for names in (*PROMPTS, *ROWS, *MORE_ROWS, PICKED) for name in names}
 # The player and its tests know this control by an older name.
 ELEM_IDS = {"beats_per_bar": "beats"}
