@@ -9,7 +9,7 @@ The module imports neither numpy nor torch, so that ``--help`` is there at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -296,3 +296,14 @@ def settings_for(scope: Scope) -> Iterator[Setting]:
 def session_version() -> int:
     """Return the version of session files that holds all settings of today."""
     return max(entry.since for entry in SETTINGS)
+
+
+def check_version(names: Iterable[str], version: int) -> None:
+    """Raise InvalidInput where one of the named settings is newer than a version of session files.
+
+    A file that says an older version than its settings is damaged or was put together by hand.
+    """
+    for name in names:
+        if name in BY_NAME and BY_NAME[name].since > version:
+            legal = f"came with version {BY_NAME[name].since} of session files, not {version}"
+            raise InvalidInput("setting", name, legal)

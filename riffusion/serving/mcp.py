@@ -106,7 +106,7 @@ def _plan_tool(api: Api) -> Tool:
         Plan a song of sections that come back, such as verse and chorus. Nothing is played yet.
 
         Parameters:
-            line: The song in words: melancholy bossa nova, three minutes. Empty for any.
+            line: The song in words, for example melancholy bossa nova. Empty for any song.
             minutes: The length of the song, which wins over one in the line.
             seed: A whole number; another one gives another song of the same line.
 

@@ -207,6 +207,9 @@ def test_names_are_unique_and_sessions_know_the_newest() -> None:
     assert len(BY_NAME) == len({entry.wire_name for entry in SETTINGS}) == len(SETTINGS)
     assert schema.session_version() == max(entry.since for entry in SETTINGS)
     assert all(entry.scopes <= set(get_args(Scope)) for entry in SETTINGS)
+    schema.check_version([*BY_NAME, "controls"], schema.session_version())
+    with pytest.raises(InvalidInput, match="came with version 1 of session files, not 0"):
+        schema.check_version(["bpm"], 0)
 
 
 def test_engines_and_music_agree_with_the_schema() -> None:
