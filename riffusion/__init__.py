@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from riffusion.errors import RiffusionError as RiffusionError
     from riffusion.jam.anchors import library as library
     from riffusion.jam.anchors import read_anchor as read_anchor
-    from riffusion.jam.loops import anchor_of as anchor_of
-    from riffusion.jam.loops import mask_of as mask_of
+    from riffusion.jam.loops import load_anchor_ref as load_anchor_ref
+    from riffusion.jam.loops import load_mask_ref as load_mask_ref
     from riffusion.jam.masks import read_mask as read_mask
     from riffusion.jam.session import JamSession as JamSession
     from riffusion.jam.session import JamSettings as JamSettings
     from riffusion.jam.session import render as render
+    from riffusion.jam.session import replay as replay
+    from riffusion.jam.session import save_session as save_session
     from riffusion.jam.session_file import load_session as load_session
-    from riffusion.jam.session_file import replay as replay
-    from riffusion.jam.session_file import save_session as save_session
     from riffusion.jam.speed import measure_speed as measure_speed
     from riffusion.song.model import Section as Section
     from riffusion.song.model import Song as Song
@@ -81,13 +81,13 @@ PUBLIC = {
     "riffusion.engines.protocol": ("Engine",),
     "riffusion.engines.stable.options": ("Lora", "StableOptions"),
     "riffusion.errors": ("RiffusionError",),
-    "riffusion.jam.session": ("JamSession", "JamSettings", "render"),
+    "riffusion.jam.session": ("JamSession", "JamSettings", "render", "replay", "save_session"),
     "riffusion.spectral.long_image": ("open_long_image", "write_sound_image"),
-    "riffusion.jam.loops": ("anchor_of", "mask_of"),
+    "riffusion.jam.loops": ("load_anchor_ref", "load_mask_ref"),
     "riffusion.jam.masks": ("read_mask",),
     "riffusion.spectral.griffin_lim": ("griffin_lim",),
     "riffusion.engines.rendering": ("clip_image", "clip_sound"),
-    "riffusion.jam.session_file": ("load_session", "replay", "save_session"),
+    "riffusion.jam.session_file": ("load_session",),
     "riffusion.song.model": ("Section", "Song", "Transition"),
     "riffusion.song.plan": ("load_plan", "save_plan"),
     "riffusion.song.planner": ("plan_song",),

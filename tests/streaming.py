@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from riffusion.audio.track import to_pcm
 from riffusion.engines.protocol import Engine
-from riffusion.jam.session import render
-from riffusion.jam.session_file import parse_session, replay
+from riffusion.jam.session import render, replay
+from riffusion.jam.session_file import parse_session
 from riffusion.live.producer import (
     Audio,
     Event,

@@ -26,11 +26,11 @@ from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import read_anchor
-from riffusion.jam.loops import anchor_of, mask_of
+from riffusion.jam.loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.masks import read_mask
-from riffusion.jam.session import JamSession, render
-from riffusion.jam.session_file import load_session, save_session
-from riffusion.jam.session_file import replay as replay_session
+from riffusion.jam.session import JamSession, render, save_session
+from riffusion.jam.session import replay as replay_session
+from riffusion.jam.session_file import load_session
 from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -156,11 +156,11 @@ def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipR
 
 def looped(arguments: Namespace) -> dict[str, object]:
     """The settings of a jam on the anchor that the arguments name."""
-    found: dict[str, object] = {"anchor": anchor_of(arguments.anchor)}
+    found: dict[str, object] = {"anchor": load_anchor_ref(arguments.anchor)}
     if arguments.strength is not None:
         found["strength"] = arguments.strength
     if arguments.mask is not None:
-        found["mask"] = mask_of(arguments.mask)
+        found["mask"] = load_mask_ref(arguments.mask)
     return found
 
 

@@ -32,9 +32,9 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import (
     find_anchor,
     is_file_name,
+    load_sound,
     matched_to_engine,
     read_anchor,
-    source_sound,
 )
 from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -200,7 +200,7 @@ def _part(sound: Waveform, start_s: float, duration_s: float | None) -> Waveform
 
 def _whole_bars(seed_image: str) -> Waveform:
     """The sound of a seed image; of one of the library as many bars as it has whole."""
-    sound = source_sound(seed_image)
+    sound = load_sound(seed_image)
     if is_file_name(seed_image):
         return sound
     settings = find_anchor(seed_image).settings

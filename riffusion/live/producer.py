@@ -20,7 +20,7 @@ from typing import Any
 from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Interrupted
 from riffusion.errors import InvalidInput, RiffusionError, StorageError
-from riffusion.jam.session import ClipMark, JamBlock
+from riffusion.jam.block import ClipMark, JamBlock
 from riffusion.live.scheduler import EngineQueue
 from riffusion.live.source import LiveSource
 
@@ -275,11 +275,11 @@ class JamStream:
 
         Each piece is sent as soon as it is there; the first decides how long a change takes.
         """
-        is_new = not (self.session.unfinished or self.session.ready)
+        is_new = not (self.session.has_pending_audio or self.session.ready)
         await self._generate_piece(interrupted)
         if is_new:
             self._costs_s.append(self._clock() - began)
-        while self.session.unfinished and not interrupted():
+        while self.session.has_pending_audio and not interrupted():
             await self._generate_piece(interrupted)
 
     async def _generate_piece(self, interrupted: Callable[[], bool]) -> None:

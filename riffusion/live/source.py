@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from riffusion.engines.protocol import never
-from riffusion.jam.session import JamBlock
+from riffusion.jam.block import JamBlock
 
 Change = TypeVar("Change", contravariant=True)
 
@@ -36,7 +36,7 @@ class LiveSource(Protocol[Change]):
         ...
 
     @property
-    def unfinished(self) -> bool:
+    def has_pending_audio(self) -> bool:
         """Whether a part of the last clip has not become sound yet."""
         ...
 

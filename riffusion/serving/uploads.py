@@ -6,8 +6,8 @@ from collections import OrderedDict
 from threading import Lock
 
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import OWN, AssetRef
-from riffusion.jam.loops import library_anchor, library_mask, own_anchor, own_mask
+from riffusion.jam.asset import UPLOAD_PREFIX, AssetRef
+from riffusion.jam.loops import encode_anchor, encode_mask, library_anchor, library_mask
 from riffusion.jam.masks import image_mask
 from riffusion.serving.data_urls import (
     is_image,
@@ -54,13 +54,13 @@ class UploadStore:
 
     def known_anchor(self, name: str) -> AssetRef:
         """The anchor of a name, ours or a listener's. Raises InvalidInput."""
-        return self.own("anchor", name) if name.startswith(OWN) else library_anchor(name)
+        return self.own("anchor", name) if name.startswith(UPLOAD_PREFIX) else library_anchor(name)
 
     def mask(self, name: str) -> AssetRef | None:
         """The same for a mask."""
         if not name:
             return None
-        return self.own("mask", name) if name.startswith(OWN) else library_mask(name)
+        return self.own("mask", name) if name.startswith(UPLOAD_PREFIX) else library_mask(name)
 
 
 def brought(message: object) -> AssetRef:
@@ -76,7 +76,7 @@ def brought(message: object) -> AssetRef:
     if not isinstance(data, str):
         raise InvalidInput(kind, data, "send it as a data URL")
     if kind == "mask":
-        return own_mask(image_mask(uploaded_picture(kind, data)))
+        return encode_mask(image_mask(uploaded_picture(kind, data)))
     if is_image(data):
-        return own_anchor(image_to_audio(uploaded_spectrogram(kind, data)))
-    return own_anchor(uploaded_sound(kind, data))
+        return encode_anchor(image_to_audio(uploaded_spectrogram(kind, data)))
+    return encode_anchor(uploaded_sound(kind, data))

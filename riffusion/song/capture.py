@@ -9,7 +9,7 @@ import numpy as np
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform, encode_audio
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment
 from riffusion.music.harmony import progression
@@ -72,7 +72,7 @@ def cut_passage(track: TrackFile, start: int, stop: int) -> AssetRef | None:
     if not pcm.any():
         return None
     samples = (pcm / INT16_SCALE).astype(np.float32)
-    return own_asset(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
+    return make_upload(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
 
 
 def with_section(song: Song | None, section: Section, settings: JamSettings) -> Song:

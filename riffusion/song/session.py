@@ -14,7 +14,7 @@ import numpy.typing as npt
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import ClipMark, JamBlock
+from riffusion.jam.block import ClipMark, JamBlock
 from riffusion.jam.stitcher import FADE_IN_S, correlation, crossfade_gains, fade_in
 from riffusion.song.model import Song
 from riffusion.song.placement import PlacedSection, continued, cut_at, place_in, places_of
@@ -119,10 +119,10 @@ class SongSession:
         )
 
     @property
-    def unfinished(self) -> bool:
+    def has_pending_audio(self) -> bool:
         """Whether a part of the last clip has not become sound yet."""
         takes = (self._takes.take(place) for place in self._needed())
-        return not self.finished and any(take.unfinished for take in takes)
+        return not self.finished and any(take.has_pending_audio for take in takes)
 
     def __iter__(self) -> Iterator[SongBlock]:
         return self

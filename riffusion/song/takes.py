@@ -19,8 +19,11 @@ from riffusion.audio.waveform import INT16_SCALE
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
+from riffusion.jam.block import ClipMark, JamBlock
+from riffusion.jam.clip_window import bars_per_clip, clip_seed
+from riffusion.jam.session import JamSession
 from riffusion.jam.settings import DEFAULT_STRENGTH, JamSettings
+from riffusion.jam.timeline import Change
 from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
 from riffusion.song.placement import PlacedSection
@@ -92,9 +95,9 @@ class Take:
         return self._session.loudness if self._session else self._loudness
 
     @property
-    def unfinished(self) -> bool:
+    def has_pending_audio(self) -> bool:
         """Whether a part of its last clip has not become sound yet."""
-        return self._session is not None and self._session.unfinished
+        return self._session is not None and self._session.has_pending_audio
 
     def has(self, stop: int) -> bool:
         """Whether it can be read up to ``stop`` without any computing."""

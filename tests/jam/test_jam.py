@@ -15,14 +15,9 @@ from riffusion.audio.mastering import Mastering
 from riffusion.engines.clip import MAX_SEED, Controls, Prompt
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import (
-    JamBlock,
-    JamSession,
-    bars_per_clip,
-    clip_seed,
-    clip_window,
-    render,
-)
+from riffusion.jam.block import JamBlock
+from riffusion.jam.clip_window import bars_per_clip, clip_seed, clip_window
+from riffusion.jam.session import JamSession, render
 from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S
 from riffusion.jam.timeline import first_segment
 from riffusion.music.rhythm import BarGrid
@@ -102,7 +97,7 @@ def test_a_clip_that_was_given_up_is_made_again_the_same(tiny_engine: Engine) ->
     session = jam(tiny_engine)
     heard = play(session, 9 * RATE)
     for _ in range(2):
-        while session.ready or session.unfinished:
+        while session.ready or session.has_pending_audio:
             heard = np.concatenate([heard, next(session).samples], axis=1)
         position = session.position
         with pytest.raises(Interrupted):
@@ -117,10 +112,10 @@ def test_a_clip_begins_to_sound_before_all_of_it_is_sound(tiny_engine: Engine) -
     next(session)
     while session.ready:
         next(session)
-    assert session.unfinished
+    assert session.has_pending_audio
     assert RATE <= session.position < 2 * RATE  # of four seconds
     play(session, 4 * RATE - RATE // 4)
-    assert not session.unfinished
+    assert not session.has_pending_audio
 
 
 @settings(max_examples=200, deadline=None)

@@ -18,20 +18,21 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput, InvalidSession
 from riffusion.jam.anchors import anchor_sound, find_anchor, library
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
+from riffusion.jam.block import JamBlock, Samples
 from riffusion.jam.loops import (
     Loop,
-    anchor_of,
+    encode_anchor,
+    encode_mask,
     library_anchor,
     library_mask,
+    load_anchor_ref,
+    load_mask_ref,
     make_loop,
-    mask_of,
-    own_anchor,
-    own_mask,
 )
 from riffusion.jam.masks import named_mask
-from riffusion.jam.session import JamBlock, JamSession, Samples, render
-from riffusion.jam.session_file import parse_session, replay
+from riffusion.jam.session import JamSession, render, replay
+from riffusion.jam.session_file import parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
 from tests.listening import Listening
@@ -115,7 +116,7 @@ def test_a_loop_of_the_library_is_whole_bars_of_its_own_tempo(
 
 def test_the_ends_of_a_loop_meet(tiny_engine: Engine) -> None:
     """A steady tone of whole waves goes round without a step."""
-    loop = make_loop(tiny_engine, own_anchor(tone(2.0, 441.0)), None)
+    loop = make_loop(tiny_engine, encode_anchor(tone(2.0, 441.0)), None)
     power = loop.spectrogram.magnitudes.square().sum((0, 1))
     assert (power / power.mean() - 1).abs().max() < 0.02
 
@@ -156,8 +157,8 @@ def test_an_anchor_is_heard(tiny_engine: Engine) -> None:
 
     plain = sound()
     assert np.array_equal(plain, sound(strength=0.1, mask=library_mask("all")))
-    low = sound(anchor=own_anchor(tone(2.0, 300.0)), strength=0.0)
-    high = sound(anchor=own_anchor(tone(2.0, 3000.0)), strength=0.0)
+    low = sound(anchor=encode_anchor(tone(2.0, 300.0)), strength=0.0)
+    high = sound(anchor=encode_anchor(tone(2.0, 3000.0)), strength=0.0)
     for played, hz in ((low, 300.0), (high, 3000.0)):
         spectrum = np.abs(np.fft.rfft(played[0]))
         loudest = spectrum.argmax() * RATE / len(played[0])
@@ -165,13 +166,13 @@ def test_an_anchor_is_heard(tiny_engine: Engine) -> None:
 
 
 def test_sessions_with_own_anchors_replay_to_the_same_bytes(tiny_engine: Engine) -> None:
-    mask = own_mask(named_mask("left_half"))
-    settings = SETTINGS.changed({"anchor": own_anchor(tone(2.3)), "mask": mask})
+    mask = encode_mask(named_mask("left_half"))
+    settings = SETTINGS.changed({"anchor": encode_anchor(tone(2.3)), "mask": mask})
     session = JamSession(tiny_engine, settings)
     played = list(render(session, 2 * RATE))
     session.change({"anchor": library_anchor("vibes"), "mask": None})
     played += render(session, 4 * RATE)
-    session.change({"anchor": own_anchor(tone(3.0, 200.0))}, not_before=6 * RATE)
+    session.change({"anchor": encode_anchor(tone(3.0, 200.0))}, not_before=6 * RATE)
     played += render(session, 9 * RATE)
     text = json.dumps(session.export())
     again = replay(tiny_engine, parse_session(text))
@@ -195,7 +196,7 @@ def test_sessions_from_before_there_were_anchors_are_read(tiny_engine: Engine) -
 
 
 def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine) -> None:
-    settings = SETTINGS.changed({"anchor": own_anchor(tone(1.0))})
+    settings = SETTINGS.changed({"anchor": encode_anchor(tone(1.0))})
     content = json.loads(json.dumps(JamSession(tiny_engine, settings).export()))
     (name,) = content["own"]
     for own in ({}, {name: "AAAA"}, {name: "?"}, {name: 1}, [], {"own-0": "AAAA"}):
@@ -206,26 +207,24 @@ def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine)
 
 
 def test_a_jam_uses_no_more_own_data_than_a_session_holds(
-    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
+    tiny_engine: Engine,
 ) -> None:
-    monkeypatch.setattr("riffusion.jam.session.MAX_OWN_BYTES", 100_000)
     noise = np.random.default_rng(0).normal(0, 0.1, (1, RATE)).astype(np.float32)
-    session = JamSession(
-        tiny_engine, SETTINGS.changed({"anchor": own_anchor(Waveform(noise, RATE))})
-    )
+    settings = SETTINGS.changed({"anchor": encode_anchor(Waveform(noise, RATE))})
+    session = JamSession(tiny_engine, settings, max_upload_bytes=100_000)
     before = session.settings
     with pytest.raises(InvalidInput, match="session file holds"):
-        session.change({"anchor": own_anchor(Waveform(noise[:, ::-1], RATE))})
+        session.change({"anchor": encode_anchor(Waveform(noise[:, ::-1], RATE))})
     assert session.settings == before
 
 
 def test_files_and_names_are_anchors_and_masks(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", tone(25.0, rate=8000).samples.T, 8000)
-    assert decode_audio(anchor_of(str(tmp_path / "long.wav")).data).duration_s == 20.0
-    assert anchor_of("marim") == AssetRef("marimba")
+    assert decode_audio(load_anchor_ref(str(tmp_path / "long.wav")).data).duration_s == 20.0
+    assert load_anchor_ref("marim") == AssetRef("marimba")
     Image.new("L", (512, 512), "white").save(tmp_path / "white.png")
-    assert mask_of(str(tmp_path / "white.png")) == own_mask(named_mask("all"))
-    assert mask_of("middle") == AssetRef("middle")
+    assert load_mask_ref(str(tmp_path / "white.png")) == encode_mask(named_mask("all"))
+    assert load_mask_ref("middle") == AssetRef("middle")
 
 
 def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
@@ -242,6 +241,6 @@ def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="strength is 2"):
         SETTINGS.changed({"strength": 2})
     with pytest.raises(InvalidInput, match="missing or damaged"):
-        AssetRef(own_asset(b"a").name, b"b")
+        AssetRef(make_upload(b"a").name, b"b")
     with pytest.raises(InvalidAudio, match="silence"):
-        own_anchor(Waveform(np.zeros((1, 100), np.float32), RATE))
+        encode_anchor(Waveform(np.zeros((1, 100), np.float32), RATE))

@@ -14,8 +14,8 @@ from PIL import Image
 
 from riffusion.audio.waveform import decode_audio
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import own_asset
-from riffusion.jam.loops import library_anchor, own_anchor
+from riffusion.jam.asset import make_upload
+from riffusion.jam.loops import encode_anchor, library_anchor
 from riffusion.jam.session_file import parse_session
 from riffusion.serving.fields import read_settings
 from riffusion.serving.responses import MAX_BODY_BYTES
@@ -139,7 +139,7 @@ def test_other_sites_cannot_bring_anything(client: httpx.Client) -> None:
 
 def test_the_oldest_go_first() -> None:
     shelf = UploadStore(max_bytes=250)
-    first, second, third = (own_asset(bytes([number]) * 100) for number in range(3))
+    first, second, third = (make_upload(bytes([number]) * 100) for number in range(3))
     shelf.put(first)
     shelf.put(second)
     assert shelf.anchor(first.name) == first  # used: now the second is the oldest
@@ -152,7 +152,7 @@ def test_the_oldest_go_first() -> None:
 
 def test_settings_of_the_page_take_what_the_shelf_has() -> None:
     shelf = UploadStore()
-    mine = own_anchor(decode_audio(wav(1.0)))
+    mine = encode_anchor(decode_audio(wav(1.0)))
     shelf.put(mine)
     assert read_settings({"anchor": mine.name}, shelf).anchor == mine
     assert read_settings({"anchor": "og_beat"}).anchor == library_anchor("soul_beat")

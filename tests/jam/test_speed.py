@@ -81,4 +81,4 @@ def test_all_of_a_clip_becomes_sound_while_it_is_timed(
     measure_speed(tiny_engine, SETTINGS)
     assert len(sessions) == 3
     for session in sessions:
-        assert not session.unfinished
+        assert not session.has_pending_audio

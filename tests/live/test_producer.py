@@ -97,7 +97,7 @@ def test_it_stays_ahead_by_its_lead_and_no_more(tiny_engine: Engine) -> None:
                 await until(
                     lambda: (
                         session.position >= LEAD_S * RATE
-                        and not (session.unfinished or session.ready)
+                        and not (session.has_pending_audio or session.ready)
                     )
                 )
                 made = session.position

@@ -20,7 +20,7 @@ from riffusion.audio.waveform import INT16_SCALE, Waveform, decode_audio, encode
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment, first_segment
@@ -65,7 +65,7 @@ def passage(bpm: float) -> AssetRef:
     seconds = np.arange(bar) / RATE
     tones = [0.3 * np.sin(2 * np.pi * hz * seconds) for hz in TONES_HZ]
     sound = np.concatenate(tones)[None].astype(np.float32)
-    return own_asset(encode_audio(Waveform(sound, RATE), ".flac"))
+    return make_upload(encode_audio(Waveform(sound, RATE), ".flac"))
 
 
 def loudest_hz(sound: np.ndarray) -> float:
