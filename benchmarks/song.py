@@ -84,7 +84,7 @@ def listen(engine: Engine, song: Song) -> Excerpt:
     """The sound of a song, with the bar lines on which sections begin as it is told of them."""
     with SongSession(engine, song) as session:
         blocks = list(session)
-    starts = sorted({block.place.start for block in blocks})
+    starts = sorted({block.placed.start for block in blocks})
     bars = sum(song.section(name).bars for name in song.order)
     return Excerpt(
         np.concatenate([block.samples for block in blocks], axis=1),

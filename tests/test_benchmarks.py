@@ -18,7 +18,7 @@ from benchmarks.report import Row, as_json, machine, table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import downloaded_mb
 from benchmarks.song import off_grid as sections_off_grid
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
 from riffusion.spectral.spectrogram import SpectrogramParams
 
@@ -67,7 +67,7 @@ def test_off_grid_counts_samples(bar: int, error: int) -> None:
 @given(st.integers(0, 1000), st.integers(-3, 3))
 def test_sections_off_the_grid_are_counted_in_samples(seed: int, error: int) -> None:
     song = plan_song("two minutes", seed=seed)
-    starts = [place.start for place in places_of(song, RATE)][1:]
+    starts = [place.start for place in place_sections(song, RATE)][1:]
     moved = Excerpt(music(), RATE, (*starts[:-1], starts[-1] + error), ())
     assert sections_off_grid(song, moved) == abs(error)
 

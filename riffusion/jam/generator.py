@@ -11,10 +11,10 @@ import numpy as np
 
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine
+from riffusion.jam.asset import AssetRef
 from riffusion.jam.block import ClipMarks, Samples, mark_clip
 from riffusion.jam.clip_window import build_request, clip_window
 from riffusion.jam.loops import Loop
-from riffusion.jam.settings import JamSettings
 from riffusion.jam.stitcher import Stitcher
 from riffusion.jam.timeline import Timeline
 from riffusion.vocoder.protocol import Vocoder
@@ -23,19 +23,19 @@ from riffusion.vocoder.protocol import Vocoder
 class ClipGenerator:
     """Generates the clips of a timeline in order, and can be rewound to a bar of the last 30 s.
 
-    ``loop_of_settings`` returns the loop of the anchor of some settings, or None without one.
+    ``load_loop`` returns the loop of an anchor and a mask.
     """
 
     def __init__(
         self,
         engine: Engine,
-        loop_of_settings: Callable[[JamSettings], Loop | None],
+        load_loop: Callable[[AssetRef, AssetRef | None], Loop],
         vocoder: Vocoder | None,
         mastering: Mastering | None,
     ) -> None:
         self.marks = ClipMarks()
         self._engine = engine
-        self._loop_of_settings = loop_of_settings
+        self._load_loop = load_loop
         self._stitcher = Stitcher(
             engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
         )
@@ -92,7 +92,8 @@ class ClipGenerator:
         window = clip_window(self._engine, segment, self._next_bar)
         index = self.marks.next_index
         context = self._stitcher.context(start, window.context) if window.context else None
-        loop = self._loop_of_settings(segment.settings)
+        anchor, mask = segment.settings.anchor, segment.settings.mask
+        loop = self._load_loop(anchor, mask) if anchor else None
         request = build_request(self._engine, timeline, window, index, context, loop)
         clip = self._engine.generate([request], interrupted=interrupted)[0]
         self._stitcher.push(start, window.first_frame, clip)

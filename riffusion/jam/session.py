@@ -19,7 +19,7 @@ from riffusion.jam.asset import MAX_UPLOAD_BYTES, check_uploads
 from riffusion.jam.block import JamBlock, Samples
 from riffusion.jam.clip_window import bars_per_clip
 from riffusion.jam.generator import ClipGenerator
-from riffusion.jam.loops import Loop, make_loop
+from riffusion.jam.loops import make_loop
 from riffusion.jam.session_file import SavedSession, to_fields, write_session
 from riffusion.jam.settings import JamSettings as JamSettings
 from riffusion.jam.timeline import Change, Segment, Timeline, first_segment
@@ -84,10 +84,10 @@ class JamSession:
     ) -> None:
         self._engine = engine
         self._max_upload_bytes = max_upload_bytes
-        self._cached_loop = lru_cache(maxsize=CACHED_LOOPS)(partial(make_loop, engine))
+        self._load_loop = lru_cache(maxsize=CACHED_LOOPS)(partial(make_loop, engine))
         self._timeline = Timeline((first_segment(settings, self.sample_rate, pickup_bars),))
         self._check(settings)
-        self._generator = ClipGenerator(engine, self._loop, vocoder, mastering)
+        self._generator = ClipGenerator(engine, self._load_loop, vocoder, mastering)
         self._position = 0
         self._block_samples = round(BLOCK_S * self.sample_rate)
         self._ready: Samples = np.zeros((engine.channels, 0), np.float32)
@@ -227,14 +227,10 @@ class JamSession:
         """Raise InvalidInput for settings that cannot be played, or not be saved."""
         bars_per_clip(self._engine, settings)
         if settings.anchor is not None:
-            self._loop(settings)
+            self._load_loop(settings.anchor, settings.mask)
             used = (*(segment.settings for segment in self._timeline.segments), settings)
             assets = (asset for one in used for asset in (one.anchor, one.mask))
             check_uploads(assets, settings.anchor, self._max_upload_bytes)
-
-    def _loop(self, settings: JamSettings) -> Loop | None:
-        """Return the loop of the anchor, or None where there is no anchor."""
-        return self._cached_loop(settings.anchor, settings.mask) if settings.anchor else None
 
     def _add_ready(self, samples: Samples) -> None:
         """Append audio to what the next blocks give out."""

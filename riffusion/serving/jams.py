@@ -46,7 +46,7 @@ from riffusion.serving.protocol import (
 from riffusion.serving.responses import MAX_BODY_BYTES, error_answer, status_of
 from riffusion.serving.songs import plan_answer
 from riffusion.serving.uploads import brought
-from riffusion.song.capture import cut_passage, heard_passage, kept_section, with_section
+from riffusion.song.capture import capture_section, cut_passage, find_passage, with_section
 
 PLAYER_FILES = Path(__file__).resolve().parents[2] / "assets" / "player"
 NEVER_STORED = {"Cache-Control": "no-store"}
@@ -96,9 +96,9 @@ async def keep_section(stage: JamRegistry, request: Request) -> Response:
         if not isinstance(stream.session, JamSession):
             raise InvalidInput("what plays", "a song", "play a jam to keep a part of it")
         heard, segment = stream.heard, stream.session.segment_at(stream.heard)
-        passage = heard_passage(segment, heard, bars)
+        passage = find_passage(segment, heard, bars)
         anchor = await asyncio.to_thread(cut_passage, stream.track, *passage) if passage else None
-    section = kept_section(segment, heard, name, bars, anchor)
+    section = capture_section(segment, heard, name, bars, anchor)
     answer = plan_answer(with_section(song, section, segment.settings))
     if anchor:
         stage.shelf.put(anchor)

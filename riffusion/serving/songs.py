@@ -21,7 +21,7 @@ from riffusion.live.registry import JamRegistry
 from riffusion.serving.changes import read_live_plan
 from riffusion.serving.downloads import MEDIA_TYPES, chunks
 from riffusion.song.model import Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.plan import plan_fields, plan_text
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongBlock, SongSession
@@ -129,7 +129,7 @@ def plan_answer(song: Song) -> PlanResponse:
                 start_s=place.start / rate,
                 duration_s=(place.stop - place.start) / rate,
             )
-            for place in places_of(song, rate)
+            for place in place_sections(song, rate)
         ],
     )
 

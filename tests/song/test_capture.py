@@ -26,11 +26,11 @@ from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment, first_segment
 from riffusion.serving.uploads import UploadStore
 from riffusion.song.capture import (
-    KEPT_STRENGTH,
-    MAX_KEPT_S,
+    CAPTURE_STRENGTH,
+    MAX_CAPTURE_S,
+    capture_section,
     cut_passage,
-    heard_passage,
-    kept_section,
+    find_passage,
     with_section,
 )
 from riffusion.song.model import Section, Song
@@ -80,7 +80,7 @@ def loudest_hz(sound: np.ndarray) -> float:
 def test_a_kept_section_says_what_the_jam_plays(
     alpha: float, prompts: tuple[str, str | None]
 ) -> None:
-    kept = kept_section(jam_at(alpha), 0, "chorus", 8)
+    kept = capture_section(jam_at(alpha), 0, "chorus", 8)
     assert (kept.prompt.text, kept.prompt_b and kept.prompt_b.text) == prompts
     assert kept.blend == (0.3 if prompts[1] else None)
     assert (kept.bpm, kept.key, kept.controls.drums) == (90, "Am", 0.7)
@@ -90,7 +90,7 @@ def test_a_kept_section_says_what_the_jam_plays(
 
 
 def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
-    kept = kept_section(jam_at(0.0), 0, "b", 8)
+    kept = capture_section(jam_at(0.0), 0, "b", 8)
     replaced = with_section(SONG, kept, SETTINGS)
     assert replaced.order == SONG.order
     assert replaced.section("b").prompt.text == "church bells"
@@ -103,11 +103,11 @@ def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
 
 def test_what_was_heard_wins_over_what_the_jam_started_from() -> None:
     segment = jam_at(0.0, anchor=AssetRef("marimba"), strength=0.6)
-    assert kept_section(segment, 0, "b", 8).anchor == AssetRef("marimba")
-    assert kept_section(segment, 0, "b", 8).strength == 0.6
+    assert capture_section(segment, 0, "b", 8).anchor == AssetRef("marimba")
+    assert capture_section(segment, 0, "b", 8).strength == 0.6
     heard = passage(90)
-    kept = kept_section(segment, 0, "b", 8, heard)
-    assert (kept.anchor, kept.strength) == (heard, KEPT_STRENGTH)
+    kept = capture_section(segment, 0, "b", 8, heard)
+    assert (kept.anchor, kept.strength) == (heard, CAPTURE_STRENGTH)
 
 
 @given(
@@ -125,12 +125,12 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     chords_bar = min(began, chords_began)
     segment = replace(first_segment(settings, RATE), bar=began, chords_bar=chords_bar)
     sample = round((began + heard) * segment.grid.bar_samples)
-    found = heard_passage(segment, sample, bars)
+    found = find_passage(segment, sample, bars)
     first = chords_bar + -(-(began - chords_bar) // chords) * chords
     rounds = (segment.grid.bar_at(sample) - first) // chords
     turn_s = chords * segment.grid.bar_samples / RATE
     if found is None:
-        assert rounds < 1 or turn_s > MAX_KEPT_S
+        assert rounds < 1 or turn_s > MAX_CAPTURE_S
         return
     start, stop = (segment.grid.bar_at(edge) for edge in found)
     assert found == (segment.grid.bar_sample(start), segment.grid.bar_sample(stop))
@@ -138,7 +138,7 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     assert (start - chords_bar) % chords == 0
     assert stop - start <= bars
     assert stop - start == bars or (stop - start) % chords == 0
-    assert (found[1] - found[0]) / RATE <= MAX_KEPT_S + 1 / RATE
+    assert (found[1] - found[0]) / RATE <= MAX_CAPTURE_S + 1 / RATE
     # And no newer one of that length began with the first chord.
     assert stop + chords > segment.grid.bar_at(sample)
 
@@ -147,10 +147,10 @@ def test_nothing_before_the_last_change_is_kept() -> None:
     first = first_segment(SETTINGS, RATE)
     changed = first.changed(6, {"prompt_a": Prompt("guitar")})
     at = changed.grid.bar_sample(13)
-    assert heard_passage(first, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (4, 12))
+    assert find_passage(first, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (4, 12))
     # Chords go on through a change of prompt: they begin anew at bar 8.
-    assert heard_passage(changed, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (8, 12))
-    assert heard_passage(changed, changed.grid.bar_sample(11), 8) is None
+    assert find_passage(changed, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (8, 12))
+    assert find_passage(changed, changed.grid.bar_sample(11), 8) is None
 
 
 def test_the_passage_is_cut_from_the_track_as_it_was_heard() -> None:

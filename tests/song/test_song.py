@@ -27,9 +27,9 @@ from riffusion.jam.settings import DEFAULT_STRENGTH
 from riffusion.jam.stitcher import Samples
 from riffusion.music.harmony import parse_chords
 from riffusion.song.model import Section, Song, Transition, parse_transition
-from riffusion.song.placement import places_of
-from riffusion.song.session import SongSession, join
-from riffusion.song.takes import filling, section_settings, transition_changes
+from riffusion.song.placement import place_sections
+from riffusion.song.session import SongSession, crossfade_under_ceiling
+from riffusion.song.takes import fill_controls, section_settings, transition_changes
 from riffusion.spectral.griffin_lim import griffin_lim
 from tests.listening import Listening
 
@@ -58,7 +58,7 @@ def play(engine: Engine, wanted: Song) -> tuple[SongSession, Samples]:
 
 def parts(session: SongSession, heard: Samples, name: str) -> list[Pcm]:
     """What was heard of each place of a name, as 16-bit samples, without its window."""
-    places = [place for place in session.places if place.section.name == name]
+    places = [place for place in session.placement if place.section.name == name]
     return [to_pcm(heard[:, p.start + FADE_IN : p.stop - WINDOW]) for p in places]
 
 
@@ -76,16 +76,16 @@ def test_blocks_follow_each_other_to_the_end(tiny_stereo_engine: Engine) -> None
             assert block.start == position
             assert 0 < block.samples.shape[1] <= RATE // 4
             assert np.abs(block.samples).max() <= 0.95 + STEP
-            assert block.place.start <= block.start
+            assert block.placed.start <= block.start
             position += block.samples.shape[1]
-            assert position <= block.place.stop
-    assert position == session.samples == session.places[-1].stop
+            assert position <= block.placed.stop
+    assert position == session.samples == session.placement[-1].stop
 
 
 def test_boundaries_are_on_the_grid_to_the_sample() -> None:
     bars = {"verse": 2, "chorus": 3, "bridge": 2}
     exact_s = 0.0
-    for place in places_of(song(bpm=101.3), RATE):
+    for place in place_sections(song(bpm=101.3), RATE):
         bpm = 97.0 if place.section.name == "bridge" else 101.3
         assert abs(place.start - exact_s * RATE) <= 1.5  # at most two tempo changes, rounded
         exact_s += bars[place.section.name] * 4 * 60 / bpm
@@ -94,7 +94,7 @@ def test_boundaries_are_on_the_grid_to_the_sample() -> None:
 
 @given(st.floats(60, 180), st.lists(st.sampled_from(["verse", "chorus"]), min_size=1, max_size=50))
 def test_rounding_never_adds_up(bpm: float, order: list[str]) -> None:
-    places = places_of(song(tuple(order), bpm=bpm), RATE)
+    places = place_sections(song(tuple(order), bpm=bpm), RATE)
     for place in places:
         assert place.start == round(place.bar * 4 * 60 / bpm * RATE)
     for before, after in pairwise(places):
@@ -208,7 +208,7 @@ def test_song_fades_in_and_out(tiny_engine: Engine) -> None:
 @hypothesis_settings(max_examples=25)
 def test_joins_stay_under_the_ceiling(seed: int, loudness: float) -> None:
     old, new = np.random.default_rng(seed).uniform(-loudness, loudness, (2, 2, 1323))
-    joined = join(old.astype(np.float32), new.astype(np.float32), 0.95)
+    joined = crossfade_under_ceiling(old.astype(np.float32), new.astype(np.float32), 0.95)
     assert np.abs(joined).max() <= 0.95 + STEP
 
 
@@ -227,7 +227,7 @@ def test_fill_is_in_the_last_bars() -> None:
     (change,) = transition_changes(CHORUS, VERSE.prompt, section_settings(song(), CHORUS), RATE)
     assert change.bar == 1 + 3 - 1
     assert change.changes == {"controls": Controls(density=0.8, drums=1.0)}
-    assert filling(Controls(density=0.9)).density == 1.0
+    assert fill_controls(Controls(density=0.9)).density == 1.0
 
 
 def test_an_anchor_lets_the_drums_of_a_fill_in() -> None:

@@ -11,9 +11,9 @@ from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform
 from riffusion.engines.protocol import Engine
 from riffusion.jam.session import JamSession, render
-from riffusion.song.capture import cut_passage, heard_passage, kept_section, with_section
+from riffusion.song.capture import capture_section, cut_passage, find_passage, with_section
 from riffusion.song.model import Section, Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.takes import section_settings
 from riffusion.training.evaluation.judge import Judge
 from riffusion.training.evaluation.repetition import embedding, played
@@ -48,7 +48,7 @@ def measure_kept(
     with TrackFile(jam.sample_rate, jam.channels) as track:
         for block in render(jam, segment.grid.bar_sample(BARS_BEFORE + 2 * bars)):
             track.write(block.start, block.samples)
-        passage = heard_passage(segment, sample, bars)
+        passage = find_passage(segment, sample, bars)
         if passage is None:
             raise ValueError(f"{bars} bars are less than the chords of {section.name!r} take")
         anchor = cut_passage(track, *passage)
@@ -63,15 +63,15 @@ def measure_kept(
     def of_section(kept: Section) -> float:
         # Twice, because a song fades out over its last bar.
         song = replace(with_section(None, kept, settings), order=(kept.name, kept.name))
-        return distance(played(engine, song), 0, places_of(song, jam.sample_rate)[0].stop)
+        return distance(played(engine, song), 0, place_sections(song, jam.sample_rate)[0].stop)
 
-    kept = kept_section(segment, sample, section.name, bars, anchor)
+    kept = capture_section(segment, sample, section.name, bars, anchor)
     if strength is not None:
         kept = replace(kept, strength=strength)
     return KeptMeasures(
         title=song.title,
         seconds=(stop - start) / jam.sample_rate,
         kept=of_section(kept),
-        recipe=of_section(kept_section(segment, sample, section.name, bars)),
+        recipe=of_section(capture_section(segment, sample, section.name, bars)),
         following=distance(jammed, stop, stop + (stop - start)),
     )
