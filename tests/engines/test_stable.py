@@ -26,7 +26,7 @@ from riffusion.jam.session import JamSession, render
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.image import from_image, to_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 BELLS, BEATS = Prompt("church bells", 1), Prompt("electronic beats", 2)
 FRAMES = 64
@@ -362,7 +362,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     """Clips follow each other without a gap and continue each other, and again the same."""
     engine = short(tiny_stable_folder, frames=256)
     settings = JamSettings(BELLS, BEATS, bpm=180.0, steps=1)
-    heard = Listening(engine)
+    heard = RecordedEngine(engine)
     blocks = list(islice(JamSession(heard, settings), 9))
     position = 0
     for block in blocks:
@@ -372,7 +372,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     assert len({block.clip.index for block in blocks}) == 2
     assert np.isfinite(samples).all()
     assert 0.02 < float(np.sqrt(np.mean(samples**2))) < 0.5
-    first, second = heard.heard
+    first, second = heard.generated
     assert first[0].context is None
     assert second[0].context is not None
     context = second[0].context

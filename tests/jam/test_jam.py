@@ -23,7 +23,7 @@ from riffusion.jam.timeline import first_segment
 from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.griffin_lim import griffin_lim
 from tests.jamming import HOP, RATE, A, B, Grid, jam, play, settings_with, tempi
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 
 def test_blocks_follow_each_other_without_a_gap(tiny_engine: Engine) -> None:
@@ -152,7 +152,7 @@ def test_bars_too_long_for_the_engine_are_refused_with_the_tempo_that_fits() -> 
 
 
 def test_requests_carry_beat_chords_and_what_sounds(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     play(jam(engine, bpm=100, chords="C Am", controls=Controls(drums=0.5)), 12 * RATE)
     first, second = engine.requests[:2]
     assert first.context is None
@@ -171,7 +171,7 @@ def test_requests_carry_beat_chords_and_what_sounds(tiny_engine: Engine) -> None
 
 
 def test_each_clip_has_its_own_noise_and_the_same_in_every_run(tiny_engine: Engine) -> None:
-    first, second = Listening(tiny_engine), Listening(tiny_engine)
+    first, second = RecordedEngine(tiny_engine), RecordedEngine(tiny_engine)
     for engine in (first, second):
         play(jam(engine), 14 * RATE)
     seeds = [(request.start.seed, request.end.seed) for request in first.requests]
@@ -201,7 +201,7 @@ def test_noise_seeds_are_legal(seed: int, index: int) -> None:
     ],
 )
 def test_the_walk(tiny_engine: Engine, path: str, expected: list[float]) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     session = jam(engine, path=path, walk_bars=4)
     play(session, 17 * RATE)
     assert [request.alpha for request in engine.requests] == expected

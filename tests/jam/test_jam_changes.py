@@ -17,7 +17,7 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.session import JamSession, render
 from riffusion.music.rhythm import BarGrid
 from tests.jamming import QUICK, RATE, jam, play, settings_with
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 
 def apply(session: JamSession, changes: dict[str, Any], not_before: int, heard: Samples) -> Samples:
@@ -172,7 +172,7 @@ def test_a_new_tempo_counts_from_its_bar_line(tiny_engine: Engine) -> None:
 
 
 def test_holding_stops_the_walk_where_it_is(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     session = jam(engine, walk_bars=4)
     session.change({"path": "hold"}, not_before=4 * RATE)
     play(session, 15 * RATE)

@@ -35,7 +35,7 @@ from riffusion.jam.session import JamSession, render, replay
 from riffusion.jam.session_file import parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 SETTINGS = JamSettings(Prompt("bells", 1), Prompt("beats", 2), bpm=120, steps=1)
 PARAMS = SpectrogramParams(mel_bands=4)
@@ -124,7 +124,7 @@ def test_the_ends_of_a_loop_meet(tiny_engine: Engine) -> None:
 def test_a_jam_plays_its_anchor_on_its_bars(tiny_engine: Engine) -> None:
     """What the engine is asked to start from is the loop at the beats of the jam, and a new anchor
     begins at the bar line where it comes in."""
-    listening = Listening(tiny_engine)
+    listening = RecordedEngine(tiny_engine)
     settings = SETTINGS.changed({"anchor": library_anchor("marimba"), "strength": 0.4})
     session = JamSession(listening, settings)
     list(render(session, 4 * RATE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
@@ -18,10 +19,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from riffusion.audio.track import Pcm, to_pcm
-from riffusion.engines.clip import Controls, Prompt
-from riffusion.engines.protocol import Engine
-from riffusion.errors import InvalidInput
-from riffusion.jam.asset import AssetRef
+from riffusion.engines.clip import ClipRequest, Controls, Prompt
+from riffusion.engines.protocol import Engine, EngineWrapper, never
+from riffusion.errors import InvalidAudio, InvalidInput
+from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import DEFAULT_STRENGTH
 from riffusion.jam.stitcher import Samples
@@ -31,7 +32,8 @@ from riffusion.song.placement import place_sections
 from riffusion.song.session import SongSession, crossfade_under_ceiling
 from riffusion.song.takes import fill_controls, section_settings, transition_changes
 from riffusion.spectral.griffin_lim import griffin_lim
-from tests.listening import Listening
+from riffusion.spectral.spectrogram import Spectrogram
+from tests.recording import RecordedEngine
 
 RATE = 44100
 STEP = 1 / 32768  # takes are kept in 16 bits
@@ -143,10 +145,12 @@ def test_variation_changes_returns_and_not_the_first(tiny_engine: Engine) -> Non
 
 
 def test_returns_start_from_the_clips_of_the_first(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     play(engine, song(("verse", "verse"), variation=0.3))
-    half = len(engine.heard) // 2
-    for (plain, clip), (varied, _) in zip(engine.heard[:half], engine.heard[half:], strict=True):
+    half = len(engine.generated) // 2
+    for (plain, clip), (varied, _) in zip(
+        engine.generated[:half], engine.generated[half:], strict=True
+    ):
         assert plain.anchor is None
         assert varied.anchor is not None
         assert torch.equal(varied.anchor.magnitudes, clip.magnitudes)
@@ -155,10 +159,10 @@ def test_returns_start_from_the_clips_of_the_first(tiny_engine: Engine) -> None:
 
 
 def test_without_variation_nothing_is_made_twice(tiny_engine: Engine) -> None:
-    once, often = Listening(tiny_engine), Listening(tiny_engine)
+    once, often = RecordedEngine(tiny_engine), RecordedEngine(tiny_engine)
     play(once, song(("verse", "chorus")))
     play(often, song(("verse", "chorus") * 10))
-    assert len(once.heard) == len(often.heard)
+    assert len(once.generated) == len(often.generated)
 
 
 def test_song_is_the_same_each_time(tiny_engine: Engine) -> None:
@@ -213,7 +217,7 @@ def test_joins_stay_under_the_ceiling(seed: int, loudness: float) -> None:
 
 
 def test_first_bar_of_a_section_has_its_first_chord(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     with SongSession(engine, song(("verse",)), vocoder=QUICK) as session:
         session.block()
     sheet = engine.requests[0].lead_sheet
@@ -221,6 +225,60 @@ def test_first_bar_of_a_section_has_its_first_chord(tiny_engine: Engine) -> None
     sounding = [sheet.chroma[sheet.beats >= beat][0] for beat in (0, 4)]
     expected = [parse_chords(name)[0].chroma() for name in ("G", "Am")]  # the pickup has the last
     np.testing.assert_array_equal(sounding, expected)
+
+
+def test_marks_lie_on_the_bars_of_their_clips(tiny_engine: Engine) -> None:
+    """A section has a bar of pickup, then clips of two bars; the fill cuts the last one short."""
+    with SongSession(tiny_engine, song(("verse", "chorus", "verse")), vocoder=QUICK) as session:
+        blocks = list(session)
+    bar_samples = 2 * RATE
+    marks = [block.clip for block in blocks]
+    places = {(mark.section, mark.bar, mark.chords) for mark in marks}  # type: ignore[attr-defined]
+    assert places == {
+        ("verse", 0, ("Am",)),
+        ("verse", 1, ("F", "C")),
+        ("chorus", 2, ("C",)),
+        ("chorus", 3, ("Am", "F")),
+        ("chorus", 4, ("F", "G")),
+        ("verse", 5, ("Am",)),
+        ("verse", 6, ("F", "C")),
+    }
+    for block, mark in zip(blocks, marks, strict=True):
+        assert mark.start_sample == mark.bar * bar_samples
+        # A block is of the clip that sounds where it begins.
+        sounds = range(mark.bar, mark.bar + len(mark.chords))
+        assert block.start // bar_samples in sounds
+
+
+class SilentEngine(EngineWrapper):
+    """An engine that fails a test when it is asked for a clip."""
+
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        raise AssertionError("a getter generated a clip")
+
+
+def test_getters_make_nothing(tiny_engine: Engine) -> None:
+    """They answer at once where the first section's anchor would have to be read, and cannot be."""
+    broken = replace(VERSE, anchor=make_upload(b"no sound"))
+    wanted = Song((broken,), ("verse",), bpm=120.0, steps=1)
+    with SongSession(SilentEngine(tiny_engine), wanted, vocoder=QUICK) as session:
+        assert not session.ready
+        assert not session.has_pending_audio
+        assert (session.position, session.finished) == (0, False)
+        with pytest.raises(InvalidAudio):
+            session.block()
+
+
+def test_getters_say_what_is_there(tiny_engine: Engine) -> None:
+    with SongSession(tiny_engine, song(("verse", "chorus")), vocoder=QUICK) as session:
+        seen = set()
+        for _ in session:
+            seen.add((session.ready, session.has_pending_audio))
+        assert seen == {(True, True), (True, False), (False, True), (False, False)}
+        assert not session.ready
+        assert not session.has_pending_audio
 
 
 def test_fill_is_in_the_last_bars() -> None:
