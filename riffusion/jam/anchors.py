@@ -144,7 +144,7 @@ def read_anchor(source: str, engine: Engine) -> Spectrogram:
 
 
 def is_file_name(source: str) -> bool:
-    """Whether ``source`` is a file rather than a name of the library."""
+    """Return whether ``source`` is a file rather than a name of the library."""
     return bool(Path(source).suffix) or Path(source).is_file()
 
 

@@ -1,4 +1,4 @@
-"""An asset reference names the anchor or the mask of a jam, and holds its data if it was uploaded.
+"""An asset reference names an anchor or a mask of a jam, and holds its data if it was uploaded.
 
 Anchors and masks of the library are referred to by name alone. Uploaded ones carry their data in a
 format that decodes to the same samples everywhere (FLAC, PNG), so that a session file can hold

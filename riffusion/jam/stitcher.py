@@ -228,7 +228,7 @@ class Stitcher:
         return sound[:, start - first * hop : (stop_frame - first) * hop]
 
     def _forget(self, now: int) -> None:
-        """Drop bar lines too long ago, and what no rewinding to the others needs."""
+        """Drop the bar lines that are too long ago, and what only rewinding there would need."""
         oldest = now - self._history
         self._states = {line: state for line, state in self._states.items() if line >= oldest}
         needed = now - self.kept_samples

@@ -44,7 +44,7 @@ USUAL_DENSITY = 0.5
 
 @dataclass(frozen=True)
 class TakeKey:
-    """All that determines a take. Placed sections with the same key are the same music.
+    """The key of a take is all that determines it: sections with the same key are the same music.
 
     ``occurrence`` and ``strength`` (of the anchors) are 0 where returns do not vary. ``target`` is
     the prompt of the next section where the section walks there, or None.

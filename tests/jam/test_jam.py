@@ -211,7 +211,7 @@ def test_memory_does_not_grow(tiny_engine: Engine) -> None:
     session = jam(tiny_engine)
 
     def kept_after(seconds: int) -> int:
-        """Bytes in use at that time, having changed the prompt every six seconds."""
+        """Return the bytes in use then, after a change of the prompt every six seconds."""
         while session.position < seconds * RATE:
             session.change({"prompt_a": Prompt("more", session.position)})
             for _ in render(session, session.position + 6 * RATE):

@@ -1,4 +1,4 @@
-"""Changes of a jam: at bar lines, the same live and replayed."""
+"""Changes of a jam take effect at bar lines, and sound the same live and replayed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riffusion.audio.mastering import Samples
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
@@ -18,13 +17,6 @@ from riffusion.jam.session import JamSession, render
 from riffusion.music.rhythm import BarGrid
 from tests.jamming import QUICK, RATE, jam, play, settings_with
 from tests.recording import RecordedEngine
-
-
-def apply(session: JamSession, changes: dict[str, Any], not_before: int, heard: Samples) -> Samples:
-    """Change, and cut what a listener has to where the session starts again."""
-    session.change(changes, not_before)
-    return heard[:, : session.position]
-
 
 CHANGES = st.fixed_dictionaries(
     {},

@@ -1,4 +1,4 @@
-"""Anchors that go round: in time at every tempo, with their mask, the same in a replay."""
+"""Anchors repeat in time at every tempo, with their mask, and the same in a replay."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def tone(seconds: float, hz: float = 440.0, rate: int = RATE) -> Waveform:
     return Waveform(0.3 * np.sin(2 * np.pi * hz * time)[None].astype(np.float32), rate)
 
 
-def heard(blocks: list[JamBlock], samples: int) -> Samples:
-    """What a listener has of the blocks, splices overwritten."""
+def joined(blocks: list[JamBlock], samples: int) -> Samples:
+    """Return the track that blocks make, in which later ones overwrite earlier ones."""
     sound = np.zeros((blocks[0].samples.shape[0], samples), np.float32)
     for block in blocks:
         sound[:, block.start : block.start + block.samples.shape[1]] = block.samples
@@ -56,7 +56,7 @@ def heard(blocks: list[JamBlock], samples: int) -> Samples:
 
 
 def counting_loop(frames: int, beats: int | None, mask: bool = False) -> Loop:
-    """Each frame says its own number."""
+    """Return a loop whose frames have their own number as magnitude."""
     numbers = torch.arange(frames, dtype=torch.float32).expand(1, 4, frames)
     columns = np.arange(512, dtype=np.float32)[None].repeat(4, axis=0)
     return Loop(Spectrogram(numbers.contiguous(), PARAMS), beats, columns if mask else None)
@@ -84,7 +84,7 @@ def test_at_its_own_tempo_every_frame_of_an_anchor_sounds_once() -> None:
 
 
 def test_at_another_tempo_the_beats_still_meet() -> None:
-    """Half as fast, each frame sounds twice, and every beat falls on the anchor's beat."""
+    """At half the tempo each frame sounds twice, and every beat falls on the anchor's beat."""
     loop = counting_loop(400, 8)
     window, _ = loop.window(np.arange(800) * 8 / 800, SETTINGS)
     assert torch.equal(window.magnitudes[0, 0, ::100], torch.arange(0, 400, 50).float())
@@ -94,7 +94,7 @@ def test_at_another_tempo_the_beats_still_meet() -> None:
     ("seconds", "beats_per_bar", "beats"),
     [(0.3, 4, 4), (2.0, 4, 4), (2.9, 4, 4), (3.1, 4, 8), (4.5, 3, 9), (20.0, 4, 40)],
 )
-def test_own_sound_is_the_nearest_whole_bars(
+def test_an_uploaded_sound_is_the_nearest_whole_bars(
     seconds: float, beats_per_bar: int, beats: int
 ) -> None:
     loop = counting_loop(round(seconds * 100), None)
@@ -115,15 +115,15 @@ def test_a_loop_of_the_library_is_whole_bars_of_its_own_tempo(
 
 
 def test_the_ends_of_a_loop_meet(tiny_engine: Engine) -> None:
-    """A steady tone of whole waves goes round without a step."""
+    """A steady tone of whole waves repeats without a step."""
     loop = make_loop(tiny_engine, encode_anchor(tone(2.0, 441.0)), None)
     power = loop.spectrogram.magnitudes.square().sum((0, 1))
     assert (power / power.mean() - 1).abs().max() < 0.02
 
 
 def test_a_jam_plays_its_anchor_on_its_bars(tiny_engine: Engine) -> None:
-    """What the engine is asked to start from is the loop at the beats of the jam, and a new anchor
-    begins at the bar line where it comes in."""
+    """Requests start from the loop at the beats of the jam, and a new anchor begins at its bar
+    line."""
     listening = RecordedEngine(tiny_engine)
     settings = SETTINGS.changed({"anchor": library_anchor("marimba"), "strength": 0.4})
     session = JamSession(listening, settings)
@@ -150,10 +150,10 @@ def test_a_jam_plays_its_anchor_on_its_bars(tiny_engine: Engine) -> None:
     assert not drums.mask[-1].any()
 
 
-def test_an_anchor_is_heard(tiny_engine: Engine) -> None:
+def test_an_anchor_is_joined(tiny_engine: Engine) -> None:
     def sound(**more: object) -> Samples:
         session = JamSession(tiny_engine, SETTINGS.changed(more))
-        return heard(list(render(session, RATE)), RATE)
+        return joined(list(render(session, RATE)), RATE)
 
     plain = sound()
     assert np.array_equal(plain, sound(strength=0.1, mask=library_mask("all")))
@@ -165,7 +165,7 @@ def test_an_anchor_is_heard(tiny_engine: Engine) -> None:
         assert abs(loudest / hz - 1) < 0.06  # a band of the tiny engine's scale
 
 
-def test_sessions_with_own_anchors_replay_to_the_same_bytes(tiny_engine: Engine) -> None:
+def test_sessions_with_uploads_replay_to_the_same_bytes(tiny_engine: Engine) -> None:
     mask = encode_mask(named_mask("left_half"))
     settings = SETTINGS.changed({"anchor": encode_anchor(tone(2.3)), "mask": mask})
     session = JamSession(tiny_engine, settings)
@@ -176,12 +176,12 @@ def test_sessions_with_own_anchors_replay_to_the_same_bytes(tiny_engine: Engine)
     played += render(session, 9 * RATE)
     text = json.dumps(session.export())
     again = replay(tiny_engine, parse_session(text))
-    assert np.array_equal(heard(played, 9 * RATE), heard(list(render(again, 9 * RATE)), 9 * RATE))
+    assert np.array_equal(joined(played, 9 * RATE), joined(list(render(again, 9 * RATE)), 9 * RATE))
     assert len(json.loads(text)["own"]) == 3
     assert json.dumps(again.export()) == text
 
 
-def test_sessions_without_own_anchors_hold_no_data(tiny_engine: Engine) -> None:
+def test_sessions_without_uploads_hold_no_data(tiny_engine: Engine) -> None:
     session = JamSession(tiny_engine, SETTINGS.changed({"anchor": library_anchor("og_beat")}))
     exported = session.export()
     assert "own" not in exported
@@ -195,7 +195,7 @@ def test_sessions_from_before_there_were_anchors_are_read(tiny_engine: Engine) -
     assert parse_session(json.dumps(content)).settings == SETTINGS
 
 
-def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine) -> None:
+def test_uploaded_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine) -> None:
     settings = SETTINGS.changed({"anchor": encode_anchor(tone(1.0))})
     content = json.loads(json.dumps(JamSession(tiny_engine, settings).export()))
     (name,) = content["own"]
@@ -206,7 +206,7 @@ def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine)
         parse_session(json.dumps({**content, "extra": {}}))
 
 
-def test_a_jam_uses_no_more_own_data_than_a_session_holds(
+def test_a_jam_uses_no_more_uploads_than_a_session_holds(
     tiny_engine: Engine,
 ) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (1, RATE)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The marks of clips say what sounds, and from which bar line on."""
+"""The marks of clips say what sounds, and from which bar line on it sounds."""
 
 from __future__ import annotations
 

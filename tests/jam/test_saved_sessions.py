@@ -32,7 +32,7 @@ MAX_DB, MAX_MEAN_DB = 4.0, 0.4
 
 
 def band_levels(samples: Samples) -> npt.NDArray[np.float64]:
-    """The levels in dB of octaves, each half a second: (times, bands)."""
+    """Return the levels in dB of octaves, each over half a second: (times, bands)."""
     hz = np.fft.rfftfreq(WINDOW, 1 / RATE)
     count = samples.shape[1] // WINDOW
     windows = samples[:, : count * WINDOW].astype(np.float64).reshape(-1, count, WINDOW)

@@ -38,7 +38,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture(scope="module")
 def played(tiny_engine: Engine) -> JamSession:
-    """A session of a few seconds with two changes."""
+    """A session that has played a few seconds, with two changes."""
     session = JamSession(tiny_engine, START, vocoder=QUICK)
     session.change(CHANGES[1], not_before=RATE)
     session.change(CHANGES[0], not_before=3 * RATE)

@@ -1,4 +1,4 @@
-"""Whether an engine keeps up: the arithmetic, and a real measurement."""
+"""The speed of an engine is measured, and says whether it keeps up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings rule when, and what carries over from one to the next."""
+"""A timeline says which settings apply where, and what continues through a change."""
 
 from __future__ import annotations
 

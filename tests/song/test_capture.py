@@ -1,4 +1,4 @@
-"""What a jam plays becomes a section: what was asked for, and the sound that was heard."""
+"""A jam is captured as a section of a song, with its settings and its sound."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ SONG = Song(
     bpm=180,
     steps=1,
 )
-# A tone a bar: what the bars of a passage are told by.
+# The bars of a passage are told apart by their tones, one a bar.
 TONES_HZ = (220.0, 523.0, 1245.0, 2960.0)
 
 
 def jam_at(alpha: float, **changes: object) -> Segment:
-    """A jam that stands at a place of its walk, from its first bar on."""
+    """Return a segment whose walk stands at ``alpha`` from its first bar on."""
     held = {"path": "hold", "position": alpha, **changes}
     return first_segment(SETTINGS.changed(held), RATE)
 
 
 def passage(bpm: float) -> AssetRef:
-    """A bar of each tone."""
+    """Return an anchor with a bar of each tone."""
     bar = round(4 * 60 / bpm * RATE)
     seconds = np.arange(bar) / RATE
     tones = [0.3 * np.sin(2 * np.pi * hz * seconds) for hz in TONES_HZ]
@@ -139,7 +139,7 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     assert stop - start <= bars
     assert stop - start == bars or (stop - start) % chords == 0
     assert (found[1] - found[0]) / RATE <= MAX_CAPTURE_S + 1 / RATE
-    # And no newer one of that length began with the first chord.
+    # No newer passage of that length began with the first chord.
     assert stop + chords > segment.grid.bar_at(sample)
 
 
@@ -148,7 +148,7 @@ def test_nothing_before_the_last_change_is_kept() -> None:
     changed = first.changed(6, {"prompt_a": Prompt("guitar")})
     at = changed.grid.bar_sample(13)
     assert find_passage(first, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (4, 12))
-    # Chords go on through a change of prompt: they begin anew at bar 8.
+    # The progression continues through a change of prompt and begins again at bar 8.
     assert find_passage(changed, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (8, 12))
     assert find_passage(changed, changed.grid.bar_sample(11), 8) is None
 
@@ -166,7 +166,7 @@ def test_the_passage_is_cut_from_the_track_as_it_was_heard() -> None:
 
 
 def test_a_section_begins_with_the_first_bar_of_its_passage(tiny_engine: Engine) -> None:
-    """At strength 0 nothing but the passage is heard, bar by bar, round and round."""
+    """At strength 0 nothing but the passage is played, bar by bar, and repeats."""
     bpm = 120.0
     section = Section("a", 6, Prompt("x"), anchor=passage(bpm), strength=0.0)
     song = Song((section,), ("a",), bpm=bpm, steps=1)
@@ -175,7 +175,7 @@ def test_a_section_begins_with_the_first_bar_of_its_passage(tiny_engine: Engine)
     bar = round(4 * 60 / bpm * RATE)
     middles = [heard[n * bar + bar // 4 : n * bar + 3 * bar // 4] for n in range(5)]
     expected = [TONES_HZ[n % 4] for n in range(5)]
-    # Mel bands are wide, and the tones further apart.
+    # Mel bands are wide, but the tones are further apart.
     np.testing.assert_allclose([loudest_hz(part) for part in middles], expected, rtol=0.1)
 
 

@@ -1,4 +1,4 @@
-"""A thousand plans: valid, as long as asked, and not the same song over and over."""
+"""Plans are valid and as long as asked for, and a thousand of them differ."""
 
 from __future__ import annotations
 

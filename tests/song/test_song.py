@@ -1,4 +1,4 @@
-"""Songs come back: boundaries on the grid, the same name with the same bytes, variation."""
+"""Sections begin on the grid, and return with the same bytes, or varied."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.recording import RecordedEngine
 RATE = 44100
 STEP = 1 / 32768  # takes are kept in 16 bits
 QUICK = partial(griffin_lim, iterations=1)
-# What SongSession says about returns: the same bytes until then, before their end.
+# A return has the same bytes up to here before its end, as SongSession says.
 WINDOW = round(0.32 * RATE)
 FADE_IN = round(0.005 * RATE)  # of the song
 VERSE = Section("verse", 2, Prompt("funky piano", 1), chords="Am F C G")
@@ -53,19 +53,19 @@ def song(order: tuple[str, ...] = ORDER, **values: Any) -> Song:
 
 
 def play(engine: Engine, wanted: Song) -> tuple[SongSession, Samples]:
-    """The session and all that it played."""
+    """Return the session and all the audio that it gave out."""
     with SongSession(engine, wanted, vocoder=QUICK) as session:
         return session, np.concatenate([block.samples for block in session], axis=1)
 
 
 def parts(session: SongSession, heard: Samples, name: str) -> list[Pcm]:
-    """What was heard of each place of a name, as 16-bit samples, without its window."""
-    places = [place for place in session.placement if place.section.name == name]
-    return [to_pcm(heard[:, p.start + FADE_IN : p.stop - WINDOW]) for p in places]
+    """Return the audio of each section of a name, as 16-bit samples, without its fades."""
+    placement = [placed for placed in session.placement if placed.section.name == name]
+    return [to_pcm(heard[:, p.start + FADE_IN : p.stop - WINDOW]) for p in placement]
 
 
 def trimmed(sounds: list[Pcm]) -> list[Pcm]:
-    """All as long as the shortest: a section on the grid may be a sample longer than another."""
+    """Return all cut to the shortest: on the grid a section may be a sample longer than another."""
     length = min(sound.shape[1] for sound in sounds)
     assert all(sound.shape[1] - length <= 1 for sound in sounds)
     return [sound[:, :length] for sound in sounds]
@@ -260,7 +260,7 @@ class SilentEngine(EngineWrapper):
 
 
 def test_getters_make_nothing(tiny_engine: Engine) -> None:
-    """They answer at once where the first section's anchor would have to be read, and cannot be."""
+    """They answer although the anchor of the first section cannot be read."""
     broken = replace(VERSE, anchor=make_upload(b"no sound"))
     wanted = Song((broken,), ("verse",), bpm=120.0, steps=1)
     with SongSession(SilentEngine(tiny_engine), wanted, vocoder=QUICK) as session:

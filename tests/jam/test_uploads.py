@@ -1,4 +1,4 @@
-"""What listeners bring to a jam over HTTP: sounds, images and masks of their own."""
+"""Listeners upload sounds, images and masks over HTTP, and jam on them."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def bring(client: httpx.Client, kind: str, data: str) -> httpx.Response:
     return client.post("/jam/own", json={"kind": kind, "data": data})
 
 
-def test_own_sound_and_mask_are_played_and_in_the_session(client: httpx.Client) -> None:
-    """A listener brings both, jams on them, and the session holds them whole."""
+def test_an_uploaded_sound_and_mask_are_played_and_in_the_session(client: httpx.Client) -> None:
+    """A listener uploads both and jams on them, and the session holds their data."""
     names = {}
     for kind, data in (
         ("anchor", data_url("audio/wav", wav(3.0))),
@@ -131,7 +131,7 @@ def test_names_are_looked_up_and_never_opened(client: httpx.Client, name: str) -
 
 
 def test_other_sites_cannot_bring_anything(client: httpx.Client) -> None:
-    """What a page of another site could send without asking the browser first."""
+    """A page of another site could send this without asking the browser first."""
     body = json.dumps({"kind": "anchor", "data": data_url("audio/wav", wav(1.0))})
     answer = client.post("/jam/own", content=body, headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400
