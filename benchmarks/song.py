@@ -87,7 +87,7 @@ def play_song(engine: Engine, song: Song) -> Excerpt:
     """
     with SongSession(engine, song) as session:
         blocks = list(session)
-    starts = sorted({block.place.start for block in blocks})
+    starts = sorted({block.placed.start for block in blocks})
     bars = sum(song.section(name).bars for name in song.order)
     return Excerpt(
         np.concatenate([block.samples for block in blocks], axis=1),

@@ -19,7 +19,7 @@ from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio,
 from benchmarks.setup import sum_downloads_mb
 from benchmarks.song import measure_off_grid as measure_sections_off_grid
 from benchmarks.speed import TEMPI, summarise_tempi
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
 from riffusion.spectral.spectrogram import SpectrogramParams
 
@@ -69,7 +69,7 @@ def test_off_grid_counts_samples(bar: int, error: int) -> None:
 @given(st.integers(0, 1000), st.integers(-3, 3))
 def test_sections_off_the_grid_are_counted_in_samples(seed: int, error: int) -> None:
     song = plan_song("two minutes", seed=seed)
-    starts = [place.start for place in places_of(song, RATE)][1:]
+    starts = [place.start for place in place_sections(song, RATE)][1:]
     moved = Excerpt(music(), RATE, (*starts[:-1], starts[-1] + error), ())
     assert measure_sections_off_grid(song, moved) == abs(error)
 

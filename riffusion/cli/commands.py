@@ -26,12 +26,12 @@ from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import read_anchor
-from riffusion.jam.loops import anchor_of, mask_of
+from riffusion.jam.loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.masks import read_mask
 from riffusion.jam.schema import DEFAULTS, Scope, settings_for
-from riffusion.jam.session import JamSession, render
-from riffusion.jam.session_file import load_session, save_session
-from riffusion.jam.session_file import replay as replay_session
+from riffusion.jam.session import JamSession, render, save_session
+from riffusion.jam.session import replay as replay_session
+from riffusion.jam.session_file import load_session
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -200,7 +200,7 @@ def read_jam_settings(arguments: Namespace) -> JamSettings:
     """
     values = given_settings(arguments, "jam")
     values.setdefault("prompt_b", values["prompt_a"])
-    for name, load in (("anchor", anchor_of), ("mask", mask_of)):
+    for name, load in (("anchor", load_anchor_ref), ("mask", load_mask_ref)):
         if name in values:
             values[name] = load(values[name])
     start, end = (Prompt(DEFAULTS[f"prompt_{end}"], DEFAULTS[f"seed_{end}"]) for end in "ab")

@@ -75,11 +75,11 @@ def record(wanted: Song, arguments: Namespace) -> None:
         recording = Recording(arguments.out, rate, session.channels, session.samples)
         try:
             with recording:
-                for place, blocks in groupby(session, key=lambda block: block.place):
-                    _record_section(recording, place, blocks, len(session.places))
+                for place, blocks in groupby(session, key=lambda block: block.placed):
+                    _record_section(recording, place, blocks, len(session.placement))
         finally:
             print_summary(arguments.out, recording.duration_s, begin)
-            played = tuple(p for p in session.places if p.start < recording.length)
+            played = tuple(p for p in session.placement if p.start < recording.length)
             audio = Path(arguments.out)
             sheet = cue_sheet(played, rate, audio.name, wanted.title)
             write_whole(audio.with_suffix(".cue"), sheet.encode())

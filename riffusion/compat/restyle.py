@@ -13,7 +13,7 @@ from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import sound_window
-from riffusion.jam.session import MIN_CONTEXT_S, UNUSED_FRAMES
+from riffusion.jam.clip_window import MIN_CONTEXT_S, UNUSED_FRAMES
 from riffusion.jam.stitcher import Stitcher
 from riffusion.spectral.spectrogram import Spectrogram
 

@@ -32,9 +32,9 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import (
     find_anchor,
     is_file_name,
+    load_sound,
     matched_to_engine,
     read_anchor,
-    source_sound,
 )
 from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -211,7 +211,7 @@ def _cut_part(sound: Waveform, start_s: float, duration_s: float | None) -> Wave
 
 def _read_loop(seed_image: str) -> Waveform:
     """Read the sound of a seed image, cut to whole bars when it is one of the library."""
-    sound = source_sound(seed_image)
+    sound = load_sound(seed_image)
     if is_file_name(seed_image):
         return sound
     settings = find_anchor(seed_image).settings

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import ClipMark
+from riffusion.jam.block import ClipMark
 from riffusion.live.stream import JamStream
 from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
 from riffusion.spectral.spectrogram import RIFFUSION

@@ -18,8 +18,8 @@ import yaml
 
 from riffusion.engines.clip import Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.jam.asset import OWN, AssetRef
-from riffusion.jam.loops import anchor_of, library_anchor
+from riffusion.jam.asset import UPLOAD_PREFIX, AssetRef
+from riffusion.jam.loops import library_anchor, load_anchor_ref
 from riffusion.jam.schema import BY_NAME, Setting, settings_for
 from riffusion.music.harmony import parse_chords, parse_key
 from riffusion.song.model import (
@@ -75,7 +75,7 @@ def save_plan(song: Song, path: str | os.PathLike[str]) -> None:
         raise InvalidInput("plan", str(path), f"end it in {', '.join(WRITTEN_AS)}")
     own = {section.anchor for section in song.sections if section.anchor}
     for anchor in own:
-        if anchor.is_own:
+        if anchor.is_uploaded:
             write_whole(Path(path).with_name(f"{anchor.name}.flac"), anchor.data)
     write_whole(path, plan_text(song, suffix).encode())
 
@@ -157,8 +157,8 @@ def _anchor_beside(folder: Path, name: str) -> AssetRef:
     """
     if Path(name).name != name:
         raise InvalidInput("anchor", name, "name a file beside the plan, without a folder")
-    if not name.startswith(OWN):
-        return anchor_of(str(folder / name) if Path(name).suffix else name)
+    if not name.startswith(UPLOAD_PREFIX):
+        return load_anchor_ref(str(folder / name) if Path(name).suffix else name)
     path = folder / f"{name}.flac"
     if not path.is_file():
         raise InvalidInput("anchor", name, f"put {path.name} beside the plan")

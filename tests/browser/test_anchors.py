@@ -78,8 +78,8 @@ def test_own_sound_and_picture_are_uploaded_and_played(
     settings = session.settings
     assert settings.anchor is not None
     assert settings.mask is not None
-    assert settings.anchor.is_own
-    assert settings.mask.is_own
+    assert settings.anchor.is_uploaded
+    assert settings.mask.is_uploaded
     assert settings.bpm == FAST["bpm"]
 
 

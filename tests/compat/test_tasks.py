@@ -20,7 +20,7 @@ from riffusion.jam.anchors import matched_to_engine
 from riffusion.spectral.image import read_image, read_info
 from riffusion.spectral.spectrogram import Spectrogram
 from tests.compat.command_line import refused, tones
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 RATE = 44100
 
@@ -156,7 +156,7 @@ def test_windows_overlap_by_a_second_and_are_used_to_their_end(tiny_engine: Engi
 
 
 def test_each_window_continues_the_one_before(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     noise = np.random.default_rng(0).normal(0, 0.1, (1, 12 * RATE)).astype(np.float32)
     source = matched_to_engine(Waveform(noise, RATE), engine)
 
@@ -167,10 +167,10 @@ def test_each_window_continues_the_one_before(tiny_engine: Engine) -> None:
     for _ in restyle(engine, source, make_request):
         pass
     windows = plan_windows(engine, source.samples.shape[1])
-    assert len(windows) == len(engine.heard) == 3
-    assert engine.heard[0][0].context is None
+    assert len(windows) == len(engine.generated) == 3
+    assert engine.generated[0][0].context is None
     for index, window in enumerate(windows[1:], start=1):
-        context, before = engine.heard[index][0].context, engine.heard[index - 1][1]
+        context, before = engine.generated[index][0].context, engine.generated[index - 1][1]
         assert context is not None
         first = window.first_frame - windows[index - 1].first_frame
         expected = before.cut(first, first + context.frames)

@@ -34,7 +34,7 @@ from tests.engines.stable_engines import (
     short,
     with_model,
 )
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 
 @pytest.fixture(scope="module")
@@ -236,7 +236,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     """Clips follow without a gap and continue each other, and a second run gives the same bits."""
     engine = short(tiny_stable_folder, frames=256)
     settings = JamSettings(BELLS, BEATS, bpm=180.0, steps=1)
-    heard = Listening(engine)
+    heard = RecordedEngine(engine)
     blocks = list(islice(JamSession(heard, settings), 9))
     position = 0
     for block in blocks:
@@ -246,7 +246,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     assert len({block.clip.index for block in blocks}) == 2
     assert np.isfinite(samples).all()
     assert 0.02 < float(np.sqrt(np.mean(samples**2))) < 0.5
-    first, second = heard.heard
+    first, second = heard.generated
     assert first[0].context is None
     assert second[0].context is not None
     context = second[0].context

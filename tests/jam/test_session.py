@@ -19,8 +19,8 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidSession, StorageError
-from riffusion.jam.session import JamSession, render
-from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session, replay, save_session
+from riffusion.jam.session import JamSession, render, replay, save_session
+from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.griffin_lim import griffin_lim
 
@@ -38,7 +38,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture(scope="module")
 def played(tiny_engine: Engine) -> JamSession:
-    """A session of a few seconds with two changes."""
+    """A session that has played a few seconds, with two changes."""
     session = JamSession(tiny_engine, START, vocoder=QUICK)
     session.change(CHANGES[1], not_before=RATE)
     session.change(CHANGES[0], not_before=3 * RATE)

@@ -19,7 +19,7 @@ from riffusion.cli.main import main
 from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.song.model import Section, Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
 from riffusion.training.corpus.dataset import FRAMES
 from riffusion.training.evaluation.repetition import (
@@ -132,7 +132,7 @@ def test_a_section_is_nearer_to_itself(judge: StyleJudge) -> None:
     a, b = part([220.0, 277.2], 0), part([1174.7, 4186.0], 1)
     again = a + part([], 2)
     wave = Waveform(np.concatenate([a, b, again])[None], RATE)
-    heard = measure_distances(judge, wave, places_of(song, RATE), "a", "b")
+    heard = measure_distances(judge, wave, place_sections(song, RATE), "a", "b")
     assert heard.within == heard.first_within == heard.furthest_within
     assert heard.nearest_across <= heard.across
     assert heard.within < 0.7 * heard.nearest_across
@@ -159,11 +159,11 @@ def test_all_of_a_section_is_heard(judge: StyleJudge) -> None:
 def test_only_the_same_bytes_are_the_same(tiny_engine: Engine) -> None:
     sections = tuple(Section(name, 2, Prompt(name)) for name in ("a", "b"))
     song = Song(sections, ("a", "b", "a", "a"), bpm=180)
-    places = places_of(song, tiny_engine.params.sample_rate)
+    places = place_sections(song, tiny_engine.params.sample_rate)
     assert repeats_exactly(tiny_engine, song, places)
     # A place that is called by another's name is not the same music.
     lied = replace(song, order=("a", "a", "a", "a"))
-    assert not repeats_exactly(tiny_engine, song, places_of(lied, places[0].grid.sample_rate))
+    assert not repeats_exactly(tiny_engine, song, place_sections(lied, places[0].grid.sample_rate))
 
 
 def test_the_whole_command(

@@ -13,9 +13,9 @@ from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform
 from riffusion.engines.protocol import Engine
 from riffusion.jam.session import JamSession, render
-from riffusion.song.capture import cut_passage, heard_passage, kept_section, with_section
+from riffusion.song.capture import capture_section, cut_passage, find_passage, with_section
 from riffusion.song.model import Section, Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.takes import section_settings
 from riffusion.training.evaluation.repetition import embed_passage, play_song
 from riffusion.training.evaluation.style_judge import StyleJudge
@@ -59,7 +59,7 @@ def measure_capture(
     with TrackFile(jam.sample_rate, jam.channels) as track:
         for block in render(jam, segment.grid.bar_sample(BARS_BEFORE + 2 * bars)):
             track.write(block.start, block.samples)
-        passage = heard_passage(segment, sample, bars)
+        passage = find_passage(segment, sample, bars)
         if passage is None:
             raise ValueError(f"{bars} bars are less than the chords of {section.name!r} take")
         anchor = cut_passage(track, *passage)
@@ -74,15 +74,15 @@ def measure_capture(
     def measure_section(kept: Section) -> float:
         # The section plays twice, because a song fades out over its last bar.
         song = replace(with_section(None, kept, settings), order=(kept.name, kept.name))
-        return distance(play_song(engine, song), 0, places_of(song, jam.sample_rate)[0].stop)
+        return distance(play_song(engine, song), 0, place_sections(song, jam.sample_rate)[0].stop)
 
-    kept = kept_section(segment, sample, section.name, bars, anchor)
+    kept = capture_section(segment, sample, section.name, bars, anchor)
     if strength is not None:
         kept = replace(kept, strength=strength)
     return CaptureMeasures(
         title=song.title,
         seconds=(stop - start) / jam.sample_rate,
         kept=measure_section(kept),
-        recipe=measure_section(kept_section(segment, sample, section.name, bars)),
+        recipe=measure_section(capture_section(segment, sample, section.name, bars)),
         following=distance(jammed, stop, stop + (stop - start)),
     )

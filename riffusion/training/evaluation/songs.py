@@ -23,7 +23,7 @@ from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.song.model import Song, Transition
-from riffusion.song.placement import PlacedSection, places_of
+from riffusion.song.placement import PlacedSection, place_sections
 from riffusion.song.plan import plan_text
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongSession
@@ -123,7 +123,7 @@ def measure_song(
     ``exactly`` is an engine that plays it without variation too; ``png`` gets a plot.
     """
     rate = wave.sample_rate
-    places = places_of(song, rate)
+    places = place_sections(song, rate)
     half_bar_s = song.beats_per_bar * 60 / song.bpm / 2
     repeated, other = choose_sections(song)
     similarity = structure.measure_self_similarity(wave)

@@ -1,4 +1,4 @@
-"""An engine that remembers what was asked of it and what it made, for tests."""
+"""An engine that records what it is asked for and what it generates, for tests."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from riffusion.engines.protocol import Engine, EngineWrapper, never
 from riffusion.spectral.spectrogram import Spectrogram
 
 
-class Listening(EngineWrapper):
-    """Another engine, heard: ``requests`` as they came, and with their clips as ``heard``."""
+class RecordedEngine(EngineWrapper):
+    """Another engine whose ``requests`` are recorded, and in ``generated`` with their clips."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.requests: list[ClipRequest] = []
-        self.heard: list[tuple[ClipRequest, Spectrogram]] = []
+        self.generated: list[tuple[ClipRequest, Spectrogram]] = []
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
         self.requests += requests
         clips = super().generate(requests, interrupted=interrupted)
-        self.heard += zip(requests, clips, strict=True)
+        self.generated += zip(requests, clips, strict=True)
         return clips

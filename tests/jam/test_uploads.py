@@ -1,4 +1,4 @@
-"""What listeners bring to a jam over HTTP: sounds, images and masks of their own."""
+"""Listeners upload sounds, images and masks over HTTP, and jam on them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image
 
 from riffusion.audio.waveform import decode_audio
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import own_asset
-from riffusion.jam.loops import library_anchor, own_anchor
+from riffusion.jam.asset import make_upload
+from riffusion.jam.loops import encode_anchor, library_anchor
 from riffusion.jam.session_file import parse_session
 from riffusion.jam.setting_values import read_settings
 from riffusion.serving.routes import MAX_BODY_BYTES
@@ -46,8 +46,8 @@ def bring(client: httpx.Client, kind: str, data: str) -> httpx.Response:
     return client.post("/jam/own", json={"kind": kind, "data": data})
 
 
-def test_own_sound_and_mask_are_played_and_in_the_session(client: httpx.Client) -> None:
-    """A listener brings both, jams on them, and the session holds them whole."""
+def test_an_uploaded_sound_and_mask_are_played_and_in_the_session(client: httpx.Client) -> None:
+    """A listener uploads both and jams on them, and the session holds their data."""
     names = {}
     for kind, data in (
         ("anchor", data_url("audio/wav", wav(3.0))),
@@ -131,7 +131,7 @@ def test_names_are_looked_up_and_never_opened(client: httpx.Client, name: str) -
 
 
 def test_other_sites_cannot_bring_anything(client: httpx.Client) -> None:
-    """What a page of another site could send without asking the browser first."""
+    """A page of another site could send this without asking the browser first."""
     body = json.dumps({"kind": "anchor", "data": data_url("audio/wav", wav(1.0))})
     answer = client.post("/jam/own", content=body, headers={"Content-Type": "text/plain"})
     assert answer.status_code == 400
@@ -139,7 +139,7 @@ def test_other_sites_cannot_bring_anything(client: httpx.Client) -> None:
 
 def test_the_oldest_go_first() -> None:
     shelf = UploadStore(max_bytes=250)
-    first, second, third = (own_asset(bytes([number]) * 100) for number in range(3))
+    first, second, third = (make_upload(bytes([number]) * 100) for number in range(3))
     shelf.put(first)
     shelf.put(second)
     assert shelf.anchor(first.name) == first  # used: now the second is the oldest
@@ -152,7 +152,7 @@ def test_the_oldest_go_first() -> None:
 
 def test_settings_of_the_page_take_what_the_shelf_has() -> None:
     shelf = UploadStore()
-    mine = own_anchor(decode_audio(wav(1.0)))
+    mine = encode_anchor(decode_audio(wav(1.0)))
     shelf.put(mine)
     assert read_settings({"anchor": mine.name}, shelf).anchor == mine
     assert read_settings({"anchor": "og_beat"}).anchor == library_anchor("soul_beat")
