@@ -34,6 +34,8 @@ PACKAGE = Path(riffusion.__file__).parent
 PATH_ROOMS = ("serving", "live")
 SESSION = "jam/session.py"
 MAX_CALLS, MAX_FILES = 40, 16
+# The timer that ends abandoned jams has nothing to do with the path.
+NEVER_S = 3600.0
 # Comprehensions and lambdas are part of the function that they stand in.
 PARTS = ("<lambda>", "<genexpr>", "<listcomp>", "<dictcomp>", "<setcomp>")
 
@@ -107,7 +109,7 @@ def trace_play(engine: Engine) -> Calls:
     # the calls up to the request are dropped.
     with (
         traced() as calls,
-        serve(engine) as serving,
+        serve(engine, sweep_s=NEVER_S) as serving,
         httpx.Client(base_url=serving.url, timeout=60) as client,
     ):
         client.get("/api/health").raise_for_status()
