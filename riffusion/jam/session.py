@@ -64,7 +64,7 @@ class JamSession:
     --------
     >>> engine = riffusion.load_engine()
     >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
-    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats))
+    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, bpm=120))
     >>> next(session).samples.shape
     (2, 11025)
     >>> session.change({"bpm": 128})  # the sample of the bar line from which on it is heard
