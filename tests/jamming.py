@@ -28,7 +28,7 @@ tempi = st.floats(60, 180)
 
 def settings_with(**changes: Any) -> JamSettings:
     """Return the usual settings, quick to generate, with some changed."""
-    return JamSettings(A, B, steps=1).changed(changes)
+    return JamSettings(A, B, bpm=120.0, key="C", steps=1).changed(changes)
 
 
 def jam(engine: Engine, **changes: Any) -> JamSession:

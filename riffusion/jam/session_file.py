@@ -17,11 +17,12 @@ from typing import Any
 
 from riffusion.errors import InvalidInput, InvalidSession
 from riffusion.jam.asset import AssetRef, collect_uploads
+from riffusion.jam.schema import check_version, session_version
 from riffusion.jam.settings import JamSettings, from_json, to_json
 from riffusion.jam.timeline import Change, Timeline, first_segment
 from riffusion.storage import write_whole
 
-SESSION_VERSION = 1
+SESSION_VERSION = session_version()
 MAX_BYTES = 32_000_000
 MAX_CHANGES = 20_000
 MAX_S = 7 * 24 * 3600
@@ -124,19 +125,20 @@ def _read_session(content: object) -> SavedSession:
     """Return the session that a file's JSON value holds, checked."""
     fields = _object("session", content, FIELDS, OPTIONAL)
     uploads = _read_uploads(fields.get("own", {}))
-    if fields["version"] != SESSION_VERSION:
-        legal = f"this program reads version {SESSION_VERSION}; use the one that saved it"
-        raise InvalidSession("session version", fields["version"], legal)
+    version = fields["version"]
+    if type(version) is not int or not 1 <= version <= SESSION_VERSION:
+        legal = f"this program reads versions 1 to {SESSION_VERSION}; use the one that saved it"
+        raise InvalidSession("session version", version, legal)
     if not isinstance(fields["engine"], str):
         raise InvalidSession("session's engine", fields["engine"], DAMAGED)
     rate = _whole("sample rate", fields["sample_rate"], *RATES)
     samples = _whole("length in samples", fields["samples"], 0, MAX_S * rate)
-    settings = _read_settings(fields["settings"], uploads)
+    settings = _read_settings(fields["settings"], uploads, version)
     return SavedSession(
         engine=fields["engine"],
         sample_rate=rate,
         settings=settings,
-        changes=_read_changes(fields["changes"], settings, rate, uploads),
+        changes=_read_changes(fields["changes"], settings, rate, uploads, version),
         samples=samples,
     )
 
@@ -154,17 +156,22 @@ def _read_uploads(content: object) -> dict[str, AssetRef]:
     return uploads
 
 
-def _read_settings(content: object, uploads: Mapping[str, AssetRef]) -> JamSettings:
+def _read_settings(content: object, uploads: Mapping[str, AssetRef], version: int) -> JamSettings:
     """Return the settings that a jam began with. Those that a file leaves out have defaults."""
     if not isinstance(content, dict) or not {"prompt_a", "prompt_b"} <= set(content):
         raise InvalidSession("session's settings", content, f"prompts are missing; {DAMAGED}")
+    check_version(content, version)
     values = from_json(content, uploads)
     prompts: Any = {name: values[name] for name in ("prompt_a", "prompt_b")}
     return JamSettings(**prompts).changed(values)
 
 
 def _read_changes(
-    content: object, settings: JamSettings, rate: int, uploads: Mapping[str, AssetRef]
+    content: object,
+    settings: JamSettings,
+    rate: int,
+    uploads: Mapping[str, AssetRef],
+    version: int,
 ) -> tuple[Change, ...]:
     """Return the changes of a jam that began with ``settings``, each checked to lie on its bar."""
     if not isinstance(content, list) or len(content) > MAX_CHANGES:
@@ -174,6 +181,7 @@ def _read_changes(
     changes: list[Change] = []
     for entry in content:
         change = _read_change(entry, changes[-1].bar + 1 if changes else 0, rate, uploads)
+        check_version(change.changes, version)
         if timeline.bar_sample(change.bar) != change.sample:
             legal = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {DAMAGED}"
             raise InvalidSession("a change's sample", change.sample, legal)

@@ -26,7 +26,9 @@ from riffusion.spectral.griffin_lim import griffin_lim
 
 RATE = 44100
 QUICK = partial(griffin_lim, iterations=1)
-START = JamSettings(Prompt("church bells 🔔", 1), Prompt("electronic beats", 2), steps=1)
+START = JamSettings(
+    Prompt("church bells 🔔", 1), Prompt("electronic beats", 2), bpm=120.0, key="C", steps=1
+)
 CHANGES: tuple[dict[str, Any], ...] = (
     {"prompt_b": Prompt("اجمل الاغاني", 2**63 - 1)},
     {"bpm": 93.7, "key": "Cm"},

@@ -16,7 +16,7 @@ from riffusion.jam.settings import JamSettings
 from riffusion.jam.speed import Speed, measure_speed
 from riffusion.spectral.spectrogram import Spectrogram
 
-SETTINGS = JamSettings(Prompt("church bells"), Prompt("electronic beats"))
+SETTINGS = JamSettings(Prompt("church bells"), Prompt("electronic beats"), bpm=120.0)
 
 durations = st.floats(1e-3, 100)
 

@@ -14,7 +14,7 @@ from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Change, Segment, Timeline, first_segment
 
 RATE = 44100
-START = JamSettings(Prompt("a"), Prompt("b"), walk_bars=8)
+START = JamSettings(Prompt("a"), Prompt("b"), bpm=120.0, key="C", walk_bars=8)
 
 
 def begun(**changes: Any) -> Segment:
