@@ -1,4 +1,4 @@
-"""Open the page: ``python app.py``. Also what a Hugging Face Space runs."""
+"""Serve the page with ``python app.py``. A Hugging Face Space runs this file too."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from riffusion.engines.arguments import add_engine_arguments, engine_of
+from riffusion.engines.arguments import add_engine_arguments, load_chosen_engine
 from riffusion.errors import RiffusionError
 from riffusion.live.registry import MAX_JAMS
 from riffusion.serving.server import HOST, first_pace, serve
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the page until Ctrl-C. Returns the exit code: 0 stopped, 1 could not start."""
+    """Serve the page until Ctrl-C and return the exit code: 0 stopped, 1 could not start."""
     options = parse_options(argv)
     try:
-        engine = engine_of(options)
+        engine = load_chosen_engine(options)
         pace = first_pace(engine)
         with serve(engine, options.host, options.port, pace, max_jams=options.jams) as serving:
             sys.stdout.write(f"Riffusion is at {serving.url}  (Ctrl-C stops it)\n")
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse_options(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Options of the command line; a Space gives address and port in the environment."""
+    """Parse the command line. A Space gives the address and the port in the environment."""
     host = os.environ.get("GRADIO_SERVER_NAME", HOST)
     port = os.environ.get("GRADIO_SERVER_PORT")
     parser = argparse.ArgumentParser(description="Live, infinite AI jamming in your browser.")

@@ -18,17 +18,20 @@ STOPPING_S = 20
 
 @contextmanager
 def running_app(options: Options) -> Iterator[str]:
-    """Start app.py, wait until it is warm, yield the address of its page, stop it."""
+    """Start app.py, wait until it is warm, yield the URL of its page, and stop it at the end.
+
+    Raises RuntimeError where it ends before it is ready.
+    """
     command = [sys.executable, str(ROOT / "app.py"), *options.engine_arguments()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
-            yield _address(process)
+            yield _read_address(process)
         finally:
             process.terminate()
             process.wait(STOPPING_S)
 
 
-def _address(process: subprocess.Popen[str]) -> str:
+def _read_address(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     for line in process.stdout:
         if found := ADDRESS.search(line):

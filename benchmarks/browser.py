@@ -31,7 +31,11 @@ Pcm = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Soak:
-    """What the page's audio graph played, what the server keeps, and what the player counted."""
+    """What the page played, what the server keeps, and what the player counted.
+
+    ``played`` (samples, channels) is in units of 16-bit samples; ``master`` is the track of the
+    server.
+    """
 
     played: npt.NDArray[np.float32]
     master: Pcm
@@ -41,12 +45,12 @@ class Soak:
 
 
 def measure(options: Options) -> list[Row]:
-    """First sound over fresh jams, then one long jam with a change of prompt half way."""
+    """Return rows about first sound in fresh jams, and about a long jam with one change."""
     with running_app(options) as url, chromium() as browser:
         page = open_page(browser, url)
-        firsts_s = [first_sound_s(page) for _ in range(options.repeats)]
+        firsts_s = [measure_first_sound_s(page) for _ in range(options.repeats)]
         result = soak(page, 60 * options.soak_minutes)
-    compared, different = difference(result.played, result.master)
+    compared, different = count_differences(result.played, result.master)
     minutes = f"{compared / result.sample_rate / 60:.1f} minutes in Chromium, one change of prompt"
     note = f"page, median of {len(firsts_s)}"
     return [
@@ -57,9 +61,9 @@ def measure(options: Options) -> list[Row]:
     ]
 
 
-def first_sound_s(page: Page) -> float:
-    """Press Play, wait for sound, press Stop. Seconds as the page counts them."""
-    play(page)
+def measure_first_sound_s(page: Page) -> float:
+    """Press Play, wait for sound, press Stop; return the seconds that the page counted."""
+    press_play(page)
     milliseconds = page.evaluate(f"{PLAYER}.firstSoundMs")
     time.sleep(REST_S)
     page.click(".riff-play")
@@ -67,21 +71,22 @@ def first_sound_s(page: Page) -> float:
     return float(milliseconds) / 1000
 
 
-def play(page: Page) -> None:
+def press_play(page: Page) -> None:
+    """Press Play and wait for the first sound."""
     page.click(".riff-play")
     page.wait_for_function(f"{PLAYER}.firstSoundMs !== null", timeout=TIMEOUT_MS)
 
 
 def soak(page: Page, seconds: float) -> Soak:
-    """Play for ``seconds`` and record what leaves the player."""
+    """Play for ``seconds`` with one change of prompt, and record what leaves the player."""
     page.evaluate(f"{PLAYER}.record()")
-    play(page)
+    press_play(page)
     begin = time.monotonic()
     taken: list[npt.NDArray[np.float32]] = []
     changed = False
     while (passed := time.monotonic() - begin) < seconds:
         time.sleep(min(TAKE_EVERY_S, seconds - passed))
-        taken.append(take(page))
+        taken.append(take_recorded(page))
         if not changed and passed > seconds / 2:
             page.fill("#prompt-b textarea", CHANGED_PROMPT)
             page.press("#prompt-b textarea", "Tab")
@@ -90,25 +95,28 @@ def soak(page: Page, seconds: float) -> Soak:
     track_url = page.evaluate(f"{PLAYER}.url() + '/track.wav'")
     page.click(".riff-play")
     time.sleep(REST_S)
-    taken.append(take(page))
+    taken.append(take_recorded(page))
     with urllib.request.urlopen(track_url) as answer:
         master, sample_rate = soundfile.read(
             io.BytesIO(answer.read()), dtype="int16", always_2d=True
         )
-    # Nothing came since the call before where two follow each other at once.
+    # A batch is empty where two calls follow each other at once.
     played = np.concatenate([batch for batch in taken if len(batch)])
     return Soak(played, master, sample_rate, counted["dropouts"], counted["late"])
 
 
-def take(page: Page) -> npt.NDArray[np.float32]:
-    """What was played since the last call (samples, channels), in units of 16-bit samples."""
+def take_recorded(page: Page) -> npt.NDArray[np.float32]:
+    """Return what was played since the last call, (samples, channels).
+
+    The values are in units of 16-bit samples.
+    """
     batch = page.evaluate(f"{PLAYER}.recording.take()")
     samples = np.frombuffer(base64.b64decode(batch["data"]), np.float32)
     return samples.reshape(-1, batch["channels"]) * np.float32(FULL_SCALE)
 
 
-def difference(played: npt.NDArray[np.float32], master: Pcm) -> tuple[int, int]:
-    """Samples that were compared from the first sound on, and how many of them differ."""
+def count_differences(played: npt.NDArray[np.float32], master: Pcm) -> tuple[int, int]:
+    """Return how many samples were compared from the first sound on, and how many differ."""
     played = played[np.argmax(played.any(axis=1)) :]
     master = master[np.argmax(master.any(axis=1)) :]
     length = min(len(played), len(master))

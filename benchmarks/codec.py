@@ -17,15 +17,18 @@ from riffusion.jam.anchors import anchor_sound, library
 from riffusion.spectral.image import audio_to_image, from_image, image_to_audio
 from riffusion.spectral.spectrogram import RIFFUSION, mel_spectrogram
 
-Decoder = Callable[[Image.Image], Waveform]
+Vocode = Callable[[Image.Image], Waveform]
 ITERATIONS = 32
 MOMENTUM = 0.99
 
 
-def original_decoder() -> Decoder:
-    """torchaudio's least-squares inverse mel scale and Griffin-Lim over all 17,640 points, as the
-    original has them; the transforms are built once."""
-    # Only after riffusion, which lets it load beside a torch without CUDA.
+def make_original_vocoder() -> Vocode:
+    """Return the original's way from an image to sound.
+
+    It is torchaudio's least-squares inverse mel scale and Griffin-Lim over all 17,640 points; the
+    transforms are built once.
+    """
+    # torchaudio loads beside a torch without CUDA only after riffusion was imported.
     from torchaudio.transforms import GriffinLim, InverseMelScale
 
     unmel = InverseMelScale(
@@ -44,17 +47,17 @@ def original_decoder() -> Decoder:
         momentum=MOMENTUM,
     )
 
-    def decode(image: Image.Image) -> Waveform:
+    def vocode(image: Image.Image) -> Waveform:
         torch.manual_seed(0)
         return Waveform(phases(unmel(from_image(image).magnitudes)).numpy(), RIFFUSION.sample_rate)
 
-    return decode
+    return vocode
 
 
 def measure(options: Options) -> list[Row]:
-    """Seconds and error of both ways on the anchors of the library, mono and stereo.
+    """Return seconds and error of both ways on the anchors of the library, mono and stereo.
 
-    On one core, whatever there is: processor time, since others may use it as well.
+    It uses one core and counts processor time, since others may use the machine as well.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -65,21 +68,21 @@ def measure(options: Options) -> list[Row]:
 
 
 def compare(name: str, channels: Callable[[Waveform], Waveform]) -> list[Row]:
-    """The rows of one kind of images, each decoded both ways, after one to warm up."""
-    ways: dict[str, Decoder] = {"ours": image_to_audio, "original": original_decoder()}
+    """Return the rows of one kind of images, each made sound both ways, after one to warm up."""
+    ways: dict[str, Vocode] = {"ours": image_to_audio, "original": make_original_vocoder()}
     sounds = [channels(anchor_sound(anchor)) for anchor in library()]
     seconds: dict[str, list[float]] = {way: [] for way in ways}
     errors: dict[str, list[float]] = {way: [] for way in ways}
-    for decode in ways.values():
-        decode(audio_to_image(sounds[0]))
+    for vocode in ways.values():
+        vocode(audio_to_image(sounds[0]))
     for sound in sounds:
         image = audio_to_image(sound)
-        # In turns, so that both see the machine as busy as it is.
-        for way, decode in ways.items():
+        # Both ways take turns, so that they see the machine equally busy.
+        for way, vocode in ways.items():
             begin = time.process_time()
-            decoded = decode(image)
+            made = vocode(image)
             seconds[way].append(time.process_time() - begin)
-            errors[way].append(error(sound, decoded))
+            errors[way].append(measure_error(sound, made))
     ours_ms, original_ms = (1000 * median(seconds[way]) for way in ways)
     ours, original = (100 * median(errors[way]) for way in ways)
     faster = np.divide(seconds["original"], seconds["ours"])
@@ -97,15 +100,15 @@ def compare(name: str, channels: Callable[[Waveform], Waveform]) -> list[Row]:
     ]
 
 
-def error(source: Waveform, decoded: Waveform) -> float:
-    """Distance of mel magnitudes over their norm, at the gain that makes it least.
+def measure_error(source: Waveform, made: Waveform) -> float:
+    """Return the distance of mel magnitudes over their norm, at the gain with the least distance.
 
-    An image does not keep how loud the sound was.
+    An image does not store how loud the sound was.
     """
-    length = min(source.samples.shape[1], decoded.samples.shape[1])
-    wanted, heard = (
+    length = min(source.samples.shape[1], made.samples.shape[1])
+    wanted, found = (
         mel_spectrogram(Waveform(sound.samples[:, :length], sound.sample_rate)).magnitudes.double()
-        for sound in (source, decoded)
+        for sound in (source, made)
     )
-    heard = heard * (wanted * heard).sum() / heard.square().sum()
-    return float((heard - wanted).norm() / wanted.norm())
+    found = found * (wanted * found).sum() / found.square().sum()
+    return float((found - wanted).norm() / wanted.norm())

@@ -1,4 +1,4 @@
-"""Ten minutes of stereo through the learned vocoder, in a process of its own: speed and memory."""
+"""Ten minutes of stereo through the learned vocoder in a process of its own: speed and memory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MINUTES = 10
 
 
 def measure(options: Options) -> list[Row]:
-    """Decode in blocks from a file: neither spectrogram nor sound is kept in memory."""
+    """Return rows about a decode in blocks from a file, with little in memory at once."""
     with TemporaryDirectory() as folder:
         music = Path(folder) / "music.npy"
-        np.save(music, anchors_played().magnitudes.numpy())
+        np.save(music, join_anchors().magnitudes.numpy())
         watched = watch(decode, options, music)
     seconds, music_s = watched.result
     note = f"{MINUTES} minutes of the anchors, stereo, over and over"
@@ -38,7 +38,7 @@ def measure(options: Options) -> list[Row]:
 
 
 def decode(options: Options, music: Path, report: Connection) -> None:
-    """Report the seconds that it took and those of its sound."""
+    """Run in the process of its own; report the seconds of computing and those of the sound."""
     vocoder = LearnedVocoder.load(Path(options.model or SHIPPED) / VOCODER)
     magnitudes = np.load(music, mmap_mode="r")
     frames = round(MINUTES * 60 / COMPACT_PARAMS.frame_s)
@@ -53,7 +53,7 @@ def decode(options: Options, music: Path, report: Connection) -> None:
     report.send((time.perf_counter() - begin, samples / COMPACT_PARAMS.sample_rate))
 
 
-def anchors_played() -> Spectrogram:
-    """The anchors' spectrograms one after another."""
+def join_anchors() -> Spectrogram:
+    """Return the spectrograms of the anchors, one after another."""
     each = [mel_spectrogram(anchor_sound(anchor), COMPACT_PARAMS) for anchor in library()]
     return replace(each[0], magnitudes=torch.cat([one.magnitudes for one in each], -1))

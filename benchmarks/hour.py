@@ -1,4 +1,4 @@
-"""An hour of jam without the page: memory, bar lines, and the file it leaves."""
+"""An hour of jam without the page: memory, bar lines, and the file that it writes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.loading import load_engine
 from riffusion.jam.session import JamSession, JamSettings, render
 
-BPM = 94.0  # a bar is no whole number of samples
+BPM = 94.0  # at which a bar is no whole number of samples
 READ_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
 class BarLine:
-    """A clip that begins on bar ``bar`` at ``sample``."""
+    """A clip that begins on bar ``bar`` at the absolute sample ``sample``."""
 
     bar: int
     sample: int
@@ -33,7 +33,7 @@ class BarLine:
 
 @dataclass(frozen=True)
 class Played:
-    """What the player of the hour reports."""
+    """What the process of the hour reports."""
 
     samples: int
     sample_rate: int
@@ -42,25 +42,31 @@ class Played:
 
 
 def measure(options: Options) -> list[Row]:
-    """Play in a process of its own, watch its memory from here, then read the file it left."""
+    """Play in a process of its own, watch its memory from here, then read the file it wrote."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "track.wav"
         watched = watch(play, options, path)
         played: Played = watched.result
         info = soundfile.info(path)
-        silence_ms = 1000 * max_silence(path) / info.samplerate
+        silence_ms = 1000 * measure_silence(path) / info.samplerate
         lost = abs(info.frames - played.samples) + played.gaps
     minutes = f"{options.jam_minutes:g} minutes"
     return [
         Row("memory growth after the first minute", watched.growth_mb, "MB", "< 50", minutes),
         Row("samples missing from the file", lost, "", "0", f"{minutes}, WAV"),
-        Row("bar lines off the grid, at most", off_grid(played), "samples", "0", f"{BPM:g} bpm"),
+        Row(
+            "bar lines off the grid, at most",
+            measure_off_grid(played),
+            "samples",
+            "0",
+            f"{BPM:g} bpm",
+        ),
         Row("longest digital silence", silence_ms, "ms", "", minutes),
     ]
 
 
 def play(options: Options, path: Path, report: Connection) -> None:
-    """Make the track at ``path`` and report how it went."""
+    """Write the track to ``path`` and report where its clips began, and its gaps."""
     engine = load_engine(options.model, options.device)
     settings = JamSettings(Prompt(PROMPT_A, 1), Prompt(PROMPT_B, 2), bpm=BPM, key="Cm")
     session = JamSession(engine, settings)
@@ -76,20 +82,23 @@ def play(options: Options, path: Path, report: Connection) -> None:
     report.send(Played(total, session.sample_rate, tuple(bar_lines.values()), gaps))
 
 
-def off_grid(played: Played) -> int:
-    """The largest distance of a bar line from the sample nearest to where it should be.
+def measure_off_grid(played: Played) -> int:
+    """Return the largest distance, in samples, of a bar line from where it should be.
 
-    Computed here in exact fractions, not by the code that is measured.
+    It is computed here in exact fractions, not by the code that is measured.
     """
     bar = Fraction(4 * 60 * played.sample_rate) / Fraction(BPM)
     return max(abs(line.sample - round(line.bar * bar)) for line in played.bar_lines)
 
 
-def max_silence(path: Path) -> int:
-    """The longest run of samples that are zero in all channels."""
+def measure_silence(path: Path, block_samples: int = READ_SAMPLES) -> int:
+    """Return the longest run of samples that are zero in all channels.
+
+    The file is read in blocks of ``block_samples``.
+    """
     longest = run = 0
     with soundfile.SoundFile(path) as file:
-        for block in file.blocks(READ_SAMPLES, dtype="int16", always_2d=True):
+        for block in file.blocks(block_samples, dtype="int16", always_2d=True):
             edges = np.flatnonzero(np.diff(np.pad(~block.any(axis=1), 1).astype(np.int8)))
             for start, stop in edges.reshape(-1, 2):
                 length = int(stop - start) + (run if start == 0 else 0)

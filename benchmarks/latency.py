@@ -1,4 +1,4 @@
-"""From Play to the first sound and from a change to hearing it, as a listener's client sees it."""
+"""The time from Play to the first sound and from a change to hearing it, for a WebSocket client."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ BAR_S = 4 * 60 / BPM
 PROMPTS = ("jazzy saxophone", "funky piano", "blues guitar", "afrobeat")
 REPORT_S = 0.1
 TIMEOUT_S = 30.0
-# Changes come at any moment of the bar.
+# No multiple of a bar lies between changes, so that they come at any moment of the bar.
 BETWEEN_CHANGES_S = 5.3
 
 
 @dataclass
 class Listener:
-    """What has arrived, and a playhead that moves as a sound card's would."""
+    """A client that records what arrives, with a playhead that moves as that of a sound card would.
+
+    ``arrived`` has the time of each first sample, ``changed_at`` the samples where changes take
+    effect.
+    """
 
     sample_rate: int
     socket: ClientConnection
@@ -41,10 +45,11 @@ class Listener:
 
     @property
     def playhead(self) -> float:
+        """Return the sample that is due now, 0 before the first arrived."""
         return 0.0 if self.begin is None else (time.monotonic() - self.begin) * self.sample_rate
 
-    def hear(self) -> None:
-        """Take in what comes and report the playhead, until the connection closes."""
+    def receive(self) -> None:
+        """Record what arrives and report the playhead, until the connection closes."""
         reported = 0.0
         for message in self.socket:
             now = time.monotonic()
@@ -53,17 +58,18 @@ class Listener:
                 self.news.notify_all()
             if now - reported > REPORT_S:
                 reported = now
-                self.tell({"type": "position", "sample": int(self.playhead)})
+                self.send({"type": "position", "sample": int(self.playhead)})
 
     def report(self) -> None:
-        """Report the playhead while nothing comes: the server waits for room ahead of it."""
-        self.tell({"type": "position", "sample": int(self.playhead)})
+        """Report the playhead, since the server waits for room ahead of it."""
+        self.send({"type": "position", "sample": int(self.playhead)})
 
-    def tell(self, message: dict[str, Any]) -> None:
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message as JSON."""
         self.socket.send(json.dumps(message))
 
     def wait_for(self, seconds: float) -> None:
-        """Go on listening for some seconds."""
+        """Report the playhead for some seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             time.sleep(REPORT_S)
@@ -80,10 +86,10 @@ class Listener:
 
 
 def measure(options: Options) -> list[Row]:
-    """Medians over fresh jams and over changes at many moments of the bar."""
+    """Return medians over fresh jams, and over changes at many moments of the bar."""
     with running_app(options) as url:
-        firsts = [first_sound_s(url) for _ in range(options.repeats)]
-        changes = changes_s(url, 4 * options.repeats)
+        firsts = [measure_first_sound_s(url) for _ in range(options.repeats)]
+        changes = measure_changes_s(url, 4 * options.repeats)
     note = f"WebSocket client, median of {len(firsts)}"
     changes_note = f"{BPM:g} bpm, {len(changes)} changes"
     target = f"<= {BAR_S + 1:g} s (a bar + 1 s)"
@@ -94,8 +100,11 @@ def measure(options: Options) -> list[Row]:
     ]
 
 
-def first_sound_s(url: str) -> float:
-    """Seconds from asking for a jam to its first samples."""
+def measure_first_sound_s(url: str) -> float:
+    """Return the seconds from asking for a jam to its first samples.
+
+    Raises RuntimeError where none come within 30 s.
+    """
     begin = time.monotonic()
     with listening(url) as listener, listener.news:
         listener.news.wait_for(lambda: listener.begin is not None, TIMEOUT_S)
@@ -104,24 +113,28 @@ def first_sound_s(url: str) -> float:
         return listener.begin - begin
 
 
-def changes_s(url: str, count: int) -> list[float]:
-    """Seconds from each of ``count`` changes of prompt to the first sample that differs."""
+def measure_changes_s(url: str, count: int) -> list[float]:
+    """Return the seconds from each change of prompt to the first sample that differs."""
     with listening(url) as listener:
         listener.wait_for(BETWEEN_CHANGES_S)
-        return [change_s(listener, PROMPTS[i % len(PROMPTS)]) for i in range(count)]
+        return [measure_change_s(listener, PROMPTS[i % len(PROMPTS)]) for i in range(count)]
 
 
-def change_s(listener: Listener, prompt: str) -> float:
+def measure_change_s(listener: Listener, prompt: str) -> float:
+    """Send a change of prompt; return the seconds until its first sample is due and there.
+
+    Raises RuntimeError where the server announces no change.
+    """
     known = len(listener.changed_at)
     asked = time.monotonic()
     at_ask = listener.playhead
-    listener.tell({"type": "change", "settings": settings(prompt)})
+    listener.send({"type": "change", "settings": make_settings(prompt)})
     listener.wait_for(BETWEEN_CHANGES_S)
     if len(listener.changed_at) == known:
         raise RuntimeError(f"no change was announced within {BETWEEN_CHANGES_S} s")
     bar_line = listener.changed_at[-1]
     planned_s = (bar_line - at_ask) / listener.sample_rate
-    # Where the new samples came too late, they are heard when they come.
+    # Samples that come after they are due are heard when they come.
     came_s = next(
         (at - asked for start, at in listener.arrived.items() if at > asked and start >= bar_line),
         planned_s,
@@ -131,8 +144,8 @@ def change_s(listener: Listener, prompt: str) -> float:
 
 @contextmanager
 def listening(url: str) -> Iterator[Listener]:
-    """A jam of its own, stopped at the end."""
-    body = json.dumps(settings(PROMPT_B)).encode()
+    """Yield a listener of a new jam, and stop both at the end."""
+    body = json.dumps(make_settings(PROMPT_B)).encode()
     request = urllib.request.Request(
         f"{url}/jam", data=body, headers={"Content-Type": "application/json"}
     )
@@ -141,17 +154,18 @@ def listening(url: str) -> Iterator[Listener]:
     address = f"{url.replace('http', 'ws', 1)}/jam/{jam['id']}/socket?from=0"
     with connect(address, max_size=None) as socket:
         listener = Listener(jam["sample_rate"], socket)
-        thread = threading.Thread(target=listener.hear)
+        thread = threading.Thread(target=listener.receive)
         thread.start()
         try:
             yield listener
         finally:
-            listener.tell({"type": "stop"})
+            listener.send({"type": "stop"})
             socket.close()
             thread.join()
 
 
-def settings(prompt_b: str) -> dict[str, object]:
+def make_settings(prompt_b: str) -> dict[str, object]:
+    """Return the settings of the jam as the page sends them."""
     return {
         "a": PROMPT_A,
         "b": prompt_b,

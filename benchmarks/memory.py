@@ -1,4 +1,4 @@
-"""Resident memory of a process of its own, read from outside while it works."""
+"""The resident memory of a process of its own, read from outside while it works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ SAMPLE_EVERY_S = 0.5
 
 @dataclass(frozen=True)
 class Watched:
-    """Megabytes: ``growth`` is the highest after the first minute less that at its end."""
+    """Megabytes, and the result of the work.
+
+    ``growth_mb`` is the highest memory after the first minute less that at the end of it.
+    """
 
     growth_mb: float
     peak_mb: float
@@ -41,7 +44,7 @@ def watch(work: Callable[..., None], *arguments: object) -> Watched:
         seen.append((time.monotonic() - begin, watched.memory_info().rss))
     result = ours.recv()
     process.join()
-    # A shortened run has no first minute: its first half stands in.
+    # In a run that is shorter than two minutes the first half counts as the first minute.
     settled_s = min(FIRST_MINUTE_S, seen[-1][0] / 2)
     settled = next(memory for at, memory in seen if at >= settled_s)
     highest = max(memory for at, memory in seen if at >= settled_s)

@@ -1,4 +1,4 @@
-"""What the measurements share: which engine, how long, how often, and the music they play."""
+"""What the measurements share: the engine, the lengths, the repeats, and the music they play."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 PROMPT_A, PROMPT_B = "church bells", "electronic beats"
 
-# Pairs with and without drums, for what depends on the music.
+# Tempo and key of the jams that were measured before the page played 100 bpm in C minor. They stay,
+# so that rows compare with earlier ones.
+BPM, KEY = 120.0, "C"
+
+# The pairs have music with and without drums, for measures that depend on the music.
 PAIRS = (
     (PROMPT_A, PROMPT_B),
     ("funky piano", "jazzy saxophone"),
@@ -17,7 +21,10 @@ PAIRS = (
 
 @dataclass(frozen=True)
 class Options:
-    """``model`` None is the shipped engine. Lengths are in minutes of music."""
+    """The options of the command line; ``model`` None is the shipped engine.
+
+    Lengths are in minutes.
+    """
 
     model: str | None = None
     device: str = "auto"
@@ -26,6 +33,6 @@ class Options:
     soak_minutes: float = 15.0
 
     def engine_arguments(self) -> list[str]:
-        """As command line options of ``riffusion`` and app.py."""
+        """Return the engine options for the command line of ``riffusion`` and app.py."""
         model = ["--model", self.model] if self.model else []
         return [*model, "--device", self.device]

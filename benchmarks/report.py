@@ -1,4 +1,4 @@
-"""Rows of the table, the machine they were measured on, and how both are shown."""
+"""The rows of the table, the machine they were measured on, and both as text and JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = ("torch", "numpy", "diffusers", "gradio", "soundfile")
 
 @dataclass(frozen=True)
 class Row:
-    """One measured number. ``target`` is what the project asks for, ``note`` how it was taken."""
+    """One measured number. ``target`` is what the project aims at, ``note`` how it was measured."""
 
     what: str
     value: float
@@ -28,22 +28,22 @@ class Row:
     note: str = ""
 
 
-def machine() -> dict[str, str]:
-    """Where this runs: processor, memory, system, versions, commit, and how busy it was."""
+def describe_machine() -> dict[str, str]:
+    """Return the facts about this machine: processor, memory, system, versions, commit and load."""
     gib = psutil.virtual_memory().total / 2**30
     return {
-        "processor": f"{processor()}, {cores()} cores",
+        "processor": f"{find_processor()}, {count_cores()} cores",
         "memory": f"{gib:.0f} GiB",
         "load at start": f"{os.getloadavg()[0]:.1f}",
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
-        "commit": commit(),
+        "commit": describe_commit(),
     }
 
 
-def processor() -> str:
-    """The processor's own name, where the system tells it."""
+def find_processor() -> str:
+    """Return the name of the processor, where the system tells it."""
     if sys.platform == "darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -53,21 +53,22 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def cores() -> int:
-    """Cores this process may use."""
+def count_cores() -> int:
+    """Return the number of cores that this process may use."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def commit() -> str:
+def describe_commit() -> str:
+    """Return the commit of this folder, "unknown" outside a repository."""
     command = ["git", "describe", "--always", "--dirty"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     return result.stdout.strip() or "unknown"
 
 
-def table(rows: Sequence[Row], facts: dict[str, str]) -> str:
-    """Markdown: the machine first, then one line for each row."""
+def format_table(rows: Sequence[Row], facts: dict[str, str]) -> str:
+    """Return Markdown: the facts first, then one line for each row."""
     lines = [f"{name}: {fact}  " for name, fact in facts.items()]
     lines += ["", "| what | measured | target | how |", "| --- | ---: | --- | --- |"]
     for row in rows:
@@ -76,5 +77,6 @@ def table(rows: Sequence[Row], facts: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-def as_json(rows: Sequence[Row], facts: dict[str, str]) -> str:
+def format_json(rows: Sequence[Row], facts: dict[str, str]) -> str:
+    """Return facts and rows as JSON."""
     return json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=2)

@@ -1,4 +1,4 @@
-"""Can the joins between clips be heard? Spectral flux and sample steps, there against elsewhere."""
+"""Whether the joins between clips can be heard, by spectral flux and sample steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.options import PAIRS, Options
+from benchmarks.options import BPM, KEY, PAIRS, Options
 from benchmarks.report import Row
 from riffusion.audio.waveform import Waveform
 from riffusion.engines.clip import Prompt
@@ -19,17 +19,20 @@ from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S
 from riffusion.spectral.spectrogram import SpectrogramParams, mel_spectrogram
 
 JAM_S = 90.0
-# Where one clip hands over to the next, from the bar line, and where the first beat is struck; a
-# window of the transform spreads it.
+# Times from the bar line: the crossfade from one clip to the next, and the first beat, which a
+# window of the transform spreads.
 CROSSFADE_AT_S = (-HANDOVER_S - CROSSFADE_S, -HANDOVER_S)
 DOWNBEAT_AT_S = (-0.02, 0.05)
-AROUND_S = (-0.01, 0.02)  # from before the crossfade to behind the bar line
+AROUND_S = (-0.01, 0.02)  # before the crossfade and after the bar line
 FLOOR = 1e-4
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A jam as heard: ``samples`` (channels, n), where clips begin, and all bar lines."""
+    """A jam as heard, with the samples where clips begin and those of all bar lines.
+
+    ``samples`` is (channels, n).
+    """
 
     samples: npt.NDArray[np.float32]
     sample_rate: int
@@ -38,9 +41,9 @@ class Excerpt:
 
 
 def measure(options: Options) -> list[Row]:
-    """Medians over several jams of ``JAM_S`` seconds, with and without drums."""
+    """Return medians over several jams of ``JAM_S`` seconds, with and without drums."""
     engine = load_engine(options.model, options.device)
-    excerpts = [play(engine, a, b, seed) for seed, (a, b) in enumerate(PAIRS)]
+    excerpts = [play_jam(engine, a, b, seed) for seed, (a, b) in enumerate(PAIRS)]
     params = engine.params
     crossfades = [flux_ratio(excerpt, params, CROSSFADE_AT_S) for excerpt in excerpts]
     downbeats = [flux_ratio(excerpt, params, DOWNBEAT_AT_S) for excerpt in excerpts]
@@ -57,9 +60,9 @@ def measure(options: Options) -> list[Row]:
     ]
 
 
-def play(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt:
-    """The first ``JAM_S`` seconds of a jam at default settings."""
-    settings = JamSettings(Prompt(prompt_a, seed), Prompt(prompt_b, seed + 1))
+def play_jam(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt:
+    """Return the first ``JAM_S`` seconds of a jam."""
+    settings = JamSettings(Prompt(prompt_a, seed), Prompt(prompt_b, seed + 1), bpm=BPM, key=KEY)
     session = JamSession(engine, settings)
     wanted = round(JAM_S * session.sample_rate)
     pieces: list[npt.NDArray[np.float32]] = []
@@ -83,10 +86,12 @@ def play(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt:
 def spectral_flux(
     samples: npt.NDArray[np.float32], params: SpectrogramParams
 ) -> npt.NDArray[np.float64]:
-    """How much louder each mel band got since the last frame, in decades, mean over bands.
+    """Return how much louder mel bands got since the last frame in decades, (frames,).
 
-    One value a frame; the flux of S. Dixon, "Onset detection revisited", DAFx 2006, on a
-    logarithmic scale.
+    It is a mean over bands.
+
+    It has one value for each frame: the flux of S. Dixon, "Onset detection revisited", DAFx 2006,
+    on a logarithmic scale.
     """
     spectrogram = mel_spectrogram(Waveform(samples, params.sample_rate), params)
     level = np.log10(spectrogram.magnitudes.numpy().astype(np.float64).mean(axis=0) + FLOOR)
@@ -101,11 +106,10 @@ def flux_ratio(
     *,
     bar_lines_only: bool = False,
 ) -> float:
-    """Median flux near clip boundaries over the median of equally long stretches elsewhere.
+    """Return the median flux near clip boundaries over that of equally long stretches elsewhere.
 
-    ``span_s``: from when to when, from the bar line that the clip begins on.
-
-    With ``bar_lines_only``, elsewhere is the same place at the bar lines within clips.
+    ``span_s`` is the stretch in seconds from the bar line on which a clip begins. With
+    ``bar_lines_only``, elsewhere is the same stretch at the bar lines within clips.
     """
     flux = spectral_flux(excerpt.samples, params)
     before, after = (round(s / params.frame_s) for s in span_s)
@@ -124,9 +128,9 @@ def flux_ratio(
 
 
 def step_ratio(excerpt: Excerpt, crossfade_at_s: tuple[float, float]) -> float:
-    """The largest jump from one sample to the next around boundaries, over the largest inside.
+    """Return the largest step from sample to sample around boundaries over that inside clips.
 
-    ``crossfade_at_s``: from when to when, from the bar line, clips fade over.
+    ``crossfade_at_s`` is when clips fade over, in seconds from the bar line.
     """
     steps = np.abs(np.diff(excerpt.samples, axis=1)).max(axis=0)
     at_boundary = np.zeros(len(steps), dtype=bool)
@@ -138,4 +142,5 @@ def step_ratio(excerpt: Excerpt, crossfade_at_s: tuple[float, float]) -> float:
 
 
 def median(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """Return the median as a number of Python."""
     return float(np.median(values))

@@ -1,4 +1,4 @@
-"""From a fresh clone to a page that answers: minutes and megabytes. Runs only when it is named."""
+"""The time and download from a fresh clone to a page that answers; it must be named to run."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MEGABYTES = {"kB": 1e-3, "MB": 1.0, "GB": 1e3}
 
 
 def measure(options: Options) -> list[Row]:
-    """Run ./scripts/jam in a clone without an environment and without pip's cache, then again."""
+    """Run ./scripts/jam in a clone with no environment and no pip cache, then once more."""
     with TemporaryDirectory() as folder:
         clone = Path(folder) / "riffusion"
         copy_tracked_files(clone)
-        first_s, lines = start(clone, options)
-        second_s, _ = start(clone, options)
+        first_s, lines = time_start(clone, options)
+        second_s, _ = time_start(clone, options)
     note = "no pip cache; wheels that pip finds on this machine count as downloads"
     return [
         Row("./scripts/jam from nothing to the page", first_s / 60, "minutes", "", note),
-        Row("downloaded for it", downloaded_mb(lines), "MB", "", note),
+        Row("downloaded for it", sum_downloads_mb(lines), "MB", "", note),
         Row("./scripts/jam the second time", second_s, "s", "seconds", ""),
     ]
 
 
 def copy_tracked_files(clone: Path) -> None:
-    """What a clone of this folder would hold, changes not yet committed included."""
+    """Copy what a clone of this folder would hold, with changes that are not yet committed."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -45,8 +45,11 @@ def copy_tracked_files(clone: Path) -> None:
             shutil.copy2(ROOT / name, clone / name)
 
 
-def start(clone: Path, options: Options) -> tuple[float, list[str]]:
-    """Seconds until the page's address is printed, and all lines up to it."""
+def time_start(clone: Path, options: Options) -> tuple[float, list[str]]:
+    """Return the seconds until the address of the page is printed, and all lines up to it.
+
+    Raises RuntimeError where the script ends before that.
+    """
     begin = time.monotonic()
     with subprocess.Popen(
         [clone / "scripts" / "jam", *options.engine_arguments()],
@@ -67,8 +70,8 @@ def start(clone: Path, options: Options) -> tuple[float, list[str]]:
     raise RuntimeError("".join(["./scripts/jam ended before the page was there:\n", *lines[-20:]]))
 
 
-def downloaded_mb(lines: Iterable[str]) -> float:
-    """The sum of what pip says it fetched."""
+def sum_downloads_mb(lines: Iterable[str]) -> float:
+    """Return the sum of what pip says it downloaded, in MB."""
     total = 0.0
     for line in lines:
         if found := DOWNLOAD.search(line):

@@ -1,4 +1,4 @@
-"""Planned songs: how long one takes, what memory it needs, and how sections join."""
+"""Planned songs: how long one takes, what memory it needs, and how its sections join."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from riffusion.song.session import CROSSFADE_S, HANDOVER_S, SongSession
 LINE = "bossa nova, three minutes"
 LONG_LINE = "rock, ten minutes"
 JOINED_LINES = ("pop, two minutes", "techno, two minutes", "jazz, two minutes", "two minutes")
-# Where one section hands over to the next, from the bar line.
+# The crossfade from one section to the next, in seconds from the bar line.
 CROSSFADE_AT_S = (-HANDOVER_S - CROSSFADE_S, -HANDOVER_S)
 
 
@@ -38,24 +38,24 @@ class Timing:
 
 
 def measure(options: Options) -> list[Row]:
-    """One song several times, the joins of a few, and the memory of a long one."""
+    """Return rows about one song several times, the joins of a few, and a long one."""
     engine = load_engine(options.model, options.device)
-    timings = [timed(engine, plan_song(LINE)) for _ in range(options.repeats)]
+    timings = [time_song(engine, plan_song(LINE)) for _ in range(options.repeats)]
     note = f"{LINE!r}, {timings[0].song_s:.0f} s, median of {options.repeats}"
     watched = watch(play, options)
     long = f"{LONG_LINE!r}, in a process of its own"
     return [
         Row("a song of three minutes", median([t.all_s for t in timings]), "s", "<= 60", note),
         Row("its first samples", median([t.first_s for t in timings]), "s"),
-        *joins(engine),
+        *measure_joins(engine),
         Row("memory growth of ten minutes, once settled", watched.growth_mb, "MB", "< 50", long),
         Row("its peak memory", watched.peak_mb, "MB"),
         Row("samples missing from it", watched.result, "", "0"),
     ]
 
 
-def timed(engine: Engine, song: Song) -> Timing:
-    """Play a song into nothing."""
+def time_song(engine: Engine, song: Song) -> Timing:
+    """Play a song without keeping it, and return its timing."""
     begin = time.perf_counter()
     with SongSession(engine, song) as session:
         next(session)
@@ -65,13 +65,13 @@ def timed(engine: Engine, song: Song) -> Timing:
         return Timing(first_s, time.perf_counter() - begin, session.samples / session.sample_rate)
 
 
-def joins(engine: Engine) -> list[Row]:
-    """What happens where one section ends and the next begins, over what happens elsewhere."""
+def measure_joins(engine: Engine) -> list[Row]:
+    """Return rows about the boundaries of sections, as ratios to what happens elsewhere."""
     songs = [plan_song(line, seed=seed) for seed, line in enumerate(JOINED_LINES)]
-    heard = [listen(engine, song) for song in songs]
+    heard = [play_song(engine, song) for song in songs]
     flux = [flux_ratio(one, engine.params, CROSSFADE_AT_S) for one in heard]
     steps = [step_ratio(one, CROSSFADE_AT_S) for one in heard]
-    off = max(off_grid(song, one) for song, one in zip(songs, heard, strict=True))
+    off = max(measure_off_grid(song, one) for song, one in zip(songs, heard, strict=True))
     note = f"{sum(len(one.boundaries) for one in heard)} joins in {len(songs)} songs"
     return [
         Row("flux where sections join / elsewhere", median(flux), "", "<= 1.3", f"{note}, median"),
@@ -80,33 +80,36 @@ def joins(engine: Engine) -> list[Row]:
     ]
 
 
-def listen(engine: Engine, song: Song) -> Excerpt:
-    """The sound of a song, with the bar lines on which sections begin as it is told of them."""
+def play_song(engine: Engine, song: Song) -> Excerpt:
+    """Return the sound of a song, with the bar lines on which sections begin.
+
+    They are those that the session reports.
+    """
     with SongSession(engine, song) as session:
         blocks = list(session)
-    starts = sorted({block.place.start for block in blocks})
+    starts = sorted({block.placed.start for block in blocks})
     bars = sum(song.section(name).bars for name in song.order)
     return Excerpt(
         np.concatenate([block.samples for block in blocks], axis=1),
         session.sample_rate,
         tuple(starts[1:]),
-        tuple(grid(song, range(bars), session.sample_rate)),
+        tuple(place_bar_lines(song, range(bars), session.sample_rate)),
     )
 
 
-def grid(song: Song, bars: Sequence[int], sample_rate: int) -> list[int]:
-    """The samples nearest to bar lines of a song of one tempo.
+def place_bar_lines(song: Song, bars: Sequence[int], sample_rate: int) -> list[int]:
+    """Return the samples nearest to bar lines of a song of one tempo.
 
-    Computed here in exact fractions, not by the code that is measured.
+    They are computed here in exact fractions, not by the code that is measured.
     """
     bar = Fraction(song.beats_per_bar * 60 * sample_rate) / Fraction(song.bpm)
     return [round(number * bar) for number in bars]
 
 
-def off_grid(song: Song, heard: Excerpt) -> int:
-    """The largest distance of where a section begins from where it should."""
+def measure_off_grid(song: Song, heard: Excerpt) -> int:
+    """Return the largest distance, in samples, of where a section begins from where it should."""
     begin = list(accumulate(song.section(name).bars for name in song.order[:-1]))
-    right = grid(song, begin, heard.sample_rate)
+    right = place_bar_lines(song, begin, heard.sample_rate)
     pairs = zip(heard.boundaries, right, strict=True)
     return max((abs(is_ - should) for is_, should in pairs), default=0)
 

@@ -1,4 +1,5 @@
-# Sourced by jam and test: makes .venv once and installs requirements only when they changed.
+# The scripts jam and test source this file. It makes .venv once and installs requirements only when
+# they have changed.
 
 say() { printf '%s\n' "riffusion: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -6,11 +7,11 @@ fail() { say "$*"; exit 1; }
 python=.venv/bin/python
 
 # PyTorch's threads sleep while they wait for each other. By default they spin, which takes the
-# cores away from the browser and, where something else runs too, makes all of it ten times slower.
+# cores away from the browser and, when anything else runs, makes everything ten times slower.
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}"
 
-# The first Python from 3.11 to 3.14 that can make a virtual environment. Each candidate is run:
-# a name on the PATH may be a launcher without an interpreter behind it.
+# find_python prints the first Python from 3.11 to 3.14 that can make a virtual environment. It runs
+# each candidate, because a name on the PATH may be a launcher without an interpreter behind it.
 find_python() {
     for candidate in python3 python3.13 python3.12 python3.11 python3.14; do
         if "$candidate" -c '
@@ -27,6 +28,7 @@ import ensurepip, venv' >/dev/null 2>&1; then
   other systems:  see the downloads on python.org"
 }
 
+# make_environment makes .venv where it is missing or broken.
 make_environment() {
     if [ -x "$python" ] && "$python" -m pip --version >/dev/null 2>&1; then
         return
@@ -36,8 +38,8 @@ make_environment() {
     "$found" -m venv --clear .venv || fail "could not make .venv here; is the disk full?"
 }
 
-# install FILE...: one pip call for all files, so that versions are chosen together. What was
-# installed is remembered as a copy of each file, so a change to a file installs again.
+# install FILE... installs requirements in one pip call, so that versions are chosen together. It
+# keeps a copy of each installed file and installs again when a file differs from its copy.
 install() {
     stale=
     for file in "$@"; do

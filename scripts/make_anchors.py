@@ -1,4 +1,4 @@
-"""Make the anchors in assets/anchors again: python -m scripts.make_anchors
+"""Make the anchors in assets/anchors again: ``python -m scripts.make_anchors``.
 
 Each is one clip of the shipped engine. Run it after the weights change, listen, and commit.
 """
@@ -15,7 +15,7 @@ from riffusion.engines.rendering import clip_sound
 from riffusion.jam.anchors import FOLDER, LIST, Anchor
 
 STEPS = 30
-COMPRESSION = 0.8  # of 1: what starts a clip need not be kept finer
+COMPRESSION = 0.8  # of at most 1, since an anchor need not be of the best quality
 ANCHORS = (
     Anchor("soul_beat", "soul drums and bass", 3, 94.0, "Am"),
     Anchor("funk_guitar", "funk guitar", 1, 112.0, "Em"),
@@ -29,12 +29,13 @@ ANCHORS = (
 
 
 def main() -> None:
+    """Generate every anchor, write it as Ogg Vorbis and write the list of anchors."""
     engine = load_engine()
     for anchor in ANCHORS:
         prompt = anchor.settings.prompt_a
-        asked = anchor.settings.request(0.0, prompt.seed, prompt.seed)
-        asked = replace(asked, steps=STEPS, lead_sheet=anchor.lead_sheet(engine))
-        sound = clip_sound(engine.generate([asked])[0], engine.vocoder)
+        request = anchor.settings.request(0.0, prompt.seed, prompt.seed)
+        request = replace(request, steps=STEPS, lead_sheet=anchor.lead_sheet(engine))
+        sound = clip_sound(engine.generate([request])[0], engine.vocoder)
         with soundfile.SoundFile(
             anchor.path, "w", sound.sample_rate, sound.channels, compression_level=COMPRESSION
         ) as file:

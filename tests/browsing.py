@@ -1,4 +1,4 @@
-"""A real browser that opens the page, for tests and benchmarks.
+"""These functions drive the page in a real browser, for tests and benchmarks.
 
 with chromium() as browser, serve(engine) as serving:
     page = open_page(browser, serving.url, record=True)
@@ -31,12 +31,12 @@ FLAGS = (
     "--no-first-run",
     "--autoplay-policy=no-user-gesture-required",
 )
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, or else playwright's own. Raises where there is neither."""
+    """Run the system's Chromium, or else playwright's own. Raises where there is neither."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
@@ -47,11 +47,20 @@ def chromium() -> Iterator[Browser]:
 
 
 def open_page(
-    browser: Browser, url: str, query: Mapping[str, object] | None = None, *, record: bool = False
+    browser: Browser,
+    url: str,
+    query: Mapping[str, object] | None = None,
+    *,
+    record: bool = False,
+    script: str = "",
 ) -> Page:
-    """The page in a window of its own, ready for Play. Errors of its scripts go to ``errors``."""
+    """Open the page in a window of its own and return it, ready for Play.
+
+    ``record`` keeps what is played for ``take_recording``; ``script`` runs before all others.
+    """
     page = browser.new_context(accept_downloads=True).new_page()
-    page.set_default_timeout(PATIENCE_MS)
+    page.set_default_timeout(TIMEOUT_MS)
+    page.add_init_script(script)
     page.goto(url + ("?" + urlencode(query) if query else ""))
     page.wait_for_function(
         "() => Boolean(window.riffusionPlayer?.formReady && riffusionPlayer.press)"
@@ -68,20 +77,21 @@ def press_play(page: Page) -> None:
 
 
 def wait_for_playhead(page: Page, seconds: float) -> None:
+    """Wait until so much of the track was heard."""
     page.wait_for_function(
         "samples => riffusionPlayer.report.playhead >= samples", arg=seconds * 44100
     )
 
 
 def counters(page: Page) -> dict[str, Any]:
-    """Playhead, buffered, dropouts and late samples; time to the first sound in ms."""
+    """Return the last report of the player, and the time to the first sound in ms."""
     script = "({...riffusionPlayer.report, first_sound_ms: riffusionPlayer.firstSoundMs})"
     result: dict[str, Any] = page.evaluate(script)
     return result
 
 
 def take_recording(page: Page) -> npt.NDArray[np.float32]:
-    """What the audio graph played since the last call, float32 (channels, samples)."""
+    """Return what the audio graph played since the last call, (channels, samples) float32."""
     taken = page.evaluate("riffusionPlayer.recording.take()")
     samples = np.frombuffer(base64.b64decode(taken["data"]), "<f4")
     return samples.reshape(-1, taken["channels"]).T

@@ -12,17 +12,18 @@ import torch
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
+from tests.ports import unused_port
 
 
 def save_tiny_model(folder: Path, channels: int) -> Path:
-    """A model folder of the shipped kind with a tiny network and random weights."""
+    """Save a model folder of the shipped kind with a tiny network and random weights."""
     from riffusion.engines.compact.network import SpectrogramTransformer
 
     torch.manual_seed(0)
     network = SpectrogramTransformer(
         channels=channels, width=32, depth=1, heads=2, bottleneck=16, mean=-2.0, std=1.0
     )
-    # These start at zero: without this every clip would be the same grey, whatever was asked for.
+    # These weights start at zero, with which every clip would be the same grey.
     for layer in (network.draw, network.modulation, network.last_modulation):
         torch.nn.init.normal_(layer.weight, std=0.2)
     network.save_pretrained(folder, safe_serialization=True)
@@ -37,19 +38,19 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_engine(tiny_model_folder: Path) -> Engine:
-    """A real engine, a thousand times smaller: milliseconds a clip."""
+    """A real engine that is a thousand times smaller and takes milliseconds for a clip."""
     return load_engine(str(tiny_model_folder), "cpu")
 
 
 @pytest.fixture(scope="session")
 def tiny_stereo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with two channels, left and right."""
+    """A model folder like ``tiny_model_folder`` with two channels, left and right."""
     return save_tiny_model(tmp_path_factory.mktemp("models") / "tiny-stereo", channels=2)
 
 
 @pytest.fixture(scope="session")
 def tiny_stereo_engine(tiny_stereo_folder: Path) -> Engine:
-    """A real engine of it."""
+    """A real engine of ``tiny_stereo_folder``."""
     return load_engine(str(tiny_stereo_folder), "cpu")
 
 
@@ -66,7 +67,7 @@ def tiny_stable_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
     """The page and the API on loopback."""
-    with serve(tiny_engine) as running:
+    with serve(tiny_engine, port=unused_port()) as running:
         yield running
 
 

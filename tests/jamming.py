@@ -1,4 +1,4 @@
-"""Jams for tests, and what a listener has of them."""
+"""Tests build their jams here, and play them as a listener would."""
 
 from __future__ import annotations
 
@@ -27,22 +27,24 @@ tempi = st.floats(60, 180)
 
 
 def settings_with(**changes: Any) -> JamSettings:
-    return JamSettings(A, B, steps=1).changed(changes)
+    """Return the usual settings, quick to generate, with some changed."""
+    return JamSettings(A, B, bpm=120.0, key="C", steps=1).changed(changes)
 
 
 def jam(engine: Engine, **changes: Any) -> JamSession:
+    """Return a jam with the usual settings, some of them changed, and a quick vocoder."""
     return JamSession(engine, settings_with(**changes), vocoder=QUICK)
 
 
-def play(session: JamSession, samples: int, heard: Samples | None = None) -> Samples:
-    """What a listener has after the session played up to ``samples``, splices overwritten."""
-    pieces = [np.zeros((session.channels, 0), np.float32) if heard is None else heard]
+def play(session: JamSession, samples: int, before: Samples | None = None) -> Samples:
+    """Return the track up to ``samples``, of which a listener has the part ``before`` already."""
+    pieces = [np.zeros((session.channels, 0), np.float32) if before is None else before]
     pieces += [block.samples for block in render(session, samples)]
     return np.concatenate(pieces, axis=1)
 
 
 class Grid:
-    """Only the sizes of the shipped engine, for arithmetic without sound."""
+    """An engine with the sizes of the shipped one that cannot generate, for arithmetic."""
 
     name = "grid"
     params: SpectrogramParams = COMPACT_PARAMS

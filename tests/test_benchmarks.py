@@ -1,4 +1,4 @@
-"""The measures behind the table: each tells a good case from a bad one."""
+"""The measures behind the table of benchmarks: each distinguishes a good case from a bad one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.browser import difference
-from benchmarks.hour import BPM, BarLine, Played, max_silence, off_grid
-from benchmarks.report import Row, as_json, machine, table
+from benchmarks.browser import count_differences
+from benchmarks.hour import BPM, BarLine, Played, measure_off_grid, measure_silence
+from benchmarks.report import Row, describe_machine, format_json, format_table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
-from benchmarks.setup import downloaded_mb
-from benchmarks.song import off_grid as sections_off_grid
-from riffusion.song.placement import places_of
+from benchmarks.setup import sum_downloads_mb
+from benchmarks.song import measure_off_grid as measure_sections_off_grid
+from benchmarks.speed import TEMPI, summarise_tempi
+from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
 from riffusion.spectral.spectrogram import SpectrogramParams
 
@@ -28,17 +29,18 @@ BOUNDARIES = (2 * RATE, 4 * RATE, 6 * RATE)
 
 
 def music() -> npt.NDArray[np.float32]:
-    """Eight seconds of steady noise."""
+    """Return eight seconds of steady noise."""
     return np.random.default_rng(0).normal(0, 0.1, (1, 8 * RATE)).astype(np.float32)
 
 
 def excerpt(samples: npt.NDArray[np.float32]) -> Excerpt:
+    """Return an excerpt with a bar of a second and three boundaries."""
     bars = tuple(range(0, 8 * RATE, RATE))
     return Excerpt(samples, RATE, BOUNDARIES, bars)
 
 
 @pytest.mark.parametrize("bar_lines_only", [False, True])
-def test_flux_ratio_hears_a_hard_cut_and_nothing_else(bar_lines_only: bool) -> None:
+def test_flux_ratio_measures_a_hard_cut_and_nothing_else(bar_lines_only: bool) -> None:
     smooth = music()
     for span_s in (CROSSFADE_AT_S, DOWNBEAT_AT_S):
         ratio = flux_ratio(excerpt(smooth), PARAMS, span_s, bar_lines_only=bar_lines_only)
@@ -61,19 +63,18 @@ def test_step_ratio_sees_a_click() -> None:
 def test_off_grid_counts_samples(bar: int, error: int) -> None:
     exact = round(bar * 4 * 60 * RATE / BPM)
     played = Played(0, RATE, (BarLine(bar, exact + error),), 0)
-    assert off_grid(played) == abs(error)
+    assert measure_off_grid(played) == abs(error)
 
 
 @given(st.integers(0, 1000), st.integers(-3, 3))
 def test_sections_off_the_grid_are_counted_in_samples(seed: int, error: int) -> None:
     song = plan_song("two minutes", seed=seed)
-    starts = [place.start for place in places_of(song, RATE)][1:]
+    starts = [place.start for place in place_sections(song, RATE)][1:]
     moved = Excerpt(music(), RATE, (*starts[:-1], starts[-1] + error), ())
-    assert sections_off_grid(song, moved) == abs(error)
+    assert measure_sections_off_grid(song, moved) == abs(error)
 
 
-def test_longest_silence_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.hour.READ_SAMPLES", 100)
+def test_longest_silence_across_blocks(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for _ in range(50):
         sound = generator.integers(1, 9, 1000).astype(np.int16)
@@ -82,15 +83,15 @@ def test_longest_silence_across_blocks(tmp_path: Path, monkeypatch: pytest.Monke
         sound[start : start + length] = 0
         path = tmp_path / "sound.wav"
         soundfile.write(path, sound, RATE)
-        assert max_silence(path) == length
+        assert measure_silence(path, block_samples=100) == length
 
 
 def test_difference_aligns_on_the_first_sound_and_counts() -> None:
     master = np.array([[0], [5], [6], [7], [8]], np.int16)
     played = np.concatenate([np.zeros((9, 1)), master[1:4]]).astype(np.float32)
-    assert difference(played, master) == (3, 0)
+    assert count_differences(played, master) == (3, 0)
     played[-1] += 0.25
-    assert difference(played, master) == (3, 1)
+    assert count_differences(played, master) == (3, 1)
 
 
 def test_downloads_are_added_up(tmp_path: Path) -> None:
@@ -102,13 +103,22 @@ def test_downloads_are_added_up(tmp_path: Path) -> None:
         "  Downloading small-1.whl (500 kB)",
         f"Processing {wheel}",
     ]
-    assert downloaded_mb(lines) == pytest.approx(17.25)
+    assert sum_downloads_mb(lines) == pytest.approx(17.25)
+
+
+def test_the_worst_and_the_median_tempo_are_those_of_the_factors() -> None:
+    factors = dict(zip(TEMPI, (8.0, 7.5, 6.0, 5.0, 7.0, 6.5, 9.0), strict=True))
+    rows = summarise_tempi(factors)
+    assert [row.value for row in rows[: len(TEMPI)]] == list(factors.values())
+    worst, middle = rows[len(TEMPI) :]
+    assert (worst.value, worst.note) == (5.0, "117 bpm")
+    assert middle.value == 7.0
 
 
 def test_table_and_json_hold_the_machine_and_every_row() -> None:
     rows = [Row("speed", 4.25, "x", ">= 3", "median"), Row("gaps", 0)]
-    facts = machine()
-    text = table(rows, facts)
+    facts = describe_machine()
+    text = format_table(rows, facts)
     assert "| speed | 4.25 x | >= 3 | median |" in text
     assert f"torch: {facts['torch']}" in text
-    assert json.loads(as_json(rows, facts))["rows"][1]["what"] == "gaps"
+    assert json.loads(format_json(rows, facts))["rows"][1]["what"] == "gaps"

@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, PNDMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 TEXT_WIDTH = 16
-# Those of riffusion/riffusion-model-v1 and of Stable Diffusion 1.
+# The noise schedule of riffusion/riffusion-model-v1 and of Stable Diffusion 1.
 SCHEDULE = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -21,7 +21,7 @@ SCHEDULE = {
 
 
 def tiny_tokenizer() -> CLIPTokenizer:
-    """CLIP's byte-level tokenizer with letters only: a token a letter."""
+    """Return CLIP's byte-level tokenizer with one token for each letter and no merges."""
     letters = "abcdefghijklmnopqrstuvwxyz0123456789.,:;!?'()[]\\-"
     words = [*letters, *(f"{letter}</w>" for letter in letters)]
     vocab = {
@@ -31,6 +31,7 @@ def tiny_tokenizer() -> CLIPTokenizer:
 
 
 def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """Return a CLIP text encoder of two layers with random weights."""
     encoder = CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(tokenizer),
@@ -44,13 +45,14 @@ def tiny_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
             pad_token_id=tokenizer.pad_token_id,
         )
     )
-    # As in trained ones, embeddings have a mean: without, it is rounding errors, which differ
-    # from processor to processor.
+    # Embeddings of trained encoders have a mean. Without this bias the mean would be rounding
+    # errors, which differ from processor to processor.
     encoder.get_parameter("final_layer_norm.bias").data.fill_(0.1)
     return encoder
 
 
 def tiny_unet(text_width: int = TEXT_WIDTH) -> UNet2DConditionModel:
+    """Return a UNet of two levels with random weights."""
     return UNet2DConditionModel(
         sample_size=64,
         block_out_channels=(8, 16),
@@ -64,6 +66,7 @@ def tiny_unet(text_width: int = TEXT_WIDTH) -> UNet2DConditionModel:
 
 
 def tiny_vae() -> AutoencoderKL:
+    """Return an autoencoder with four levels, whose latents cover 8 pixels each way."""
     return AutoencoderKL(
         sample_size=512,
         block_out_channels=(4, 4, 4, 8),
@@ -75,7 +78,7 @@ def tiny_vae() -> AutoencoderKL:
 
 
 def save_tiny_stable(folder: Path) -> None:
-    """Write the checkpoint, with PNDM as its scheduler."""
+    """Write the checkpoint into a folder, with PNDM as its scheduler."""
     torch.manual_seed(0)
     tokenizer = tiny_tokenizer()
     tokenizer.save_pretrained(folder / "tokenizer")
@@ -87,6 +90,7 @@ def save_tiny_stable(folder: Path) -> None:
 
 
 def write_index(folder: Path, kind: str = "StableDiffusionPipeline") -> None:
+    """Write the model_index.json of a pipeline of class ``kind``."""
     parts = {
         "tokenizer": ["transformers", "CLIPTokenizer"],
         "text_encoder": ["transformers", "CLIPTextModel"],

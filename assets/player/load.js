@@ -1,4 +1,4 @@
-// What Gradio runs when the player appears; `element` and `trigger` come from Gradio.
+// Gradio runs this script when the player appears; `element` and `trigger` come from Gradio.
 // trigger("play") lets the page answer with the values of its form: riffusionPlayer.play(values).
 const root = (window.gradio_config?.root ?? window.location.origin).replace(/\/$/, "");
 import(root + "/jam/player/player.js").then(({ mount }) =>

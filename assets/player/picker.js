@@ -1,44 +1,44 @@
-// Choosing what clips start from, or which part of it goes: one of the library, or the musician's
-// own. `props.value` is the name of what is chosen, "" for nothing; `trigger` tells the page:
-// "change" for any change, "input" for one made by hand. `watch` says when the page chose.
+// A picker chooses what clips start from, or which part of it is played anew: an entry of the
+// library, or an upload. `props.value` is the name of the choice, "" for nothing; `trigger` tells
+// the page: "change" for any change, "input" for one made by hand. `watch` says when the page
+// chose.
 
-import { post } from "./transport.js";
+import { post } from "./http.js";
 
-const MOST_BYTES = 11 * 2 ** 20;    // as a data URL a third more, and the server takes 16 MB
+const MAX_BYTES = 11 * 2 ** 20;     // as a data URL it has a third more, and the server takes 16 MB
+const TOO_LONG = "That file has over 11 MB: cut it, or save it as MP3.";
 
 export function mount({ element, props, trigger, watch }, root) {
   const picker = element.querySelector(".riff-picker");
   const choices = picker.querySelectorAll("input[type=radio]");
-  const own = picker.querySelector(".riff-own");
-  const ownChoice = own.querySelector("input[type=radio]");
+  const uploaded = picker.querySelector(".riff-own");
   const status = picker.querySelector("[role=status]");
 
-  function mark() {
-    if (props.value?.startsWith("own-")) show(props.value);
+  function showChoice() {
+    if (props.value?.startsWith("own-")) showUploaded(props.value);
     for (const choice of choices) choice.checked = choice.value === (props.value ?? "");
   }
 
-  function show(name) {
-    ownChoice.value = name;
-    own.hidden = false;
+  function showUploaded(name) {
+    uploaded.querySelector("input[type=radio]").value = name;
+    uploaded.hidden = false;
   }
 
   function choose(name) {
     props.value = name;
-    mark();
+    showChoice();
     trigger("input");
     trigger("change");
   }
 
-  async function bring(file) {
-    if (file.size > MOST_BYTES) throw new Error("That file has over 11 MB: cut it, or save it as MP3.");
+  async function upload(file) {
+    if (file.size > MAX_BYTES) throw new Error(TOO_LONG);
     status.textContent = `Reading ${file.name}…`;
-    const data = await dataUrl(file);
+    const data = await readDataUrl(file);
     const { name } = await post(`${root}/jam/own`, { kind: picker.dataset.kind, data }, false);
-    show(name);
-    own.querySelector("span").textContent = file.name;
-    const preview = own.querySelector("audio, img");
-    preview.src = `${root}/jam/own/${name}`;
+    showUploaded(name);
+    uploaded.querySelector("span").textContent = file.name;
+    uploaded.querySelector("audio, img").src = `${root}/jam/own/${name}`;
     choose(name);
     status.textContent = "";
   }
@@ -48,19 +48,18 @@ export function mount({ element, props, trigger, watch }, root) {
     if (target.type === "radio") return choose(target.value);
     const [file] = target.files;
     target.value = "";
-    if (file) bring(file).catch((error) => (status.textContent = error.message));
+    if (file) upload(file).catch((error) => (status.textContent = error.message));
   });
   // Two previews at a time are noise.
-  picker.addEventListener(
-    "play",
-    ({ target }) => picker.querySelectorAll("audio").forEach((one) => one !== target && one.pause()),
-    true,
-  );
-  watch("value", mark);
-  mark();
+  const pauseOthers = ({ target }) => {
+    for (const audio of picker.querySelectorAll("audio")) if (audio !== target) audio.pause();
+  };
+  picker.addEventListener("play", pauseOthers, true);
+  watch("value", showChoice);
+  showChoice();
 }
 
-function dataUrl(file) {
+function readDataUrl(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);

@@ -1,4 +1,5 @@
-// For tests and benchmarks: hands out every sample that leaves the player, untouched.
+// The recorder is an AudioWorklet for tests and benchmarks: it hands out every sample that passes
+// through it, untouched.
 
 const BATCH_QUANTA = 128;
 

@@ -1,7 +1,7 @@
-// The form of one section of a song, by the names of the fields of a plan.
+// This form edits one section of a song. Its inputs have the names of the fields of a plan.
 
 const NUMBERS = ["bars", "seed", "bpm", "density", "brightness", "drums", "strength"];
-const NEEDED = ["name", "bars", "prompt"];
+const REQUIRED = ["name", "bars", "prompt"];
 
 export class SectionForm {
   constructor(form, root, { onChange, onAction }) {
@@ -19,11 +19,12 @@ export class SectionForm {
     });
   }
 
-  // `section`: its fields in the plan; undefined hides the form.
+  // Show a section by its fields in the plan; undefined hides the form. `times`: how often the
+  // section comes in the song.
   show(name, section, times) {
     this.form.hidden = !section;
     if (!section) return;
-    // What is being written just now stays; the rest is as the server has it.
+    // An input keeps what somebody writes into it just now; the others show what the server has.
     const written = this.name === name ? document.activeElement : null;
     this.name = name;
     this.section = section;
@@ -31,24 +32,32 @@ export class SectionForm {
     for (const input of this.inputs) {
       if (input !== written) input.value = values[input.name] ?? "";
     }
-    const own = section.anchor?.startsWith("own-");
-    this.sound.hidden = !own;
-    if (own) Object.assign(this.sound, { href: `${this.root}/jam/own/${section.anchor}`, download: `${section.anchor}.flac` });
+    this.linkSound(section.anchor);
     this.note.textContent = times > 1 ? `It comes ${times} times: a change is heard in all.` : "";
   }
 
-  canJump(can) {
-    this.form.querySelector("[data-do=jump]").disabled = !can;
+  // A section that was captured or starts from an upload has a sound that can be saved.
+  linkSound(anchor) {
+    const isUploaded = Boolean(anchor?.startsWith("own-"));
+    this.sound.hidden = !isUploaded;
+    if (!isUploaded) return;
+    this.sound.href = `${this.root}/jam/own/${anchor}`;
+    this.sound.download = `${anchor}.flac`;
   }
 
-  // The section with what stands in the form. What is left empty is as the song has it.
+  setCanJump(canJump) {
+    this.form.querySelector("[data-do=jump]").disabled = !canJump;
+  }
+
+  // Return the section with the values of the form. A field that is left empty takes the song's
+  // value.
   values() {
     const values = { ...this.section };
     for (const { name, value } of this.inputs) {
       const text = value.trim();
       const number = NUMBERS.includes(name) && text !== "" && !Number.isNaN(Number(text));
       values[name] = number ? Number(text) : text;
-      if (!text && !NEEDED.includes(name)) delete values[name];
+      if (!text && !REQUIRED.includes(name)) delete values[name];
     }
     if (!values.prompt_b) ["seed_b", "negative_b", "blend"].forEach((name) => delete values[name]);
     return values;

@@ -1,33 +1,33 @@
-// Where samples become sound. Two sinks with one face:
+// A sink turns samples into sound. Both sinks have the same members:
 //
-//   write(at, pcm)  int16 interleaved samples from absolute sample `at`; later writes win
-//   finish()        the end has arrived: wait for no more
-//   node            what to connect to the rest of the audio graph
-//   onreport        called with {playhead, buffered, dropouts, late, running}
+//   write(at, pcm)  take int16 interleaved samples from absolute sample `at`; later writes win
+//   finish()        all samples have arrived: wait for no more
+//   node            the AudioNode that gives the sound
+//   onreport        called with { playhead, buffered, dropouts, late, running }
 //   close()
 
-const MARGIN_S = 0.1;       // scheduling ahead of the clock
+const MARGIN_S = 0.1;       // buffers are scheduled ahead of the clock
 const RESUME_S = 1.0;
-const REPORT_MS = 100;
+const REPORT_S = 0.1;
 
-// `hold`: seconds to gather before the sound begins and again after a dropout, for an engine that
-// is slower than its music.
-export async function createSink(context, { channels, hold, base, force }) {
-  const kind = force ?? (context.audioWorklet ? "worklet" : "buffers");
-  if (kind === "buffers") return new BufferSink(context, channels, hold);
+// `sinkKind` forces a sink: "worklet" or "buffers". `holdS`: seconds to gather before the sound
+// begins and again after a dropout, for an engine that is slower than its music.
+export async function createSink(context, { channels, holdS, base, sinkKind }) {
+  const kind = sinkKind ?? (context.audioWorklet ? "worklet" : "buffers");
+  if (kind === "buffers") return new BufferSink(context, channels, holdS);
   await context.audioWorklet.addModule(base + "worklet.js");
-  return new WorkletSink(context, channels, hold);
+  return new WorkletSink(context, channels, holdS);
 }
 
 class WorkletSink {
   kind = "worklet";
   onreport = () => {};
 
-  constructor(context, channels, hold) {
+  constructor(context, channels, holdS) {
     this.node = new AudioWorkletNode(context, "jam-player", {
       numberOfInputs: 0,
       outputChannelCount: [channels],
-      processorOptions: { channels, hold },
+      processorOptions: { channels, holdS },
     });
     this.node.port.onmessage = ({ data }) => this.onreport(data);
   }
@@ -46,24 +46,39 @@ class WorkletSink {
 }
 
 // Plain http pages on a local network have no AudioWorklet. There each block becomes a buffer
-// that is scheduled to the sample; a rewrite stops what was scheduled behind it.
+// that is scheduled to the sample; a rewrite stops the buffers that were scheduled after it.
 class BufferSink {
   kind = "buffers";
   onreport = () => {};
   dropouts = 0;
   late = 0;
   end = 0;
-  origin = null;            // context frame at which sample 0 of the track plays
-  held = 0;                 // where to go on after a dropout
-  waiting = [];             // blocks held back until there are enough of them to start
+  isClosed = false;
+  origin = null;            // the context's frame at which sample 0 of the track plays
+  held = 0;                 // the sample to go on with after a dropout
+  waiting = [];             // blocks that wait until there are enough of them to start
   scheduled = [];
 
-  constructor(context, channels, hold) {
+  constructor(context, channels, holdS) {
     this.context = context;
     this.channels = channels;
-    this.hold = hold;
+    this.holdS = holdS;
     this.node = context.createGain();
-    this.timer = setInterval(() => this.report(), REPORT_MS);
+    this.scheduleReport();
+  }
+
+  // The audio clock times the reports: a silent source ends every REPORT_S. Unlike a timer of the
+  // page it does not slow down in a hidden tab.
+  scheduleReport() {
+    const source = new ConstantSourceNode(this.context, { offset: 0 });
+    source.connect(this.node);
+    source.start();
+    source.stop(this.context.currentTime + REPORT_S);
+    source.onended = () => {
+      if (this.isClosed) return;
+      this.report();
+      this.scheduleReport();
+    };
   }
 
   get playhead() {
@@ -72,14 +87,14 @@ class BufferSink {
   }
 
   write(at, pcm) {
-    this.checkDry();
+    this.checkDropout();
     const block = { at, samples: new Int16Array(pcm) };
     block.stop = at + block.samples.length / this.channels;
     this.end = block.stop;
     if (this.origin !== null) return this.schedule(block);
     this.waiting = this.waiting.filter((earlier) => earlier.at < at);
     this.waiting.push(block);
-    const wanted = Math.max(this.dropouts ? RESUME_S : 0, this.hold) * this.context.sampleRate;
+    const wanted = Math.max(this.dropouts ? RESUME_S : 0, this.holdS) * this.context.sampleRate;
     if (this.end - this.playhead >= wanted) this.start();
   }
 
@@ -114,13 +129,14 @@ class BufferSink {
     this.scheduled.push({ at: block.at + skipped, stop: block.stop, source });
   }
 
-  // Stop everything scheduled from sample `at` on.
+  // Stop every buffer from sample `at` on.
   cut(at) {
     const past = this.playhead;
     this.scheduled = this.scheduled.filter(({ stop }) => stop > past);
     for (const block of this.scheduled) {
       if (block.stop <= at) continue;
-      block.source.stop(Math.max(0, (this.origin + Math.max(at, block.at)) / this.context.sampleRate));
+      const frame = this.origin + Math.max(at, block.at);
+      block.source.stop(Math.max(0, frame / this.context.sampleRate));
       block.stop = at;
     }
   }
@@ -129,8 +145,8 @@ class BufferSink {
     return Math.round(this.context.currentTime * this.context.sampleRate);
   }
 
-  // All that had arrived was played: go on from there once there is more.
-  checkDry() {
+  // Everything that had arrived was played: go on from there once there is more.
+  checkDropout() {
     if (this.origin === null || this.playhead < this.end) return;
     this.dropouts++;
     this.held = this.end;
@@ -138,7 +154,7 @@ class BufferSink {
   }
 
   report() {
-    this.checkDry();
+    this.checkDropout();
     const { playhead, end, late } = this;
     const buffered = Math.max(0, end - playhead);
     const running = this.origin !== null;
@@ -146,7 +162,7 @@ class BufferSink {
   }
 
   close() {
-    clearInterval(this.timer);
+    this.isClosed = true;
     this.scheduled.forEach(({ source }) => source.disconnect());
     this.node.disconnect();
   }

@@ -1,31 +1,41 @@
-// The song on the page: its plan, which the server checks after each change, and what shows it.
-// The music goes through the player, as a jam's does.
+// The song on the page: its plan, which the server checks after each edit, and what shows it. The
+// music goes through the player, as a jam's does.
 //
-// window.riffusionSong is the one name the tests know.
+// The tests know it as window.riffusionSong.
 
+import { post } from "./http.js";
+import { countBars } from "./now-playing.js";
+import { playerReady } from "./player.js";
 import { SectionForm } from "./section.js";
 import { Timeline } from "./timeline.js";
-import { post } from "./transport.js";
-import { clock } from "./view.js";
+import { formatTime } from "./view.js";
 
-const LOOK_MS = 100;
-const KEPT_BARS = 8;
-const REMEMBERED = "riffusion-song";    // the plan's text survives a reload of the page
+const CAPTURED_BARS = 8;
+const STORED = "riffusion-song";    // the plan's text survives a reload of the page under this name
+const SOUNDS_ARE_GONE =
+  "Sounds that were kept are not on this machine any more: their sections play from their prompts.";
 
 export function mount(element, root) {
-  window.riffusionSong = new Song(element, root);
+  const song = (window.riffusionSong = new Song(element, root));
+  playerReady.then((player) => song.follow(player));
 }
 
-// Which section of an order is the `index`-th of another: the nearest of its name.
-export function nearest(order, name, index) {
+// Return the place of an order that has the section `name` and is nearest to `index`, or -1.
+export function findNearest(order, name, index) {
   const places = order.flatMap((other, place) => (other === name ? [place] : []));
   const distance = (place) => Math.abs(place - index);
   return places.sort((a, b) => distance(a) - distance(b))[0] ?? -1;
 }
 
+// The page checks a plan of its own making, so nobody sees the lines that a message names.
+function dropLine(message) {
+  return message.replace(/^line \d+: /, "");
+}
+
 class Song {
-  plan = null;              // {plan: YAML, fields, duration_s, sections}, as the server answered
-  asked = 0;                // answers to all but the last question are ignored
+  plan = null;              // { plan: YAML, fields, duration_s, sections }, as the server answered
+  player = null;
+  requests = 0;             // answers to all requests but the last are ignored
 
   constructor(element, root) {
     this.root = root;
@@ -39,85 +49,77 @@ class Song {
     });
     this.section = new SectionForm(this.forms.section, root, {
       onChange: (name, section) => this.rewrite(name, section),
-      onAction: (action) => this.act(action),
+      onAction: (action) => this.edit(action),
     });
-    this.submits("line", () => this.ask("/api/songs/plan", { line: this.find("line").value, seed: this.dice() }));
-    this.submits("text", () => this.check(this.find("text").value));
-    this.submits("keep", () => this.keep());
-    this.find("play").addEventListener("click", () => this.player.playSong(this.plan.plan));
-    setInterval(() => this.look(), LOOK_MS);
-    const text = sessionStorage.getItem(REMEMBERED);
+    this.onSubmit("line", () => this.planFromLine());
+    this.onSubmit("text", () => this.check(this.find("text").value));
+    this.onSubmit("keep", () => this.capture());
+    this.find("play").addEventListener("click", () => this.player?.playSong(this.plan.plan));
+    const text = sessionStorage.getItem(STORED);
     if (text) this.restore(text);
-  }
-
-  get player() {
-    return window.riffusionPlayer;
   }
 
   get order() {
     return this.plan.fields.order;
   }
 
-  submits(name, action) {
+  onSubmit(name, action) {
     this.forms[name].addEventListener("submit", (event) => {
       event.preventDefault();
       action();
     });
   }
 
-  // Each press plans another song of the line.
-  dice() {
-    return Math.floor(Math.random() * 1e6);
+  // The plan and the server: nothing is shown or played that the server has not checked
+
+  // Each press plans another song of the same line.
+  planFromLine() {
+    const seed = Math.floor(Math.random() * 1e6);
+    return this.request("/api/songs/plan", { line: this.find("line").value, seed });
   }
 
-  // The plan and the server: nothing is shown or played that it has not checked
-
-  check(text, tidy = (words) => words) {
-    return this.ask("/api/songs/check", { plan: text }, tidy);
+  check(text, reword) {
+    return this.request("/api/songs/check", { plan: text }, reword);
   }
 
-  // A plan from before. Kept sounds may be gone by now, and a plan is no less for it.
+  // Take a plan from before a reload. Its sounds may be gone by now; then it plays without them.
   async restore(text) {
     await this.check(text);
     const plain = text.replace(/^ +anchor: own-.*\n/gm, "");
     if (this.plan || plain === text) return;
     await this.check(plain);
-    if (this.plan) this.warn("Sounds that were kept are not on this machine any more: their sections play from their prompts.");
+    if (this.plan) this.showProblem(SOUNDS_ARE_GONE);
   }
 
-  async ask(path, message, tidy = (words) => words) {
-    const asked = ++this.asked;
+  // Ask the server for a plan. `reword` rewrites its message if it refuses.
+  async request(path, message, reword = (text) => text) {
+    const request = ++this.requests;
     try {
-      const answer = await post(this.root + path, message);
-      if (asked === this.asked) this.adopt(answer);
+      const plan = await post(this.root + path, message);
+      if (request === this.requests) this.showPlan(plan);
     } catch (error) {
-      if (asked === this.asked) this.warn(tidy(error.message));
+      if (request === this.requests) this.showProblem(reword(error.message));
     }
   }
 
-  adopt(plan) {
+  showPlan(plan) {
     this.plan = plan;
-    this.warn("");
-    sessionStorage.setItem(REMEMBERED, plan.plan);
+    this.showProblem("");
+    sessionStorage.setItem(STORED, plan.plan);
     this.find("plan").hidden = false;
     // A tempo of two decimals makes a minute 59.998 s.
-    this.find("length").textContent = clock(Math.round(plan.duration_s));
+    this.find("length").textContent = formatTime(Math.round(plan.duration_s));
     this.find("text").value = plan.plan;
     this.find("save").href = `data:application/yaml,${encodeURIComponent(plan.plan)}`;
     this.timeline.show(plan.sections, Object.keys(plan.fields.sections));
     this.select(this.timeline.selected);
     if (this.player?.song) this.player.changeSong(plan.plan);
+    this.showPlayhead();
   }
 
-  warn(text) {
+  showProblem(text) {
     this.find("problem").textContent = text;
     this.find("problem").hidden = !text;
-  }
-
-  // A change of the plan. The lines that a message names are not those that anybody sees.
-  edit(changes) {
-    const fields = { ...this.plan.fields, ...changes };
-    return this.check(JSON.stringify(fields), (words) => words.replace(/^line \d+: /, ""));
   }
 
   // What the musician does
@@ -129,57 +131,77 @@ class Song {
     this.section.show(name, this.plan.fields.sections[name], times);
   }
 
+  checkFields(changes) {
+    return this.check(JSON.stringify({ ...this.plan.fields, ...changes }), dropLine);
+  }
+
   rewrite(name, { name: renamed, ...section }) {
+    // Two sections of one name would be one in JSON.
+    if (renamed !== name && renamed in this.plan.fields.sections) {
+      return this.showProblem(`There is a section ${renamed} already; choose another name.`);
+    }
     const sections = Object.entries(this.plan.fields.sections).map(([other, old]) =>
       other === name ? [renamed, section] : [other, old],
     );
     const order = this.order.map((other) => (other === name ? renamed : other));
-    // Two sections of one name would be one in JSON.
-    if (renamed !== name && renamed in this.plan.fields.sections) {
-      return this.warn(`There is a section ${renamed} already; choose another name.`);
-    }
-    return this.edit({ order, sections: Object.fromEntries(sections) });
+    return this.checkFields({ order, sections: Object.fromEntries(sections) });
   }
 
   move(from, to) {
     const order = [...this.order];
     order.splice(to, 0, ...order.splice(from, 1));
     this.timeline.selected = to;
-    return this.edit({ order });
+    return this.checkFields({ order });
   }
 
-  act(action) {
+  // Do what a button of the section's form says.
+  edit(action) {
     const at = this.timeline.selected;
-    if (action === "jump") return this.player.changeSong(this.plan.plan, at);
+    if (action === "jump") return this.player?.changeSong(this.plan.plan, at);
     if (action === "earlier") return at > 0 && this.move(at, at - 1);
     if (action === "later") return at + 1 < this.order.length && this.move(at, at + 1);
     const again = action === "again" ? [this.order[at], this.order[at]] : [];
-    return this.edit({ order: this.order.toSpliced(at, 1, ...again) });
+    return this.checkFields({ order: this.order.toSpliced(at, 1, ...again) });
   }
 
-  keep() {
+  // Make a section of what the jam has just played.
+  capture() {
     const { player } = this;
-    if (!player?.jam || player.song) return this.warn("Play a jam first, then keep what you hear.");
+    if (!player?.jam || player.song) {
+      return this.showProblem("Play a jam first, then keep what you hear.");
+    }
     const name = this.find("name").value;
-    const message = { name, bars: KEPT_BARS, plan: this.plan?.plan ?? null };
-    return this.ask(`/jam/${player.jam.id}/section`, message);
+    const message = { name, bars: CAPTURED_BARS, plan: this.plan?.plan ?? null };
+    return this.request(`/jam/${player.jam.id}/section`, message);
   }
 
   // What plays now
 
-  look() {
-    const { player } = this;
-    const plays = player?.state === "playing";
-    const song = Boolean(player?.song) && player.state !== "stopped";
-    this.forms.keep.hidden = !plays || Boolean(player.song);
-    this.find("play").disabled = song;
-    this.section.canJump(plays && song);
-    if (!this.plan) return;
-    const mark = plays && song ? player.mark : null;
-    if (!mark) return this.timeline.playhead(null);
-    const barSamples = (mark.beats_per_bar * 60 * player.format.sampleRate) / mark.bpm;
-    const bars = (player.report.playhead - mark.place_start) / barSamples;
-    const index = nearest(this.order, mark.section, mark.place);
-    this.timeline.playhead(index, Math.min(1, Math.max(0, bars / mark.place_bars)));
+  follow(player) {
+    this.player = player;
+    player.on("state", () => this.showState());
+    player.on("report", () => this.showPlayhead());
+    this.showState();
+  }
+
+  get isPlaying() {
+    return Boolean(this.player?.song) && this.player.state === "playing";
+  }
+
+  showState() {
+    const { state, song } = this.player;
+    this.forms.keep.hidden = state !== "playing" || Boolean(song);
+    this.find("play").disabled = Boolean(song) && state !== "stopped";
+    this.section.setCanJump(this.isPlaying);
+    this.showPlayhead();
+  }
+
+  showPlayhead() {
+    const mark = this.isPlaying && this.plan ? this.player.mark : null;
+    if (!mark) return this.timeline.showPlayhead(null);
+    const { report, sampleRate } = this.player;
+    const bars = countBars(mark, mark.place_start, report.playhead, sampleRate);
+    const index = findNearest(this.order, mark.section, mark.place);
+    this.timeline.showPlayhead(index, Math.min(1, Math.max(0, bars / mark.place_bars)));
   }
 }

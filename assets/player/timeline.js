@@ -1,11 +1,12 @@
-// The sections of a song as coloured blocks, as wide as they are long: click one to select it,
-// drag it to another place. A line shows where the song is.
+// The timeline shows the sections of a song as coloured blocks, as wide as they are long. A click
+// selects a block, a drag moves it to another place, and a line shows where the song is.
 
-const DRAG_PX = 6;          // less is a click
-const hue = (number) => (25 + number * 137.5) % 360;    // far apart for neighbours
+const DRAG_PX = 6;          // a shorter way is a click
+// The golden angle keeps the hues of neighbours far apart.
+const hue = (number) => (25 + number * 137.5) % 360;
 
 export class Timeline {
-  selected = null;
+  selected = null;          // the index of a block
 
   constructor(element, { onSelect, onMove }) {
     this.element = element;
@@ -24,31 +25,15 @@ export class Timeline {
     return [...this.element.querySelectorAll("button")];
   }
 
-  // `sections`: {section, start_s, duration_s} in the order they play; `names`: each once.
-  // Blocks are kept and filled anew, so that none loses the keyboard's focus or a drag.
+  // `sections`: { section, start_s, duration_s } in the order in which they play; `names`: each
+  // name once. Blocks that are there are filled anew, so that none loses the keyboard's focus or
+  // a drag.
   show(sections, names) {
     const kept = this.blocks.map((block) => block.parentElement);
-    const items = sections.map((section, i) => this.filled(kept[i] ?? this.empty(), section, names));
+    const items = sections.map((section, i) => fillItem(kept[i] ?? createItem(), section, names));
     kept.slice(items.length).forEach((item) => item.remove());
     this.element.append(...items.slice(kept.length), this.line);
-    this.playhead(null);
-  }
-
-  empty() {
-    const item = document.createElement("li");
-    const block = document.createElement("button");
-    block.type = "button";
-    item.append(block);
-    return item;
-  }
-
-  filled(item, { section, duration_s }, names) {
-    const block = item.firstElementChild;
-    block.textContent = section;
-    block.title = `${section}, ${duration_s.toFixed(0)} s`;
-    item.style.flexGrow = duration_s;
-    item.style.setProperty("--hue", hue(names.indexOf(section)));
-    return item;
+    this.showPlayhead(null);
   }
 
   select(index) {
@@ -56,14 +41,15 @@ export class Timeline {
     this.blocks.forEach((block, i) => block.setAttribute("aria-pressed", String(i === index)));
   }
 
-  // The line at a share of the `index`-th section; null where nothing plays.
-  playhead(index, share) {
+  // Show the line at a share of the `index`-th section; null takes it away.
+  showPlayhead(index, share) {
     const item = index === null ? null : this.element.children[index];
     this.line.hidden = !item || item === this.line;
     if (this.line.hidden) return;
     this.line.style.left = `${item.offsetLeft + share * item.offsetWidth}px`;
   }
 
+  // A pointer went down on a block: when it goes up again that was a click or a drag.
   press(event) {
     const from = this.blocks.indexOf(event.target.closest("button"));
     if (from < 0 || event.button !== 0) return;
@@ -83,7 +69,7 @@ export class Timeline {
       follow(event);
       if (end.type === "pointercancel") return;
       if (!drags) return this.onSelect(from);
-      const to = this.placeOf(end.clientX, from);
+      const to = this.findDropIndex(end.clientX, from);
       if (to !== from) this.onMove(from, to);
     };
     item.setPointerCapture(event.pointerId);
@@ -92,12 +78,30 @@ export class Timeline {
     item.addEventListener("pointercancel", release);
   }
 
-  // Where a block comes that is dropped at `x`: behind all others whose middle is left of it.
-  placeOf(x, from) {
+  // Return the new index of a block that is dropped at `x`: it comes after all other blocks whose
+  // middle is left of `x`.
+  findDropIndex(x, from) {
     const others = this.blocks.filter((_, i) => i !== from);
     return others.filter((block) => {
       const { left, width } = block.getBoundingClientRect();
       return left + width / 2 < x;
     }).length;
   }
+}
+
+function createItem() {
+  const item = document.createElement("li");
+  const block = document.createElement("button");
+  block.type = "button";
+  item.append(block);
+  return item;
+}
+
+function fillItem(item, { section, duration_s }, names) {
+  const block = item.firstElementChild;
+  block.textContent = section;
+  block.title = `${section}, ${duration_s.toFixed(0)} s`;
+  item.style.flexGrow = duration_s;
+  item.style.setProperty("--hue", hue(names.indexOf(section)));
+  return item;
 }

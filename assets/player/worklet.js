@@ -1,30 +1,31 @@
-// The sound card's side of the player: a ring buffer addressed by absolute sample.
+// The worklet plays the track on the audio thread, from a ring buffer addressed by absolute sample.
 //
-// In:  {at, pcm}: int16 samples, interleaved, whose first frame is sample `at` of the track. What
-//      comes later overwrites what came before, so a live change rewrites the future.
-//      {}: the end has arrived.
-// Out: {playhead, buffered, dropouts, late, running}, some 20 times a second.
+// Messages in:   { at, pcm }: int16 samples, interleaved, whose first frame is sample `at` of the
+//                track. A later message overwrites an earlier one, so a live change rewrites the
+//                future.
+//                {}: all samples have arrived.
+// Messages out:  { playhead, buffered, dropouts, late, running }, some 20 times a second.
 
 const RING_S = 40;          // the server stays about 10 s ahead
-const START_S = 0.2;        // wait for this much before the first sound
-const RESUME_S = 1.0;       // and for this much after a dropout
+const START_S = 0.2;        // this much must arrive before the first sound
+const RESUME_S = 1.0;       // and this much after a dropout
 const FADE_FRAMES = 256;    // 6 ms: a dropout fades instead of clicking
 const REPORT_EVERY = 16;    // render quanta of 128 frames
 
 class JamPlayer extends AudioWorkletProcessor {
-  constructor({ processorOptions: { channels, hold } }) {
+  constructor({ processorOptions: { channels, holdS } }) {
     super();
     this.channels = channels;
     this.size = Math.ceil(RING_S * sampleRate);
     this.ring = Array.from({ length: channels }, () => new Float32Array(this.size));
-    this.playhead = 0;      // next sample to play
-    this.end = 0;           // first sample that has not arrived
+    this.playhead = 0;      // the next sample to play
+    this.end = 0;           // the first sample that has not arrived
     this.running = false;
-    this.hold = hold;       // seconds to gather for an engine that is slower than its music
-    this.needed = Math.max(START_S, hold) * sampleRate;
+    this.holdS = holdS;     // seconds to gather for an engine that is slower than its music
+    this.needed = Math.max(START_S, holdS) * sampleRate;
     this.gain = 1;
     this.dropouts = 0;
-    this.late = 0;          // samples that changed after they were played
+    this.late = 0;          // how many samples changed after they were played
     this.quanta = 0;
     this.port.onmessage = ({ data }) => {
       if (data.pcm) this.write(data.at, new Int16Array(data.pcm));
@@ -32,7 +33,7 @@ class JamPlayer extends AudioWorkletProcessor {
     };
   }
 
-  // All has arrived: nothing more is worth waiting for.
+  // All samples have arrived: nothing more is worth waiting for.
   finish() {
     this.needed = 0;
     this.running ||= this.end > this.playhead;
@@ -52,7 +53,7 @@ class JamPlayer extends AudioWorkletProcessor {
     this.end = at + frames;
     if (!this.running && this.end - this.playhead >= this.needed) {
       this.running = true;
-      this.needed = Math.max(RESUME_S, this.hold) * sampleRate;
+      this.needed = Math.max(RESUME_S, this.holdS) * sampleRate;
     }
   }
 
@@ -70,7 +71,7 @@ class JamPlayer extends AudioWorkletProcessor {
     const left = Math.max(0, this.end - this.playhead);
     const frames = Math.min(output[0].length, left);
     for (let i = 0; i < frames; i++) {
-      // Near the end of what has arrived the sound is about to run out: fade.
+      // The sound is about to run out near the end of what has arrived: fade.
       const aim = left - i >= FADE_FRAMES ? 1 : 0;
       this.gain += Math.max(-1 / FADE_FRAMES, Math.min(1 / FADE_FRAMES, aim - this.gain));
       const cell = this.playhead++ % this.size;

@@ -50,6 +50,7 @@ TRUE_PEAK_TAPS = np.array(
         ],
     ]
 )  # fmt: skip
+INTERLEAVED_TAPS = TRUE_PEAK_TAPS.T.reshape(-1).astype(np.float32)
 TRUE_PEAK_REACH = 6  # samples that the filter sees on either side
 
 
@@ -103,8 +104,7 @@ def true_peaks(samples: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.fl
     ``samples`` is (channels, runs * size + 2 ``TRUE_PEAK_REACH``): what lies around is known too.
     """
     reach, phases = TRUE_PEAK_REACH, len(TRUE_PEAK_TAPS)
-    taps = TRUE_PEAK_TAPS.T.reshape(-1).astype(np.float32)
-    dense = upfirdn(taps, samples, up=phases, axis=1)
+    dense = upfirdn(INTERLEAVED_TAPS, samples, up=phases, axis=1)
     # The filter answers six samples late.
     between = dense[:, phases * 2 * reach : phases * samples.shape[1]]
     heights = [

@@ -2,53 +2,64 @@
 
 from __future__ import annotations
 
+import io
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
+
+from tqdm import tqdm
 
 QUIET_S = 1.0  # shorter work shows nothing
 REDRAW_S = 0.2
 REDRAW_LOG_S = 10.0  # a log file gets a line now and then instead of a redrawn one
-BAR_WIDTH = 24
-
-
-def describe(what: str, made_s: float, total_s: float, elapsed_s: float) -> str:
-    """One line: how far, how many seconds of audio, and how many times faster than real time."""
-    done = made_s / total_s if total_s else 1.0
-    bar = ("#" * round(done * BAR_WIDTH)).ljust(BAR_WIDTH, ".")
-    speed = made_s / elapsed_s if elapsed_s else 0.0
-    return f"{what} {bar} {done:4.0%}  {made_s:.1f} of {total_s:.1f} s  {speed:.1f} x real time"
+FORMAT = (
+    "{desc} {bar:24} {percentage:3.0f}%  {n:.1f} of {total:.1f} s  {rate_noinv:.1f} x real time"
+)
 
 
 @contextmanager
 def progress(what: str, total_s: float) -> Iterator[Callable[[float], None]]:
-    """Show how ``total_s`` seconds of audio get made.
+    """Show how much of ``total_s`` seconds of audio is made, and how fast.
 
     Yields a function to call with the seconds just made. The last line stays on the screen, also
     when the work was interrupted.
     """
-    stream = sys.stderr
-    start, end, every_s = ("\r", "", REDRAW_S) if stream.isatty() else ("", "\n", REDRAW_LOG_S)
-    begin = time.perf_counter()
-    made_s = 0.0
-    next_draw = begin + QUIET_S
+    is_screen = sys.stderr.isatty()
+    with tqdm(
+        desc=what,
+        total=max(total_s, 1e-9),
+        file=sys.stderr if is_screen else _LogLines(sys.stderr),
+        bar_format=FORMAT,
+        ascii=".#",
+        delay=QUIET_S,
+        mininterval=REDRAW_S if is_screen else REDRAW_LOG_S,
+        miniters=0,
+        smoothing=0,
+    ) as bar:
+        try:
+            yield lambda seconds: _advance(bar, seconds)
+        finally:
+            if bar.format_dict["elapsed"] >= QUIET_S:
+                bar.delay = 0  # closing now shows the last line, even where none was shown before
 
-    def draw(ending: str) -> None:
-        line = describe(what, made_s, total_s, time.perf_counter() - begin)
-        stream.write(f"{start}{line}{ending}")
-        stream.flush()
 
-    def advance(seconds: float) -> None:
-        nonlocal made_s, next_draw
-        made_s = min(made_s + seconds, total_s)
-        now = time.perf_counter()
-        if now >= next_draw:
-            draw(end)
-            next_draw = now + every_s
+def _advance(bar: tqdm, seconds: float) -> None:
+    """Move the bar by ``seconds``, at most to its end."""
+    bar.update(min(seconds, bar.total - bar.n))
 
-    try:
-        yield advance
-    finally:
-        if time.perf_counter() - begin >= QUIET_S:
-            draw("\n")
+
+class _LogLines(io.TextIOBase):
+    """Writes each state of a bar as a line of its own, where a line cannot be redrawn."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        line = text.strip("\r\n ")
+        if line:
+            self._stream.write(line + "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()

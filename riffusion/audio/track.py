@@ -16,9 +16,6 @@ import soundfile
 
 from riffusion.audio.waveform import INT16_SCALE, WRITTEN_AS
 from riffusion.errors import InvalidAudio, InvalidInput, StorageError
-from riffusion.spectral.image import ImageInfo
-from riffusion.spectral.long_image import write_sound_image
-from riffusion.spectral.spectrogram import RIFFUSION
 from riffusion.storage import Closing
 
 Pcm = npt.NDArray[np.int16]
@@ -117,7 +114,7 @@ class TrackFile(Closing):
         path = Path(path)
         if path.suffix.lower() not in WRITTEN_AS:
             raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITTEN_AS))
-        stop = self._stop(start, stop)
+        stop = self.end_of_part(start, stop)
         form, subtype = WRITTEN_AS[path.suffix.lower()]
         if form == "WAV" and (stop - start) * self._frame_bytes > MAX_WAV:
             form = "RF64"
@@ -132,27 +129,11 @@ class TrackFile(Closing):
                 audio.write(as_written(pcm, subtype))
                 sink.check()
 
-    def export_image(
-        self,
-        path: str | os.PathLike[str],
-        info: ImageInfo | None = None,
-        start: int = 0,
-        stop: int | None = None,
-    ) -> None:
-        """Write the long spectrogram image (512 rows, a column per 10 ms) of the track or a part.
+    def end_of_part(self, start: int, stop: int | None) -> int:
+        """Return ``stop``, or the end of the track where that is None or comes first.
 
-        Memory does not grow with the track. Raises InvalidImage beyond six hours of PNG or eleven
-        minutes of JPEG.
+        Raises InvalidInput where the track has no samples from ``start`` to there.
         """
-        stop = self._stop(start, stop)
-
-        def read(first: int, last: int) -> Samples:
-            return (self.read(start + first, start + last) / INT16_SCALE).astype(np.float32)
-
-        write_sound_image(path, read, stop - start, RIFFUSION, info)
-
-    def _stop(self, start: int, stop: int | None) -> int:
-        """Where a part ends that begins at ``start``. InvalidInput where there is nothing."""
         stop = self._length if stop is None else min(stop, self._length)
         if not 0 <= start < stop:
             legal = f"nothing has been played there yet; the track has {self._length} samples"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,20 +12,22 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from riffusion.errors import InvalidAudio, MissingTool
-from riffusion.storage import write_whole
+from riffusion.audio import ffmpeg
+from riffusion.errors import InvalidAudio
+from riffusion.storage import check_output, write_whole
 
 MIN_RATE, MAX_RATE = 1000, 384000
 MAX_SAMPLES = 400_000_000  # of all channels together: over an hour of 48 kHz stereo
 MAX_BYTES = 4 * MAX_SAMPLES
 INT16_SCALE = 32768.0
-NEEDS_FFMPEG = (".m4a", ".mp4", ".webm", ".aac", ".wma", ".mka", ".mkv", ".mov", ".3gp", ".amr")
 WRITTEN_AS = {
     ".wav": ("WAV", "PCM_16"),
     ".flac": ("FLAC", "PCM_16"),
     ".mp3": ("MP3", "MPEG_LAYER_III"),
     ".ogg": ("OGG", "VORBIS"),
 }
+# Recordings that grow while they play are of the formats above; whole ones can also be of these.
+WRITABLE = (*WRITTEN_AS, *ffmpeg.ENCODED_AS)
 
 
 @dataclass(frozen=True)
@@ -91,8 +90,8 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
         raise InvalidAudio("audio file", path.name, "is empty (0 bytes); save or upload it again")
     if size > MAX_BYTES:
         raise InvalidAudio("audio file", path.name, f"has {size / 1e9:.1f} GB; cut it first")
-    if path.suffix.lower() in NEEDS_FFMPEG:
-        return _read_with_ffmpeg(path)
+    if path.suffix.lower() in ffmpeg.READ_SUFFIXES:
+        return Waveform(*ffmpeg.decode_with_ffmpeg(path, MAX_SAMPLES))
     return _read_with_soundfile(path, path.name)
 
 
@@ -103,20 +102,39 @@ def write_audio(waveform: Waveform, path: str | os.PathLike[str]) -> None:
     format does not have, StorageError where the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITTEN_AS:
-        raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITTEN_AS))
+    if path.suffix.lower() not in WRITABLE:
+        raise InvalidAudio("audio file", path.name, "end it in " + ", ".join(WRITABLE))
     write_whole(path, encode_audio(waveform, path.suffix.lower()))
+
+
+def check_audio_output(what: str, path: str | None) -> None:
+    """Raise InvalidInput where ``write_audio`` could not write at ``path``; None is fine.
+
+    Raises MissingTool where the format needs ffmpeg, which is not installed.
+    """
+    check_output(what, path, WRITABLE)
+    if path is not None:
+        check_format(Path(path).suffix.lower())
+
+
+def check_format(suffix: str) -> None:
+    """Raise MissingTool where files that end in ``suffix`` need ffmpeg, which is not installed."""
+    if suffix in ffmpeg.ENCODED_AS:
+        ffmpeg.check_ffmpeg(f"a {suffix} file")
 
 
 def encode_audio(waveform: Waveform, suffix: str) -> bytes:
     """The bytes of an audio file of the format of ``suffix`` (".wav", ".mp3", ...)."""
-    form, subtype = WRITTEN_AS[suffix]
     samples = np.clip(waveform.samples.T, -1.0, 1.0)
-    if subtype == "PCM_16":  # rounded here, so that 16 bits read are the 16 bits written
-        samples = np.clip(np.round(samples * INT16_SCALE), -32768, 32767).astype(np.int16)
+    # Rounded here, so that 16 bits read are the 16 bits written.
+    pcm = np.clip(np.round(samples * INT16_SCALE), -32768, 32767).astype(np.int16)
+    if suffix in ffmpeg.ENCODED_AS:
+        return ffmpeg.encode_with_ffmpeg(pcm, waveform.sample_rate, suffix)
+    form, subtype = WRITTEN_AS[suffix]
+    data = pcm if subtype == "PCM_16" else samples
     buffer = io.BytesIO()
     try:
-        soundfile.write(buffer, samples, waveform.sample_rate, format=form, subtype=subtype)
+        soundfile.write(buffer, data, waveform.sample_rate, format=form, subtype=subtype)
     except soundfile.LibsndfileError as error:
         what = f"{waveform.channels} channels at {waveform.sample_rate} Hz"
         legal = f"{form} cannot hold that; resample to 44100 Hz, at most two channels"
@@ -151,26 +169,3 @@ def _read_with_soundfile(source: Path | io.BytesIO, name: str) -> Waveform:
         legal = "is not audio we can read; use WAV, FLAC, MP3, OGG or Opus"
         raise InvalidAudio("audio file", name, legal) from error
     return Waveform(samples.T, rate)
-
-
-def _read_with_ffmpeg(path: Path) -> Waveform:
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise MissingTool(
-            f"{path.name} needs ffmpeg, which is not installed: install it "
-            "(apt install ffmpeg, brew install ffmpeg), or convert the file to WAV, FLAC or MP3"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        wav = Path(folder) / "decoded.wav"
-        # Playlists that hide in an upload may name other files: nothing but this one is opened.
-        options = ["-v", "error", "-nostdin", "-protocol_whitelist", "file,pipe"]
-        limits = ["-vn", "-c:a", "pcm_f32le", "-fs", str(MAX_BYTES)]
-        done = subprocess.run(
-            [ffmpeg, *options, "-i", f"file:{path.resolve()}", *limits, str(wav)],
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != 0 or not wav.is_file():
-            legal = "ffmpeg finds no sound in it; use WAV, FLAC, MP3, OGG or Opus"
-            raise InvalidAudio("audio file", path.name, legal)
-        return _read_with_soundfile(wav, path.name)

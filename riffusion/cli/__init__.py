@@ -1,6 +1,6 @@
 """The command line: ``python -m riffusion COMMAND``.
 
-main      the parser, and what went wrong in one line
+main      the parser, and errors in one line
 commands  jam, replay, generate, encode and decode
 song      the song command
 """

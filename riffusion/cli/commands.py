@@ -1,16 +1,16 @@
-"""The commands of the command line: the whole instrument without the page.
+"""The commands of the command line: jam, replay, generate, encode and decode.
 
-Each takes the parsed arguments. What will be written is checked before anything is computed, and
-a file appears whole or not at all.
+Each takes the parsed arguments. Outputs are checked before anything is computed, and a file appears
+whole or not at all.
 """
 
 from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +19,19 @@ import soundfile
 from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
-from riffusion.engines.arguments import engine_of
-from riffusion.engines.clip import ClipRequest, Controls, Prompt
+from riffusion.audio.waveform import Waveform, check_audio_output, read_audio, write_audio
+from riffusion.engines.arguments import load_chosen_engine
+from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import read_anchor
-from riffusion.jam.loops import anchor_of, mask_of
+from riffusion.jam.loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.masks import read_mask
-from riffusion.jam.schema import DEFAULTS
-from riffusion.jam.session import JamSession, render
-from riffusion.jam.session_file import load_session, save_session
-from riffusion.jam.session_file import replay as replay_session
+from riffusion.jam.schema import DEFAULTS, Scope, settings_for
+from riffusion.jam.session import JamSession, render, save_session
+from riffusion.jam.session import replay as replay_session
+from riffusion.jam.session_file import load_session
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -45,9 +45,7 @@ from riffusion.storage import check_output
 SESSIONS = (".json",)
 MAX_S = 24 * 3600.0
 MAX_IMAGE_S = MAX_COLUMNS * RIFFUSION.frame_s
-HARMONY = ("bpm", "key", "chords", "beats_per_bar")
-SAMPLING = ("guidance", "steps")
-WALK = ("path", "walk_bars", "position")
+ASSETS = ("anchor", "mask")
 
 
 def jam(arguments: Namespace) -> None:
@@ -56,18 +54,13 @@ def jam(arguments: Namespace) -> None:
     check_output("--image", arguments.image, IMAGES)
     check_output("--session", arguments.save, SESSIONS)
     check_length(arguments.seconds, arguments.image)
-    prompt_b = arguments.prompt_a if arguments.prompt_b is None else arguments.prompt_b
-    settings = settings_of(
-        Prompt(arguments.prompt_a, arguments.seed_a), Prompt(prompt_b, arguments.seed_b), arguments
-    )
-    if has_anchor(arguments):
-        settings = settings.changed(looped(arguments))
-    engine = engine_of(arguments)
+    settings = read_jam_settings(arguments)
+    engine = load_chosen_engine(arguments)
     record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
 
 
 def replay(arguments: Namespace) -> None:
-    """Make the track of a session file again."""
+    """Play a session file into a track again."""
     check_output("--out", arguments.out, AUDIO)
     check_output("--image", arguments.image, IMAGES)
     saved = load_session(arguments.session)
@@ -75,15 +68,15 @@ def replay(arguments: Namespace) -> None:
     if arguments.seconds is not None:
         seconds = arguments.seconds
     check_length(seconds, arguments.image)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     record(replay_session(engine, saved), engine.name, seconds, arguments)
 
 
 def record(session: JamSession, engine: str, seconds: float, arguments: Namespace) -> None:
-    """Play ``seconds`` into the files that were asked for.
+    """Play ``seconds`` of a session into the files that the arguments name.
 
-    The track grows in its file as it plays. Whatever stops it early, Ctrl-C or a full disk, what
-    was played until then stays, whole, with its image and session.
+    The track grows in its file as it plays. When Ctrl-C or a full disk stops it early, what was
+    played until then stays in whole files, with its image and session.
     """
     begin = time.perf_counter()
     rate = session.sample_rate
@@ -95,7 +88,7 @@ def record(session: JamSession, engine: str, seconds: float, arguments: Namespac
                 recording.write(block.samples)
                 advance(block.samples.shape[1] / rate)
     finally:
-        say(arguments.out, recording.duration_s, begin)
+        print_summary(arguments.out, recording.duration_s, begin)
         if getattr(arguments, "save", None):
             save_session(session, arguments.save, recording.length)
         if arguments.image and recording.length:
@@ -103,7 +96,7 @@ def record(session: JamSession, engine: str, seconds: float, arguments: Namespac
 
 
 def write_track_image(audio: Path, path: str, info: ImageInfo) -> None:
-    """The long spectrogram of an audio file, in memory that does not grow with the audio."""
+    """Write the long spectrogram of an audio file. Memory does not grow with the audio."""
     with soundfile.SoundFile(audio) as file:
 
         def read(start: int, stop: int) -> npt.NDArray[np.float32]:
@@ -115,69 +108,57 @@ def write_track_image(audio: Path, path: str, info: ImageInfo) -> None:
 
 def generate(arguments: Namespace) -> None:
     """Make one clip of a prompt."""
-    check_output("--out", arguments.out, AUDIO)
+    check_audio_output("--out", arguments.out)
     check_output("--image", arguments.image, IMAGES)
     if not (arguments.out or arguments.image):
         raise InvalidInput("output", "missing", "give --out clip.wav, --image clip.png or both")
     prompt = Prompt(arguments.prompt, arguments.seed)
-    settings = settings_of(prompt, prompt, arguments)
-    in_time = bool(given(arguments, HARMONY))
-    engine = engine_of(arguments)
+    values = given_settings(arguments, "clip")
+    jam_values = {name: value for name, value in values.items() if name not in ASSETS}
+    settings = JamSettings(prompt, prompt).with_settings(jam_values)
+    on_grid = any(entry.name in values for entry in settings_for("clip") if entry.on_grid)
+    engine = load_chosen_engine(arguments)
     begin = time.perf_counter()
-    wanted = anchored(request(engine, settings, in_time=in_time), engine, arguments)
-    sound, spectrogram = clip(engine, wanted)
+    request = build_request(engine, settings, on_grid=on_grid)
+    if "anchor" in values:
+        request = start_from_anchor(request, engine, arguments, settings.strength)
+    sound, spectrogram = generate_clip(engine, request)
     if arguments.out:
         write_audio(sound, arguments.out)
-        say(arguments.out, sound.duration_s, begin)
+        print_summary(arguments.out, sound.duration_s, begin)
     if arguments.image:
         info = image_info(settings, engine.name)
         write_image(clip_image(spectrogram, sound, info), arguments.image)
 
 
-def request(engine: Engine, settings: JamSettings, *, in_time: bool) -> ClipRequest:
-    """A clip from the first bar on; ``in_time`` tells the engine the beat and the chords."""
+def build_request(engine: Engine, settings: JamSettings, *, on_grid: bool) -> ClipRequest:
+    """Return the request for a clip from the first bar on.
+
+    ``on_grid`` gives the engine tempo, beats and chords; otherwise they are left to the prompt.
+    """
     prompt = settings.prompt_a
-    wanted = settings.request(0.0, prompt.seed, prompt.seed)
-    if not in_time:
-        return replace(wanted, bpm=None)
-    return replace(wanted, lead_sheet=window_sheet(settings, engine.params, engine.frames))
+    request = settings.request(0.0, prompt.seed, prompt.seed)
+    if not on_grid:
+        return replace(request, bpm=None)
+    return replace(request, lead_sheet=window_sheet(settings, engine.params, engine.frames))
 
 
-def anchored(wanted: ClipRequest, engine: Engine, arguments: Namespace) -> ClipRequest:
-    """``wanted``, starting from the anchor that the arguments name."""
-    if not has_anchor(arguments):
-        return wanted
+def start_from_anchor(
+    request: ClipRequest, engine: Engine, arguments: Namespace, strength: float
+) -> ClipRequest:
+    """Return ``request`` with the anchor and the mask that the arguments name."""
     return replace(
-        wanted,
+        request,
         anchor=read_anchor(arguments.anchor, engine),
-        strength=DEFAULTS["strength"] if arguments.strength is None else arguments.strength,
+        strength=strength,
         mask=None if arguments.mask is None else read_mask(arguments.mask, engine),
     )
 
 
-def looped(arguments: Namespace) -> dict[str, object]:
-    """The settings of a jam on the anchor that the arguments name."""
-    found: dict[str, object] = {"anchor": anchor_of(arguments.anchor)}
-    if arguments.strength is not None:
-        found["strength"] = arguments.strength
-    if arguments.mask is not None:
-        found["mask"] = mask_of(arguments.mask)
-    return found
-
-
-def has_anchor(arguments: Namespace) -> bool:
-    """Whether an anchor was given. InvalidInput for what means nothing without one."""
-    if arguments.anchor is None:
-        for name in ("strength", "mask"):
-            if getattr(arguments, name) is not None:
-                raise InvalidInput(f"--{name}", getattr(arguments, name), "needs an --anchor")
-    return arguments.anchor is not None
-
-
-def clip(engine: Engine, wanted: ClipRequest) -> tuple[Waveform, Spectrogram]:
-    """One clip: its sound, as loud as a jam, and its spectrogram."""
+def generate_clip(engine: Engine, request: ClipRequest) -> tuple[Waveform, Spectrogram]:
+    """Return the sound of one clip, as loud as a jam, and its spectrogram."""
     with progress("clip", engine.params.samples(engine.frames) / engine.params.sample_rate) as show:
-        spectrogram = engine.generate([wanted])[0]
+        spectrogram = engine.generate([request])[0]
         sound = clip_sound(spectrogram, engine.vocoder)
         show(sound.duration_s)
     return sound, spectrogram
@@ -194,38 +175,53 @@ def encode(arguments: Namespace) -> None:
     with progress("encode", sound.duration_s) as advance:
 
         def read(start: int, stop: int) -> npt.NDArray[np.float32]:
-            # The sound is gone through twice: for its peak, then for the pixels.
+            # The sound is read twice: for its peak, then for the pixels.
             advance((stop - start) / sound.sample_rate / 2)
             return sound.samples[:, start:stop]
 
         write_sound_image(arguments.image, read, sound.samples.shape[1])
-    say(arguments.image, sound.duration_s, begin)
+    print_summary(arguments.image, sound.duration_s, begin)
 
 
 def decode(arguments: Namespace) -> None:
     """Turn a spectrogram image into audio."""
-    check_output("audio", arguments.audio, AUDIO)
+    check_audio_output("audio", arguments.audio)
     begin = time.perf_counter()
     columns = max(png_columns(arguments.image), 1)
     with progress("decode", columns * RIFFUSION.frame_s) as advance:
         seconds = decode_file(arguments.image, arguments.audio, advance=advance)
-    say(arguments.audio, seconds, begin)
+    print_summary(arguments.audio, seconds, begin)
 
 
-def settings_of(prompt_a: Prompt, prompt_b: Prompt, arguments: Namespace) -> JamSettings:
-    """The settings that the arguments ask for; what was not given keeps its default."""
-    controls = Controls(arguments.density, arguments.brightness, arguments.drums)
-    settings = JamSettings(prompt_a, prompt_b, controls=controls)
-    return settings.changed(given(arguments, (*HARMONY, *SAMPLING, *WALK)))
+def read_jam_settings(arguments: Namespace) -> JamSettings:
+    """Return the settings that the arguments ask for. Anchors and masks may be files.
+
+    Raises InvalidInput for values that cannot be played.
+    """
+    values = given_settings(arguments, "jam")
+    values.setdefault("prompt_b", values["prompt_a"])
+    for name, load in (("anchor", load_anchor_ref), ("mask", load_mask_ref)):
+        if name in values:
+            values[name] = load(values[name])
+    start, end = (Prompt(DEFAULTS[f"prompt_{end}"], DEFAULTS[f"seed_{end}"]) for end in "ab")
+    return JamSettings(start, end).with_settings(values)
 
 
-def given(arguments: Namespace, names: Iterable[str]) -> Mapping[str, object]:
-    """Those of the named arguments that the command has and the user gave."""
-    found = {name: getattr(arguments, name, None) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+def given_settings(arguments: Namespace, scope: Scope) -> dict[str, Any]:
+    """Return the settings of ``scope`` that the user gave, by name, as they were written.
+
+    Raises InvalidInput for a strength or a mask without the anchor that it is about.
+    """
+    found = {entry.name: getattr(arguments, entry.name) for entry in settings_for(scope)}
+    given = {name: value for name, value in found.items() if value is not None}
+    for name in ("strength", "mask"):
+        if name in given and "anchor" not in given:
+            raise InvalidInput(f"--{name}", given[name], "needs an --anchor")
+    return given
 
 
 def image_info(settings: JamSettings, engine: str) -> ImageInfo:
+    """Return what the image of a jam or of a clip says about it."""
     return ImageInfo(
         prompt_a=settings.prompt_a.text,
         prompt_b=settings.prompt_b.text,
@@ -238,7 +234,7 @@ def image_info(settings: JamSettings, engine: str) -> ImageInfo:
 
 
 def check_length(seconds: float, image: str | None) -> None:
-    """Raise InvalidInput for a length that we do not play, or that no image holds."""
+    """Raise InvalidInput for a length that cannot be played, or that no image holds."""
     if not 0 < seconds <= MAX_S:
         raise InvalidInput("length", seconds, f"use more than 0 s and at most {MAX_S:.0f} s")
     if image and seconds > MAX_IMAGE_S:
@@ -246,7 +242,7 @@ def check_length(seconds: float, image: str | None) -> None:
         raise InvalidInput("length", seconds, legal)
 
 
-def say(path: str, made_s: float, begin: float) -> None:
-    """What was made, how long it is and how fast that was."""
+def print_summary(path: str, made_s: float, begin: float) -> None:
+    """Print the file that was made, its length, and how fast it was made since ``begin``."""
     speed = made_s / (time.perf_counter() - begin)
     print(f"{path}: {made_s:.1f} s, {speed:.1f} x real time")

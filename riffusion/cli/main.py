@@ -1,6 +1,7 @@
 """The command line: ``python -m riffusion COMMAND``.
 
-Reads arguments and says what went wrong; the work is in riffusion/cli/commands.py.
+This module reads arguments and prints errors; the commands are in riffusion/cli/commands.py. The
+options that are settings come from the schema.
 """
 
 from __future__ import annotations
@@ -8,15 +9,27 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from riffusion import __version__
 from riffusion.compat.arguments import add_commands
 from riffusion.engines.arguments import add_engine_arguments
 from riffusion.errors import InvalidInput, RiffusionError
+from riffusion.jam.schema import Scope, settings_for
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+COMMANDS = "riffusion.cli.commands"
+# What holds on the command line without an option, where that is not the default of the schema.
+JAM_DEFAULTS = {
+    "prompt_a": None,
+    "seed_a": "0",
+    "prompt_b": "prompt A, with seed B",
+    "seed_b": "1",
+}
+# The files that options for anchors and masks may name.
+FILES = {"anchor": "a name, or an audio or image file", "mask": "a name, or an image file"}
 
 # Commands of the training room by name: their module, and what they do.
 TRAINING = {
@@ -26,16 +39,16 @@ TRAINING = {
     "train-vocoder": ("vocoder.train", "train the vocoder on sound files"),
     "evaluate": ("evaluation.engine", "measure a trained engine"),
     "evaluate-songs": ("evaluation.songs", "measure whether the sections of songs come back"),
-    "evaluate-sound": ("evaluation.sound", "measure the decoders from spectrogram to sound"),
+    "evaluate-sound": ("evaluation.sound", "measure the vocoders, from spectrogram to sound"),
 }
 
 
 class UsageError(Exception):
-    """Arguments that do not make a command."""
+    """The arguments do not make a command."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """Leaves it to ``main`` to say what is wrong, in one line."""
+    """A parser that leaves it to ``main`` to print what is wrong, in one line."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see {self.prog} --help)")
@@ -48,27 +61,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = build_parser(arguments[:1]).parse_args(arguments)
         parsed.run(parsed)
     except (UsageError, InvalidInput) as error:
-        return complain(error, BAD_INPUT)
+        return print_error(error, BAD_INPUT)
     except RiffusionError as error:
-        return complain(error, FAILED)
+        return print_error(error, FAILED)
     except KeyboardInterrupt:
-        return complain("stopped", INTERRUPTED)
+        return print_error("stopped", INTERRUPTED)
     return 0
 
 
 def run() -> NoReturn:
-    """What ``python -m riffusion`` and the installed command call. A kill stops like Ctrl-C."""
+    """Run the command line of this process and exit. SIGTERM stops it like Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
 
 
-def complain(error: object, code: int) -> int:
+def print_error(error: object, code: int) -> int:
+    """Print an error in one line on standard error and return ``code``."""
     print("riffusion:", " ".join(str(error).split()), file=sys.stderr)
     return code
 
 
-def command_of(module: str, name: str) -> Callable[[argparse.Namespace], None]:
-    """A function of ``module``, loaded when it runs: ``--help`` waits for no PyTorch."""
+def load_command(module: str, name: str) -> Callable[[argparse.Namespace], None]:
+    """Return a function of ``module`` that is imported when it runs.
+
+    So ``--help`` need not wait for PyTorch.
+    """
 
     def run_command(arguments: argparse.Namespace) -> None:
         getattr(import_module(module), name)(arguments)
@@ -76,51 +93,21 @@ def command_of(module: str, name: str) -> Callable[[argparse.Namespace], None]:
     return run_command
 
 
-def command(name: str) -> Callable[[argparse.Namespace], None]:
-    """A function of riffusion.cli.commands."""
-    return command_of("riffusion.cli.commands", name)
-
-
 def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """All commands. Those for training load their modules only when ``chosen`` names them."""
+    """Return the parser of all commands.
+
+    Those of the training room load their modules only when ``chosen`` names them.
+    """
     parser = _Parser(prog="riffusion", description="Live, infinite AI jamming, without the page.")
+    parser.add_argument("--version", action="version", version=f"riffusion {__version__}")
     commands = parser.add_subparsers(metavar="command", dest="command", required=True)
-
-    jam = commands.add_parser("jam", help="play a walk between two prompts into a file")
-    add_jam_arguments(jam)
-
-    generate = commands.add_parser("generate", help="make one clip of a prompt")
-    generate.add_argument("prompt", help='what to play, for example "church bells"')
-    generate.add_argument("--seed", type=whole, default=0, help="which noise to start from")
-    add_music_arguments(generate)
-    add_engine_arguments(generate)
-    generate.add_argument("--out", help="the clip: .wav, .flac, .mp3 or .ogg")
-    generate.add_argument("--image", help="its spectrogram: .png")
-    add_anchor_arguments(generate)
-    generate.set_defaults(run=command("generate"))
-
-    encode = commands.add_parser("encode", help="turn audio into a spectrogram image")
-    encode.add_argument("audio", help="an audio file")
-    encode.add_argument("image", help="the image to write: .png")
-    encode.set_defaults(run=command("encode"))
-
-    decode = commands.add_parser("decode", help="turn a spectrogram image into audio")
-    decode.add_argument("image", help="a spectrogram image, ours or of the original Riffusion")
-    decode.add_argument("audio", help="the audio to write: .wav, .flac, .mp3 or .ogg")
-    decode.set_defaults(run=command("decode"))
-
-    replay = commands.add_parser("replay", help="make the track of a session file again")
-    replay.add_argument("session", help="a session file, from jam --session or from the page")
-    replay.add_argument("--seconds", type=number, help="another length than the session's own")
-    add_engine_arguments(replay)
-    add_track_arguments(replay)
-    replay.set_defaults(run=command("replay"))
-
-    song = commands.add_parser("song", help="play a song of sections that come back")
-    add_song_arguments(song)
-
-    add_commands(commands, command_of)
-
+    add_jam(commands.add_parser("jam", help="play a walk between two prompts into a file"))
+    add_generate(commands.add_parser("generate", help="make one clip of a prompt"))
+    add_encode(commands.add_parser("encode", help="turn audio into a spectrogram image"))
+    add_decode(commands.add_parser("decode", help="turn a spectrogram image into audio"))
+    add_replay(commands.add_parser("replay", help="make the track of a session file again"))
+    add_song(commands.add_parser("song", help="play a song of sections that come back"))
+    add_commands(commands, load_command)
     for name, (place, what) in TRAINING.items():
         training = commands.add_parser(name, help=what)
         if name in chosen:
@@ -130,66 +117,108 @@ def build_parser(chosen: Sequence[str] = ()) -> argparse.ArgumentParser:
     return parser
 
 
-def add_jam_arguments(jam: argparse.ArgumentParser) -> None:
-    jam.add_argument("--prompt-a", required=True, help='where the walk starts: "church bells"')
-    jam.add_argument("--prompt-b", help="where it goes (default: prompt A, with seed B)")
-    jam.add_argument("--seed-a", type=whole, default=0, help="noise at A (default 0)")
-    jam.add_argument("--seed-b", type=whole, default=1, help="noise at B (default 1)")
-    jam.add_argument("--seconds", type=number, default=60.0, help="length (default 60)")
-    jam.add_argument("--path", help="ping-pong, once, hold or manual")
-    jam.add_argument("--walk-bars", type=whole, help="bars from A to B")
-    jam.add_argument("--position", type=number, help="0 is A, 1 is B (with --path manual or hold)")
-    add_music_arguments(jam)
-    add_anchor_arguments(jam)
+def add_jam(jam: argparse.ArgumentParser) -> None:
+    """Add the options of ``jam``: the settings of a jam, its length and its files."""
+    add_settings(jam, "jam", JAM_DEFAULTS)
+    jam.set_defaults(seed_a=0, seed_b=1)
+    jam.add_argument("--seconds", type=number, default=60.0, help="length (default: 60)")
     add_engine_arguments(jam)
     add_track_arguments(jam)
     jam.add_argument(
         "--session", dest="save", metavar="FILE", help="a .json file that replays the same track"
     )
-    jam.set_defaults(run=command("jam"))
+    jam.set_defaults(run=load_command(COMMANDS, "jam"))
 
 
-def add_song_arguments(song: argparse.ArgumentParser) -> None:
+def add_generate(generate: argparse.ArgumentParser) -> None:
+    """Add the options of ``generate``: a prompt, the settings of a clip and its files."""
+    generate.add_argument("prompt", help='what to play, for example "church bells"')
+    generate.add_argument(
+        "--seed", type=whole, default=0, help="the noise that the clip starts from (default: 0)"
+    )
+    defaults = {entry.name: entry.clip_default_in_words for entry in settings_for("clip")}
+    add_settings(generate, "clip", defaults)
+    add_engine_arguments(generate)
+    generate.add_argument("--out", help="the clip: .wav, .flac, .mp3 or .ogg")
+    generate.add_argument("--image", help="its spectrogram: .png")
+    generate.set_defaults(run=load_command(COMMANDS, "generate"))
+
+
+def add_encode(encode: argparse.ArgumentParser) -> None:
+    """Add the options of ``encode``."""
+    encode.add_argument("audio", help="an audio file")
+    encode.add_argument("image", help="the image to write: .png")
+    encode.set_defaults(run=load_command(COMMANDS, "encode"))
+
+
+def add_decode(decode: argparse.ArgumentParser) -> None:
+    """Add the options of ``decode``."""
+    decode.add_argument("image", help="a spectrogram image, ours or of the original Riffusion")
+    decode.add_argument("audio", help="the audio to write: .wav, .flac, .mp3 or .ogg")
+    decode.set_defaults(run=load_command(COMMANDS, "decode"))
+
+
+def add_replay(replay: argparse.ArgumentParser) -> None:
+    """Add the options of ``replay``."""
+    replay.add_argument("session", help="a session file, from jam --session or from the page")
+    replay.add_argument("--seconds", type=number, help="length (default: the session's own)")
+    add_engine_arguments(replay)
+    add_track_arguments(replay)
+    replay.set_defaults(run=load_command(COMMANDS, "replay"))
+
+
+def add_song(song: argparse.ArgumentParser) -> None:
+    """Add the options of ``song``: what to plan, what replaces the plan's own, and the files."""
     song.add_argument(
         "line",
         nargs="?",
         help='what to plan: "melancholy bossa nova, three minutes"; "" for anything at all',
     )
     song.add_argument("--minutes", type=number, help="length (default: as the line says, or 3)")
-    song.add_argument("--seed", type=whole, help="another plan of the same line (default 0)")
+    song.add_argument("--seed", type=whole, help="another plan of the same line (default: 0)")
     song.add_argument("--plan", help="a .yaml or .json: written with a line, played without one")
     song.add_argument("--out", help="the song: .wav, .flac, .mp3 or .ogg, with a .cue beside it")
     song.add_argument("--image", help="its long spectrogram: .png")
-    song.add_argument("--variation", type=number, help="0 to 1: how sections differ on return")
-    song.add_argument("--guidance", type=number, help="how closely to follow the prompts")
-    song.add_argument("--steps", type=whole, help="denoiser steps a clip: more is finer, slower")
+    song.add_argument(
+        "--variation",
+        type=number,
+        help="how sections differ on return, a number from 0 to 1 (default: as the plan says)",
+    )
+    add_settings(song, "song", {entry.name: "as the plan says" for entry in settings_for("song")})
     add_engine_arguments(song)
-    song.set_defaults(run=command_of("riffusion.cli.song", "song"))
+    song.set_defaults(run=load_command("riffusion.cli.song", "song"))
 
 
-def add_anchor_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--anchor", help="what to start from: a name, or an audio or image file")
-    parser.add_argument("--strength", type=number, help="0 keeps the anchor, 1 ignores it (0.75)")
-    parser.add_argument("--mask", help="what to repaint of it: a name, or an image file")
+def add_settings(
+    parser: argparse.ArgumentParser, scope: Scope, defaults: Mapping[str, str | None]
+) -> None:
+    """Add an option for each setting that can be given in ``scope``.
 
-
-def add_music_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bpm", type=number, help="tempo in beats per minute")
-    parser.add_argument("--key", help="for example Cm, F#, Bb minor")
-    parser.add_argument("--beats-per-bar", type=whole, help="3 for a waltz (default 4)")
-    parser.add_argument("--chords", help='one chord a bar: "Cm Ab Eb Bb"')
-    for name in ("density", "brightness", "drums"):
-        parser.add_argument(f"--{name}", type=number, help="0 to 1 (default: as the prompt says)")
-    parser.add_argument("--guidance", type=number, help="how closely to follow the prompt")
-    parser.add_argument("--steps", type=whole, help="denoiser steps a clip: more is finer, slower")
+    ``defaults`` say in words what holds without an option, where that is not the default of the
+    schema; None makes it required. An option that is not given is None. Values are checked by
+    whoever plays them.
+    """
+    for entry in settings_for(scope):
+        default = defaults.get(entry.name, entry.default_in_words)
+        without = "required" if default is None else f"default: {default}"
+        files = f": {FILES[entry.kind]}" if entry.kind in FILES else ""
+        summary = entry.summary[0].lower() + entry.summary[1:]
+        parser.add_argument(
+            f"--{entry.name.replace('_', '-')}",
+            type=TYPES.get(entry.kind, str),
+            required=default is None,
+            help=f"{summary}{files} ({without})".replace("%", "%%"),
+        )
 
 
 def add_track_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the files of a track."""
     parser.add_argument("--out", required=True, help="the track: .wav, .flac, .mp3 or .ogg")
     parser.add_argument("--image", help="its long spectrogram: .png")
 
 
 def whole(text: str) -> int:
+    """Read a whole number. Raises ArgumentTypeError."""
     try:
         return int(text)
     except ValueError as error:
@@ -198,8 +227,12 @@ def whole(text: str) -> int:
 
 
 def number(text: str) -> float:
+    """Read a number. Raises ArgumentTypeError."""
     try:
         return float(text)
     except ValueError as error:
         message = f"{text[:40]!r} is not a number; use one like 0.5"
         raise argparse.ArgumentTypeError(message) from error
+
+
+TYPES: dict[str, Callable[[str], object]] = {"whole": whole, "number": number}

@@ -1,4 +1,4 @@
-"""``riffusion song``: from a line, a plan or nothing to a plan, a song and its image."""
+"""The song command: it plans a song from a line or reads a plan, and plays it into a file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.cli.commands import check_length, given, say, write_track_image
-from riffusion.engines.arguments import engine_of
+from riffusion.cli.commands import check_length, given_settings, print_summary, write_track_image
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.errors import InvalidInput
 from riffusion.song.markers import cue_sheet, image_marks
 from riffusion.song.model import Song
@@ -27,8 +27,6 @@ from riffusion.spectral.spectrogram import RIFFUSION
 from riffusion.spectral.tags import ImageInfo
 from riffusion.storage import check_output, write_whole
 
-OVERRIDES = ("variation", "guidance", "steps")
-
 
 def song(arguments: Namespace) -> None:
     """Plan a song or read its plan, and play it into a file where one is named."""
@@ -37,8 +35,10 @@ def song(arguments: Namespace) -> None:
     check_output("--plan", arguments.plan, PLANS)
     if arguments.image and not arguments.out:
         raise InvalidInput("--out", "missing", "the image is made from it; give --out song.flac")
-    planned = _planned(arguments)
-    wanted = replace(planned, **dict(given(arguments, OVERRIDES)))  # type: ignore[arg-type]
+    changes = given_settings(arguments, "song")
+    if arguments.variation is not None:
+        changes["variation"] = arguments.variation
+    wanted = replace(_load_song(arguments), **changes)
     check_length(wanted.duration_s, arguments.image)
     if arguments.line is not None and arguments.plan:
         save_plan(wanted, arguments.plan)
@@ -46,8 +46,8 @@ def song(arguments: Namespace) -> None:
         record(wanted, arguments)
 
 
-def _planned(arguments: Namespace) -> Song:
-    """The song of the plan, or of the line."""
+def _load_song(arguments: Namespace) -> Song:
+    """Return the song of the plan file, or the one that is planned from the line."""
     if arguments.line is None:
         if not arguments.plan:
             legal = "give a line such as 'bossa nova, three minutes', or --plan song.yaml"
@@ -67,19 +67,19 @@ def _planned(arguments: Namespace) -> Song:
 
 
 def record(wanted: Song, arguments: Namespace) -> None:
-    """Play a song into its files. Whatever stops it early, what was played until then stays."""
-    engine = engine_of(arguments)
+    """Play a song into its files. When something stops it early, what was played stays."""
+    engine = load_chosen_engine(arguments)
     begin = time.perf_counter()
     with SongSession(engine, wanted) as session:
         rate = session.sample_rate
         recording = Recording(arguments.out, rate, session.channels, session.samples)
         try:
             with recording:
-                for place, blocks in groupby(session, key=lambda block: block.place):
-                    _record_section(recording, place, blocks, len(session.places))
+                for place, blocks in groupby(session, key=lambda block: block.placed):
+                    _record_section(recording, place, blocks, len(session.placement))
         finally:
-            say(arguments.out, recording.duration_s, begin)
-            played = tuple(p for p in session.places if p.start < recording.length)
+            print_summary(arguments.out, recording.duration_s, begin)
+            played = tuple(p for p in session.placement if p.start < recording.length)
             audio = Path(arguments.out)
             sheet = cue_sheet(played, rate, audio.name, wanted.title)
             write_whole(audio.with_suffix(".cue"), sheet.encode())

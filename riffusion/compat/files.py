@@ -1,4 +1,4 @@
-"""What the batch commands share: folders, names, and many files at a time."""
+"""Files of the batch commands: listing and making folders, naming files, working in parallel."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 MAX_NAME_LENGTH = 60
 
 
-def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
-    """The files of ``folder`` that match, in order, but no JSON; ``limit`` of them if above 0.
+def list_audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
+    """Return the sorted files of ``folder`` that match a glob pattern, except JSON files.
 
-    Raises InvalidInput where there is no such folder, or the pattern leads out of it.
+    A ``limit`` above 0 returns at most so many. Raises InvalidInput when there is no such folder,
+    or the pattern leads out of it.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -28,8 +29,8 @@ def audio_files(folder: str, pattern: str = "*", limit: int = -1) -> list[Path]:
     return files[:limit] if limit > 0 else files
 
 
-def output_folder(folder: str) -> Path:
-    """``folder``, made if it is not there."""
+def make_folder(folder: str) -> Path:
+    """Make ``folder`` if it is not there, and return its path. Raises StorageError."""
     path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -38,12 +39,14 @@ def output_folder(folder: str) -> Path:
     return path
 
 
-def for_each(
+def process_files(
     files: Sequence[Path], work: Callable[[Path], Iterable[Path]], threads: int | None
 ) -> tuple[list[Path], list[str]]:
-    """Do ``work`` on all files, some at a time: what it wrote, and what it could not read and why.
+    """Process files in a pool of threads, and return the written paths and the problems.
 
-    One bad file leaves the others alone, as in the original; a full disk stops the work.
+    ``work`` processes one file and yields the paths it wrote. A file that is no audio becomes a
+    problem and leaves the others alone, as in the original; a full disk stops the work.
+    ``threads`` None is one for each core. Raises InvalidInput for fewer than one thread.
     """
     if threads is not None and threads < 1:
         raise InvalidInput("--num-threads", threads, "use 1 or more")
@@ -63,13 +66,13 @@ def for_each(
     return written, problems
 
 
-def slug(text: str) -> str:
-    """``text`` as a part of a file's name: letters and digits of any script, _ for the rest."""
+def slugify(text: str) -> str:
+    """Return ``text`` for a file name: letters and digits of any script, and _ for the rest."""
     return re.sub(r"\W+", "_", text).strip("_")[:MAX_NAME_LENGTH] or "clip"
 
 
-def checked_extension(what: str, extension: str, known: Iterable[str]) -> str:
-    """``extension`` with its dot. Raises InvalidInput for an unknown one."""
+def check_extension(what: str, extension: str, known: Iterable[str]) -> str:
+    """Return ``extension`` in lower case with its dot. Raises InvalidInput for an unknown one."""
     suffix = "." + extension.lower().removeprefix(".")
     if suffix not in known:
         names = ", ".join(name.removeprefix(".") for name in known)

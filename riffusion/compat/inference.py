@@ -1,6 +1,6 @@
-"""The original Riffusion's request for a clip, and what it means here.
+"""The original Riffusion's request for a clip, and its translation into a ClipRequest.
 
-Field by field the InferenceInput and PromptInput of its server, its web app and its playground.
+The fields are those of InferenceInput and PromptInput in its server, web app and playground.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DEFAULT_SEED_IMAGE = "og_beat"
 
 
 class PromptInput(BaseModel):
-    """One end of the way between two prompts."""
+    """One end of a walk between two prompts."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -33,7 +33,7 @@ class PromptInput(BaseModel):
 
 
 class InferenceInput(BaseModel):
-    """A clip on the way from ``start`` to ``end``. Fields that are not listed are ignored."""
+    """A clip on the walk from ``start`` to ``end``. Fields that are not listed are ignored."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -49,7 +49,7 @@ class InferenceInput(BaseModel):
     end: PromptInput
 
     def info(self, engine: str) -> ImageInfo:
-        """What the image of the clip says about it."""
+        """Return the tags of the clip's image; ``engine`` is the name of the engine."""
         return ImageInfo(
             prompt_a=self.start.prompt,
             prompt_b=self.end.prompt,
@@ -60,24 +60,25 @@ class InferenceInput(BaseModel):
         )
 
 
-def clip_request(inputs: InferenceInput, engine: Engine) -> ClipRequest:
-    """What ``inputs`` asks of ``engine``, seed image and mask by their names.
+def resolve_clip_request(inputs: InferenceInput, engine: Engine) -> ClipRequest:
+    """Translate a request, looking up its seed image and mask by name.
 
-    A seed image of the library brings its tempo and its harmony along. Raises InvalidInput.
+    The clip also gets the tempo and the harmony of the seed image. Raises InvalidInput for an
+    unknown name or a field out of range.
     """
     anchor = find_anchor(inputs.seed_image_id)
     mask = fit_mask(named_mask(inputs.mask_image_id), engine) if inputs.mask_image_id else None
     request = to_clip_request(inputs, fit_sound(anchor_sound(anchor), engine), mask)
-    return in_time_with(request, anchor, engine)
+    return match_anchor_timing(request, anchor, engine)
 
 
 def to_clip_request(
     inputs: InferenceInput, anchor: Spectrogram | None = None, mask: Mask | None = None
 ) -> ClipRequest:
-    """The one place where the original's fields become ours.
+    """Translate a request whose anchor and mask are already loaded.
 
-    Denoising and guidance lerp from one end to the other, as the original has it. Raises
-    InvalidInput, naming the field.
+    Denoising and guidance are interpolated linearly between the ends, as in the original. Raises
+    InvalidInput that names the field of the original's request.
     """
     start, end = inputs.start, inputs.end
     _check_ends(inputs)
@@ -95,13 +96,13 @@ def to_clip_request(
     )
 
 
-def in_time_with(request: ClipRequest, anchor: Anchor, engine: Engine) -> ClipRequest:
-    """``request`` with the tempo and the harmony of an anchor of the library."""
+def match_anchor_timing(request: ClipRequest, anchor: Anchor, engine: Engine) -> ClipRequest:
+    """Return ``request`` with the tempo and the harmony of an anchor of the library."""
     return replace(request, bpm=anchor.bpm, lead_sheet=anchor.lead_sheet(engine))
 
 
 def _check_ends(inputs: InferenceInput) -> None:
-    """Name fields as the request does, not as ours."""
+    """Raise InvalidInput for a field out of range, by its name in the original's request."""
     if not 0 <= inputs.alpha <= 1:
         raise InvalidInput("alpha", inputs.alpha, "use a number from 0 (start) to 1 (end)")
     for name, end in (("start", inputs.start), ("end", inputs.end)):

@@ -1,4 +1,4 @@
-"""Playing a sound of any length anew: windows that follow it, each continuing the one before."""
+"""Restyling: a recording of any length generated anew, in windows that continue each other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import sound_window
-from riffusion.jam.session import MIN_CONTEXT_S, UNUSED_FRAMES
+from riffusion.jam.clip_window import MIN_CONTEXT_S, UNUSED_FRAMES
 from riffusion.jam.stitcher import Stitcher
 from riffusion.spectral.spectrogram import Spectrogram
 
@@ -21,78 +21,94 @@ Samples = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A window from frame ``first_frame`` on, whose new part sounds from ``start`` to ``stop``
-    (samples). ``share``: where it is on the whole way, 0 to 1."""
+class RestyleWindow:
+    """One window of a recording: the frames to generate and the samples that are new in it.
+
+    The window begins at frame ``first_frame`` of the recording. Its new part is the samples from
+    ``start`` to ``stop`` (not included), and ``progress`` is its position on the whole walk, from
+    0 to 1.
+    """
 
     first_frame: int
     start: int
     stop: int
-    share: float
+    progress: float
 
 
-def samples_of(engine: Engine, count: int) -> int:
-    """Samples that ``count`` windows make."""
+def count_samples(engine: Engine, count: int) -> int:
+    """Return the samples per channel that ``count`` windows cover."""
     return (engine.frames - UNUSED_FRAMES + (count - 1) * _new_frames(engine)) * _hop(engine)
 
 
-def pieces(engine: Engine, samples: int) -> list[Piece]:
-    """The windows that cover ``samples`` samples, a second of each over the one before."""
+def plan_windows(engine: Engine, samples: int) -> list[RestyleWindow]:
+    """Return the windows that cover ``samples`` samples without gaps.
+
+    Each overlaps the one before by at least a second. Raises InvalidInput when the windows of the
+    engine are too short for that.
+    """
     hop, new = _hop(engine), _new_frames(engine)
     stops = [engine.frames - UNUSED_FRAMES]
     while stops[-1] * hop < samples:
         stops.append(stops[-1] + new)
     starts = [0, *stops[:-1]]
     last = max(1, len(stops) - 1)
+    context = _context_frames(engine)
     return [
-        Piece(max(0, start - _context(engine)), start * hop, min(stop * hop, samples), index / last)
+        RestyleWindow(max(0, start - context), start * hop, min(stop * hop, samples), index / last)
         for index, (start, stop) in enumerate(zip(starts, stops, strict=True))
     ]
 
 
+def restyle(
+    engine: Engine,
+    source: Waveform,
+    make_request: Callable[[float, Spectrogram], ClipRequest],
+) -> Iterator[Samples]:
+    """Generate ``source`` anew and yield it in blocks (channels, samples) float32.
+
+    ``source`` is at the rate and channels of the engine, as ``matched_to_engine`` returns it; the
+    blocks together are as long. ``make_request(progress, anchor)`` returns the request for the
+    window at ``progress``, 0 to 1, whose part of the source is ``anchor``. Each window has the last
+    second of the one before as its context and continues its phases, so that there is no seam to
+    hear. Memory does not grow with the length. Raises InvalidInput as the engine does.
+    """
+    params = engine.params
+    stitcher = Stitcher(params, engine.channels, engine.frames, engine.vocoder)
+    length = source.samples.shape[1]
+    played = 0
+    for window in plan_windows(engine, length):
+        anchor = sound_window(source, engine, window.first_frame * params.hop_length)
+        request = make_request(window.progress, anchor)
+        context = window.start // params.hop_length - window.first_frame
+        if context:
+            request = replace(request, context=stitcher.context(window.start, context))
+        stitcher.push(window.start, window.first_frame, engine.generate([request])[0])
+        block = stitcher.play_to(window.stop)
+        played += block.shape[1]
+        yield block
+    # The master's output is a little later than its input, so the end is still inside it.
+    end = stitcher.play_to(length + stitcher.reach_back + params.hop_length)
+    yield end[:, : length - played]
+
+
 def _hop(engine: Engine) -> int:
+    """Return the samples from one frame to the next."""
     return engine.params.hop_length
 
 
-def _context(engine: Engine) -> int:
-    """Frames of each window that are those of the one before: at least a second."""
+def _context_frames(engine: Engine) -> int:
+    """Return how many frames of a window are those of the one before: at least a second."""
     step = engine.context_step
     return -(-round(MIN_CONTEXT_S / engine.params.frame_s) // step) * step
 
 
 def _new_frames(engine: Engine) -> int:
-    """Frames that each window but the first adds. InvalidInput for windows too short to add any."""
-    new = engine.frames - UNUSED_FRAMES - _context(engine)
-    if new < 1:
-        raise InvalidInput("window", f"{engine.frames} frames", f"needs over {_context(engine)}")
-    return new
+    """Return how many frames each window but the first adds.
 
-
-def play_through(
-    engine: Engine,
-    source: Waveform,
-    ask: Callable[[float, Spectrogram], ClipRequest],
-) -> Iterator[Samples]:
-    """``source`` (as ``matched_to_engine`` gives it) anew, block by block, just as long.
-
-    ``ask(share, anchor)`` says what is asked for at ``share`` of the way. Each window begins with
-    the last second of the one before as its context, and its phases go on from it, so there is
-    no seam to hear. Memory does not grow with the length.
+    Raises InvalidInput when the window is too short to add any.
     """
-    params = engine.params
-    stitcher = Stitcher(params, engine.channels, engine.frames, engine.vocoder)
-    length = source.samples.shape[1]
-    made = 0
-    for piece in pieces(engine, length):
-        anchor = sound_window(source, engine, piece.first_frame * params.hop_length)
-        context = piece.start // params.hop_length - piece.first_frame
-        asked = ask(piece.share, anchor)
-        if context:
-            asked = replace(asked, context=stitcher.context(piece.start, context))
-        stitcher.push(piece.start, piece.first_frame, engine.generate([asked])[0])
-        block = stitcher.play_to(piece.stop)
-        made += block.shape[1]
-        yield block
-    # The master gives out a little later than it takes in.
-    end = stitcher.play_to(length + stitcher.reach_back + params.hop_length)
-    yield end[:, : length - made]
+    context = _context_frames(engine)
+    new = engine.frames - UNUSED_FRAMES - context
+    if new < 1:
+        raise InvalidInput("window", f"{engine.frames} frames", f"needs over {context}")
+    return new

@@ -1,9 +1,9 @@
-"""Splitting a recording into stems: drums, bass, vocals and the rest, by demucs.
+"""Stems: demucs splits a recording into drums, bass, vocals and the rest.
 
-demucs is an extra: ``pip install 'riffusion[stems]'``. Its weights are a name that it knows and
-fetches from the hub the first time, or a folder as the hub has it: safetensors files, and a YAML
-file that lists them where they are several. Its older, pickled weights are not read: a pickle
-runs whatever program is in it.
+demucs is an extra: ``pip install 'riffusion[stems]'``. Its weights are chosen by a name that it
+knows and downloads from the hub once, or by a folder of the same contents: safetensors files, and
+a YAML file that lists them when there are several. Its older, pickled weights are not read,
+because a pickle can run any program.
 """
 
 from __future__ import annotations
@@ -17,38 +17,44 @@ import torch
 import yaml
 from safetensors import SafetensorError, safe_open
 
-from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
-from riffusion.compat.files import checked_extension, output_folder
-from riffusion.engines.loading import usable_device
+from riffusion.audio.waveform import WRITABLE as AUDIO
+from riffusion.audio.waveform import Waveform, check_format, read_audio, write_audio
+from riffusion.compat.files import check_extension, make_folder
+from riffusion.engines.loading import choose_device
 from riffusion.errors import InvalidInput, MissingTool, ModelError
 
 PACKAGE = "demucs"
-# A file says which class it is made of: no other code than these may be named.
+# A weights file names the class of its network. Only these are accepted, because the name chooses
+# the code that runs.
 NETWORKS = ("demucs.demucs.Demucs", "demucs.hdemucs.HDemucs", "demucs.htdemucs.HTDemucs")
-QUIET = 1e-8
+MIN_DEVIATION = 1e-8
 
 
 def split(arguments: Namespace) -> None:
-    """Write one file for each stem of a recording."""
+    """Split a recording and write one file for each stem. Raises MissingTool without demucs."""
     if find_spec(PACKAGE) is None:
         raise MissingTool(
             "splitting stems needs demucs, which is not installed: "
             "pip install -r requirements-stems.txt, or pip install 'riffusion[stems]'"
         )
-    suffix = checked_extension("--extension", arguments.extension, AUDIO)
-    device = usable_device(arguments.device)
+    suffix = check_extension("--extension", arguments.extension, AUDIO)
+    check_format(suffix)
+    device = choose_device(arguments.device)
     sound = read_audio(arguments.audio)
     model = load_model(arguments.stem_model)
-    folder = output_folder(arguments.output_dir)
-    for name, stem in stems_of(sound, model, device).items():
+    folder = make_folder(arguments.output_dir)
+    for name, stem in separate_stems(sound, model, device).items():
         path = folder / f"{Path(arguments.audio).stem}_{name}{suffix}"
         write_audio(stem, path)
         print(f"Wrote {path}")
 
 
-def stems_of(sound: Waveform, model: Any, device: str = "cpu") -> dict[str, Waveform]:
-    """The stems of ``sound`` by name, each as long as it, at the rate and channels of ``model``."""
+def separate_stems(sound: Waveform, model: Any, device: str = "cpu") -> dict[str, Waveform]:
+    """Separate ``sound`` into stems.
+
+    Returns each stem by its name, as long as ``sound``, at the sample rate and channels of
+    ``model``. The same sound always gives the same stems.
+    """
     from demucs.apply import apply_model
 
     rate = model.samplerate
@@ -56,10 +62,10 @@ def stems_of(sound: Waveform, model: Any, device: str = "cpu") -> dict[str, Wave
     if given.channels != model.audio_channels:
         given = Waveform(given.mono().samples.repeat(model.audio_channels, axis=0), rate)
     mix = torch.from_numpy(given.samples)
-    # The scale that the network was trained on. Without random shifts, so that the same sound
-    # always gives the same stems.
+    # The network was trained on sounds of this scale. Random shifts are off, because they would
+    # change the stems from call to call.
     middle = mix.mean(0)
-    mean, deviation = middle.mean(), middle.std() + QUIET
+    mean, deviation = middle.mean(), middle.std() + MIN_DEVIATION
     with torch.inference_mode():
         (scaled,) = apply_model(
             model, ((mix - mean) / deviation)[None], shifts=0, device=device, progress=True
@@ -71,11 +77,15 @@ def stems_of(sound: Waveform, model: Any, device: str = "cpu") -> dict[str, Wave
 
 
 def load_model(name: str) -> Any:
-    """A model by the name that demucs has for it, or from a folder. Raises ModelError."""
+    """Load a demucs model by its name or from a folder.
+
+    Raises InvalidInput for an impossible name and ModelError when the weights cannot be fetched
+    or read.
+    """
     from demucs.hf import get_hf_model
 
     if Path(name).is_dir():
-        return _model_in(Path(name))
+        return _load_folder(Path(name))
     if not name.replace("_", "").isalnum():
         legal = "use a name like htdemucs, or a folder with its safetensors files"
         raise InvalidInput("--stem-model", name, legal)
@@ -88,8 +98,8 @@ def load_model(name: str) -> Any:
         ) from error
 
 
-def _model_in(folder: Path) -> Any:
-    """The model of a folder: one YAML file that lists the networks, or all that there are."""
+def _load_folder(folder: Path) -> Any:
+    """Load the networks that the folder's YAML file lists, or else all of the folder."""
     from demucs.apply import BagOfModels
     from demucs.hf import load_safetensors_model
 
@@ -106,14 +116,14 @@ def _model_in(folder: Path) -> Any:
 
 
 def _check_network(path: Path) -> None:
-    """Raise ModelError where a file is not one of demucs's networks."""
+    """Raise ModelError unless a file holds one of demucs's networks."""
     try:
         with safe_open(path, framework="pt") as file:
-            said = file.metadata() or {}
+            metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from error
-    if said.get("klass") not in NETWORKS or "structure" in said:
+    if metadata.get("klass") not in NETWORKS or "structure" in metadata:
         raise ModelError(
-            f"{path} is no network of demucs: it says {said.get('klass')!r}, "
+            f"{path} is no network of demucs: it says {metadata.get('klass')!r}, "
             f"known are {', '.join(NETWORKS)}, not quantised"
         )

@@ -1,4 +1,4 @@
-"""The tasks of the original's playground as commands."""
+"""The tasks of the original's playground, as commands."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from PIL import Image
 from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
-from riffusion.audio.waveform import Waveform, read_audio, write_audio
+from riffusion.audio.waveform import Waveform, check_audio_output, read_audio, write_audio
 from riffusion.compat.batch import load_batch, make_batch
 from riffusion.compat.inference import (
     DEFAULT_SEED_IMAGE,
     InferenceInput,
     PromptInput,
-    in_time_with,
+    match_anchor_timing,
     to_clip_request,
 )
-from riffusion.compat.restyle import play_through, samples_of
-from riffusion.engines.arguments import engine_of
+from riffusion.compat.restyle import count_samples, restyle
+from riffusion.engines.arguments import load_chosen_engine
 from riffusion.engines.clip import ClipRequest, Mix
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
@@ -32,9 +32,9 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.anchors import (
     find_anchor,
     is_file_name,
+    load_sound,
     matched_to_engine,
     read_anchor,
-    source_sound,
 )
 from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
@@ -43,24 +43,24 @@ from riffusion.spectral.spectrogram import Spectrogram
 from riffusion.storage import check_output
 
 MAX_CLIPS = 1000
-STEEPEST_POWER = 100.0
+MAX_POWER = 100.0
 
 
 def text_to_audio(arguments: Namespace) -> None:
-    """A clip of a prompt, or the clips of a batch file."""
+    """Generate a clip of a prompt, or the clips of a batch file."""
     if (arguments.prompt is None) == (arguments.batch is None):
         raise InvalidInput("prompt", arguments.prompt, "give either --prompt or --batch")
     if arguments.batch is not None:
-        _batch(arguments)
+        _run_batch(arguments)
         return
-    check_output("--audio", arguments.audio, AUDIO)
+    check_audio_output("--audio", arguments.audio)
     check_output("--image", arguments.image, IMAGES)
     if not (arguments.audio or arguments.image):
         raise InvalidInput("output", "missing", "give --audio clip.wav, --image clip.png or both")
-    end = _end(arguments, arguments.prompt, arguments.seed, arguments.denoising)
-    inputs = _inputs(arguments, end, end, 0.0)
+    end = _make_end(arguments, arguments.prompt, arguments.seed, arguments.denoising)
+    inputs = _make_inputs(arguments, end, end, 0.0)
     to_clip_request(inputs)
-    engine = engine_of(arguments)
+    engine = load_chosen_engine(arguments)
     ((sound, image),) = make_clips(engine, [inputs], arguments.seed_image)
     if arguments.audio:
         write_audio(sound, arguments.audio)
@@ -71,43 +71,43 @@ def text_to_audio(arguments: Namespace) -> None:
 
 
 def audio_to_audio(arguments: Namespace) -> None:
-    """A recording of any length, played anew; with a second prompt, walking to it."""
+    """Generate a recording of any length anew, on a walk to the second prompt if there is one."""
     check_output("--output", arguments.output, AUDIO)
     mix = None
     if arguments.magic_mix:
         mix = Mix(until=arguments.kmin, share=arguments.mix_factor)
         arguments.denoising, arguments.denoising_b = arguments.kmax, None
-    to_clip_request(_inputs_at(arguments, 0.0))
-    sound = _part(read_audio(arguments.audio), arguments.start_time_s, arguments.duration_s)
-    engine = engine_of(arguments)
-    _write_through(engine, matched_to_engine(sound, engine), arguments, mix)
+    to_clip_request(_make_inputs_at(arguments, 0.0))
+    sound = _cut_part(read_audio(arguments.audio), arguments.start_time_s, arguments.duration_s)
+    engine = load_chosen_engine(arguments)
+    _write_restyled(engine, matched_to_engine(sound, engine), arguments, mix)
 
 
 def interpolation(arguments: Namespace) -> None:
-    """A walk between two prompts over a seed image that goes round and round."""
+    """Generate a walk between two prompts over a seed image that is looped."""
     check_output("--output", arguments.output, AUDIO)
     count = arguments.num_interpolation_steps
     if not 1 <= count <= MAX_CLIPS:
         legal = f"use a whole number from 1 to {MAX_CLIPS}"
         raise InvalidInput("--num-interpolation-steps", count, legal)
-    to_clip_request(_inputs_at(arguments, 0.0))
-    loop = _whole_bars(arguments.seed_image or DEFAULT_SEED_IMAGE)
-    engine = engine_of(arguments)
+    to_clip_request(_make_inputs_at(arguments, 0.0))
+    loop = _read_loop(arguments.seed_image or DEFAULT_SEED_IMAGE)
+    engine = load_chosen_engine(arguments)
     once = matched_to_engine(loop, engine)
-    length = samples_of(engine, count)
+    length = count_samples(engine, count)
     rounds = np.stack([np.resize(channel, length) for channel in once.samples])
-    _write_through(engine, Waveform(rounds, once.sample_rate), arguments)
+    _write_restyled(engine, Waveform(rounds, once.sample_rate), arguments)
 
 
 def make_clips(
     engine: Engine, asked: Sequence[InferenceInput], seed_image: str | None
 ) -> list[tuple[Waveform, Image.Image]]:
-    """The sound and the image of each clip, from a seed image where one is given."""
+    """Generate the sound and the image of each request, from a seed image if there is one."""
     anchor = read_anchor(seed_image, engine) if seed_image else None
     requests = [to_clip_request(inputs, anchor) for inputs in asked]
     if seed_image and not is_file_name(seed_image):
         known = find_anchor(seed_image)
-        requests = [in_time_with(request, known, engine) for request in requests]
+        requests = [match_anchor_timing(request, known, engine) for request in requests]
     clips = engine.generate(requests)
     sounds = [clip_sound(clip, engine.vocoder) for clip in clips]
     return [
@@ -116,15 +116,19 @@ def make_clips(
     ]
 
 
-def curved(alpha: float, power: float) -> float:
-    """``alpha`` on the original's curve: a power above 1 lingers half-way, 1 is even."""
-    if not 0 < power <= STEEPEST_POWER:
-        raise InvalidInput("--alpha-power", power, f"use more than 0, at most {STEEPEST_POWER:g}")
+def curve_alpha(alpha: float, power: float) -> float:
+    """Return ``alpha``, 0 to 1, on the original's curve: a power above 1 lingers half-way.
+
+    Raises InvalidInput for a power that is not above 0 and at most 100.
+    """
+    if not 0 < power <= MAX_POWER:
+        raise InvalidInput("--alpha-power", power, f"use more than 0, at most {MAX_POWER:g}")
     centred = 2 * alpha - 1
     return (math.copysign(abs(centred) ** power, centred) + 1) / 2
 
 
-def _batch(arguments: Namespace) -> None:
+def _run_batch(arguments: Namespace) -> None:
+    """Generate the clips of a batch file into a folder. Raises InvalidInput without a folder."""
     if arguments.output_dir is None:
         raise InvalidInput("--output-dir", "missing", "say where the clips of the batch go")
     batch = load_batch(arguments.batch, arguments.num_seeds)
@@ -137,45 +141,49 @@ def _batch(arguments: Namespace) -> None:
     print(f"Wrote {index}")
 
 
-def _write_through(
+def _write_restyled(
     engine: Engine, source: Waveform, arguments: Namespace, mix: Mix | None = None
 ) -> None:
-    """Play ``source`` anew into the file that was asked for."""
+    """Generate ``source`` anew and write it into the file that --output names."""
 
-    def ask(share: float, anchor: Spectrogram) -> ClipRequest:
-        return replace(to_clip_request(_inputs_at(arguments, share), anchor), mix=mix)
+    def make_request(share: float, anchor: Spectrogram) -> ClipRequest:
+        return replace(to_clip_request(_make_inputs_at(arguments, share), anchor), mix=mix)
 
     rate, length = source.sample_rate, source.samples.shape[1]
     recording = Recording(arguments.output, rate, engine.channels, length)
     with recording, progress("play", source.duration_s) as advance:
-        for block in play_through(engine, source, ask):
+        for block in restyle(engine, source, make_request):
             recording.write(block)
             advance(block.shape[1] / rate)
     print(f"Wrote {arguments.output} ({recording.duration_s:.2f} seconds)")
 
 
-def _inputs_at(arguments: Namespace, share: float) -> InferenceInput:
-    """What is asked for at ``share`` of the way from prompt A to prompt B."""
-    alpha = curved(share, getattr(arguments, "alpha_power", 1.0)) if arguments.prompt_b else 0.0
+def _make_inputs_at(arguments: Namespace, share: float) -> InferenceInput:
+    """Return the request at ``share``, 0 to 1, of the walk from prompt A to prompt B."""
+    alpha = (
+        curve_alpha(share, getattr(arguments, "alpha_power", 1.0)) if arguments.prompt_b else 0.0
+    )
     denoising_b = arguments.denoising_b
-    start = _end(arguments, arguments.prompt_a, arguments.seed_a, arguments.denoising)
-    end = _end(
+    start = _make_end(arguments, arguments.prompt_a, arguments.seed_a, arguments.denoising)
+    end = _make_end(
         arguments,
         arguments.prompt_b or arguments.prompt_a,
         arguments.seed_b,
         arguments.denoising if denoising_b is None else denoising_b,
     )
-    return _inputs(arguments, start, end, alpha)
+    return _make_inputs(arguments, start, end, alpha)
 
 
-def _inputs(
+def _make_inputs(
     arguments: Namespace, start: PromptInput, end: PromptInput, alpha: float
 ) -> InferenceInput:
+    """Return the request of the options for two ends of a walk."""
     steps = arguments.num_inference_steps
     return InferenceInput(alpha=alpha, num_inference_steps=steps, start=start, end=end)
 
 
-def _end(arguments: Namespace, prompt: str, seed: int, denoising: float) -> PromptInput:
+def _make_end(arguments: Namespace, prompt: str, seed: int, denoising: float) -> PromptInput:
+    """Return one end of the walk, with the options that both ends share."""
     return PromptInput(
         prompt=prompt,
         seed=seed,
@@ -185,8 +193,11 @@ def _end(arguments: Namespace, prompt: str, seed: int, denoising: float) -> Prom
     )
 
 
-def _part(sound: Waveform, start_s: float, duration_s: float | None) -> Waveform:
-    """``duration_s`` of ``sound`` from ``start_s`` on, or what there is of it."""
+def _cut_part(sound: Waveform, start_s: float, duration_s: float | None) -> Waveform:
+    """Return ``duration_s`` seconds of ``sound`` from ``start_s`` on, or as many as there are.
+
+    Raises InvalidInput when the start is outside the recording or the duration is not above 0.
+    """
     if not 0 <= start_s < sound.duration_s:
         legal = f"the recording lasts {sound.duration_s:.2f} s; start inside it"
         raise InvalidInput("--start-time-s", start_s, legal)
@@ -198,9 +209,9 @@ def _part(sound: Waveform, start_s: float, duration_s: float | None) -> Waveform
     return Waveform(sound.samples[:, first:last], sound.sample_rate)
 
 
-def _whole_bars(seed_image: str) -> Waveform:
-    """The sound of a seed image; of one of the library as many bars as it has whole."""
-    sound = source_sound(seed_image)
+def _read_loop(seed_image: str) -> Waveform:
+    """Read the sound of a seed image, cut to whole bars when it is one of the library."""
+    sound = load_sound(seed_image)
     if is_file_name(seed_image):
         return sound
     settings = find_anchor(seed_image).settings

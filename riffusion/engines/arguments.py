@@ -1,4 +1,4 @@
-"""Which engine to use, as options of a command line."""
+"""Command-line options that choose an engine, and the engine that they choose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--model`` and ``--device``, and what Stable Diffusion checkpoints can be run with."""
+    """Add ``--model``, ``--device`` and the options of Stable Diffusion checkpoints to a parser."""
     parser.add_argument(
         "--model",
         help="a model folder, or a Stable Diffusion checkpoint's folder or hub id, for example "
@@ -39,13 +39,18 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def engine_of(arguments: argparse.Namespace, model: str | None = None) -> Engine:
-    """Load what was asked for, or else ``model``. Raises as ``load_engine`` does."""
-    from riffusion.engines.loading import load_engine  # late, so that --help is there at once
+def load_chosen_engine(arguments: argparse.Namespace, model: str | None = None) -> Engine:
+    """Load the engine that parsed options choose.
+
+    ``model`` is the folder or hub id to load when ``--model`` was not given; None is the shipped
+    model. Raises InvalidInput for illegal option values and ModelError as ``load_engine`` does.
+    """
+    # Imported late, so that --help answers before PyTorch is loaded.
+    from riffusion.engines.loading import load_engine
 
     options = StableOptions(
         scheduler=arguments.scheduler,
-        loras=tuple(lora_of(text) for text in arguments.lora),
+        loras=tuple(parse_lora(text) for text in arguments.lora),
         frames=arguments.frames,
         precision=arguments.precision,
         pickles=arguments.pickles,
@@ -55,8 +60,11 @@ def engine_of(arguments: argparse.Namespace, model: str | None = None) -> Engine
     return load_engine(arguments.model or model, arguments.device, given)
 
 
-def lora_of(text: str) -> Lora:
-    """ "style.safetensors=0.8" as a LoRA. Raises InvalidInput where the weight is no number."""
+def parse_lora(text: str) -> Lora:
+    """Parse ``MODEL[=WEIGHT]``, for example ``style.safetensors=0.8``.
+
+    Raises InvalidInput when the weight is not a number.
+    """
     model, found, weight = text.rpartition("=")
     if not found:
         return Lora(text)

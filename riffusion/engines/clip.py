@@ -1,4 +1,4 @@
-"""What is asked of an engine and what comes back: frozen data, no behaviour beyond checks."""
+"""Clip requests: what an engine is asked to generate, as frozen data that checks itself."""
 
 from __future__ import annotations
 
@@ -12,19 +12,42 @@ from riffusion.spectral.spectrogram import Spectrogram
 
 MAX_PROMPT_LENGTH = 2000
 MAX_SEED = 2**63 - 1
-# With the shipped weights 8 follows prompts further than 6, and is a little less like renders
-# (docs/model.md).
+# With the shipped weights a scale of 8 follows prompts further than 6 does, and its clips are a
+# little less like the training renders (docs/model.md).
 DEFAULT_GUIDANCE = 8.0
-# As near to where the finest steps lead as twelve first-order ones (docs/model.md).
+# Eight second-order steps end as near to the limit of ever finer steps as twelve first-order ones
+# do (docs/model.md).
 DEFAULT_STEPS = 8
 MAX_GUIDANCE = 30
+MAX_STEPS = 1000
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """What to play and which noise to start from. Text is stripped; it may be in any script.
+    """A text prompt with the seed of its noise.
 
-    ``negative`` says what not to play; empty for nothing in particular.
+    Parameters
+    ----------
+    text : str
+        Description of the music, 1 to 2000 characters in any script. Surrounding white space is
+        stripped.
+    seed : int
+        Seed of the noise that the denoiser starts from, 0 to 2**63 - 1. It means the same noise
+        on every device.
+    negative : str
+        Description of what guidance leads away from. Empty means nothing in particular.
+
+    Raises
+    ------
+    InvalidInput
+        When the text is empty or too long, or the seed is not a whole number in its range.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> prompt = riffusion.Prompt("  church bells ", seed=7, negative="drums")
+    >>> prompt.text, prompt.seed
+    ('church bells', 7)
     """
 
     text: str
@@ -51,7 +74,25 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Controls:
-    """Musical controls, each 0 to 1, or None to leave it to the prompt."""
+    """Musical controls that the shipped engine is trained on.
+
+    Parameters
+    ----------
+    density, brightness, drums : float or None
+        How many onsets there are, how much high-frequency energy, and how loud the drums are, each
+        from 0 to 1. None leaves the control to the prompt.
+
+    Raises
+    ------
+    InvalidInput
+        When a value is not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> riffusion.Controls(density=0.8)
+    Controls(density=0.8, brightness=None, drums=None)
+    """
 
     density: float | None = None
     brightness: float | None = None
@@ -68,12 +109,29 @@ class Controls:
 
 @dataclass(frozen=True)
 class LeadSheet:
-    """Where the beat and the harmony are, frame by frame. Arrays are read-only.
+    """The beat position and the chord of every frame of a clip.
 
-    ``beats``: float64 (frames,), position in beats from the start of the track.
-    ``beats_per_bar``: beats in a bar.
-    ``chroma``: float32 (frames, 12), 1 where a pitch class (C first) belongs to the chord that
-    sounds, all 0 where no chord is asked for.
+    Parameters
+    ----------
+    beats : ndarray of float64, shape (frames,)
+        Position of each frame in beats from the start of the track.
+    beats_per_bar : int
+        Number of beats in a bar.
+    chroma : ndarray of float32, shape (frames, 12)
+        1 where a pitch class (C first) belongs to the sounding chord and 0 elsewhere. A row of
+        zeros leaves the harmony to the prompt.
+
+    Examples
+    --------
+    A bar of four beats at 120 bpm is 200 frames of 10 ms, here over a C major chord:
+
+    >>> import numpy as np
+    >>> import riffusion
+    >>> chroma = np.zeros((512, 12), np.float32)
+    >>> chroma[:, [0, 4, 7]] = 1
+    >>> sheet = riffusion.LeadSheet(np.arange(512) * 0.01 * 120 / 60, 4, chroma)
+    >>> sheet.frames
+    512
     """
 
     beats: npt.NDArray[np.float64]
@@ -82,19 +140,39 @@ class LeadSheet:
 
     @property
     def frames(self) -> int:
+        """The number of frames."""
         return len(self.beats)
 
 
 @dataclass(frozen=True)
 class Mix:
-    """The layout of an anchor with the content of a prompt.
+    """A semantic mix: the layout of an anchor with the content of a prompt.
 
     J. H. Liew, H. Yan, D. Zhou and J. Feng, "MagicMix: Semantic Mixing with Diffusion Models",
-    arXiv 2210.16056. After the first step and while more than ``until`` of the steps are to go,
-    the denoiser sees ``share`` of its own clip and the rest of the anchor, equally noisy. The
-    request's strength is where it begins (k max), ``until`` where mixing ends (k min). Stable
-    Diffusion checkpoints go on from their own clip, as the original Riffusion's playground did,
-    the shipped engine from the mix, as the paper has it.
+    arXiv 2210.16056. After the first step, and while more than ``until`` of the steps remain, the
+    denoiser sees an interpolation of its own clip and the equally noisy anchor. The strength of
+    the request is where mixing begins (k max in the paper), ``until`` where it ends (k min).
+    Stable Diffusion checkpoints then continue from their own clip, as the original Riffusion's
+    playground did; the shipped engine continues from the mix, as in the paper.
+
+    Parameters
+    ----------
+    until : float
+        The share of the steps that remain when mixing ends, 0 to 1.
+    share : float
+        The weight of the generated clip in the mix, 0 to 1; the rest is the anchor.
+
+    Raises
+    ------
+    InvalidInput
+        When a value is not a number from 0 to 1.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> mix = riffusion.Mix(until=0.25, share=0.5)
+    >>> [mix.applies(step, steps=8) for step in (0, 5, 6)]
+    [True, True, False]
     """
 
     until: float = 0.3
@@ -106,21 +184,60 @@ class Mix:
                 raise InvalidInput(f"mix {name}", getattr(self, name), "use a number from 0 to 1")
 
     def applies(self, step: int, steps: int) -> bool:
-        """Whether step ``step`` of the whole ``steps``, the first being 0, sees the mix."""
+        """Return whether the denoiser sees the mix in step ``step`` (from 0) of ``steps``."""
         return step < steps - int(self.until * steps)
 
 
 @dataclass(frozen=True)
 class ClipRequest:
-    """One clip to generate.
+    """One clip to generate, on a walk from one prompt to another.
 
-    Conditioning is a walk from ``start`` to ``end`` at ``alpha``: text lerps, noise slerps.
-    ``context``: the first frames of the window, already sounding, to be continued unchanged.
-    ``anchor``: a spectrogram of the whole window to start from, re-noised by ``strength``
-    (1 ignores the anchor, 0 returns it). ``mask``: float32 (mel, frames), 1 = repaint, 0 = keep
-    the anchor. ``guidance`` is the classifier-free guidance scale, ``steps`` the denoiser
-    evaluations. ``end_strength`` and ``end_guidance`` are those of the other end of the walk,
-    where they differ: both lerp in ``alpha`` too. ``mix`` holds on to the anchor's layout.
+    At ``alpha`` the text embeddings of ``start`` and ``end`` are interpolated linearly and their
+    noises spherically.
+
+    Parameters
+    ----------
+    start, end : Prompt
+        The two ends of the walk. Give the same prompt twice for a clip of one prompt.
+    alpha : float
+        The position on the walk, from 0 (``start``) to 1 (``end``).
+    bpm : float or None
+        The tempo in beats per minute, or None to leave it to the prompt.
+    controls : Controls
+        Musical controls.
+    lead_sheet : LeadSheet or None
+        Beat and chord of each frame of the window.
+    context : Spectrogram or None
+        The first frames of the window, which sound already. They come back unchanged and the
+        clip continues them. Their number must be a multiple of the engine's ``context_step``.
+    anchor : Spectrogram or None
+        A spectrogram of the whole window to start from instead of noise alone.
+    strength : float
+        How far the anchor is re-noised: 0 returns the anchor, 1 ignores it.
+    mask : ndarray of float32, shape (mel bands, frames), or None
+        1 where the anchor is repainted and 0 where it stays. It needs an anchor.
+    guidance : float
+        The scale of classifier-free guidance, 0 to 30.
+    steps : int
+        The number of denoiser evaluations, 1 to 1000.
+    end_strength, end_guidance : float or None
+        Strength and guidance at ``end`` when they differ from those at ``start``. They are
+        interpolated linearly in ``alpha``.
+    mix : Mix or None
+        Holds on to the layout of the anchor. It needs an anchor.
+
+    Raises
+    ------
+    InvalidInput
+        When a value is outside its range, or a mask or mix has no anchor.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> bells, beats = riffusion.Prompt("church bells", 1), riffusion.Prompt("techno", 2)
+    >>> request = riffusion.ClipRequest(bells, beats, alpha=0.25, bpm=120, end_guidance=4)
+    >>> request.guidance_at_alpha
+    7.0
     """
 
     start: Prompt
@@ -148,22 +265,23 @@ class ClipRequest:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= MAX_GUIDANCE:
                 raise InvalidInput(name, value, f"use a number from 0 to {MAX_GUIDANCE}")
-        if not 1 <= self.steps <= 1000:
-            raise InvalidInput("steps", self.steps, "use a whole number from 1 to 1000")
+        if not 1 <= self.steps <= MAX_STEPS:
+            raise InvalidInput("steps", self.steps, f"use a whole number from 1 to {MAX_STEPS}")
         if self.mask is not None and self.anchor is None:
             raise InvalidInput("mask", "a mask without an anchor", "give the anchor it keeps")
         if self.mix is not None and self.anchor is None:
             raise InvalidInput("mix", "a mix without an anchor", "give the anchor to mix with")
 
     @property
-    def walked_strength(self) -> float:
-        """The strength at ``alpha``."""
-        return self._walked(self.strength, self.end_strength)
+    def strength_at_alpha(self) -> float:
+        """The strength at ``alpha``, interpolated between both ends."""
+        return self._lerp_in_alpha(self.strength, self.end_strength)
 
     @property
-    def walked_guidance(self) -> float:
-        """The guidance at ``alpha``."""
-        return self._walked(self.guidance, self.end_guidance)
+    def guidance_at_alpha(self) -> float:
+        """The guidance scale at ``alpha``, interpolated between both ends."""
+        return self._lerp_in_alpha(self.guidance, self.end_guidance)
 
-    def _walked(self, start: float, end: float | None) -> float:
+    def _lerp_in_alpha(self, start: float, end: float | None) -> float:
+        """Interpolate between the ends; ``end`` None is the same at both."""
         return start if end is None else (1 - self.alpha) * start + self.alpha * end

@@ -1,4 +1,4 @@
-"""Engines turn prompts into spectrograms. ``load_engine`` is the one place that chooses."""
+"""Loading engines: ``load_engine`` is the one place that chooses between the kinds."""
 
 from __future__ import annotations
 
@@ -17,22 +17,44 @@ SHIPPED = Path(__file__).resolve().parents[2] / "assets" / "model"
 def load_engine(
     model: str | None = None, device: str = "auto", options: StableOptions | None = None
 ) -> Engine:
-    """Load the shipped engine, or another one from a folder or a hub id.
+    """Load the shipped engine, or another one from a folder or the Hugging Face hub.
 
-    A folder with a config.json holds an engine of the shipped kind, one with a model_index.json a
-    Stable Diffusion checkpoint, and "owner/name" is fetched from the Hugging Face hub once.
-    ``options`` are for checkpoints only. ``device`` is "auto", "cpu", "cuda" or "mps". Raises
-    ModelError where weights are missing, damaged or of another kind, InvalidInput for an unknown
-    device.
+    A folder with a ``config.json`` holds an engine of the shipped kind, one with a
+    ``model_index.json`` a Stable Diffusion checkpoint.
+
+    Parameters
+    ----------
+    model : str or None
+        A folder, or a checkpoint's hub id ("owner/name"), downloaded once. None is the shipped one.
+    device : str
+        "auto" (the fastest one of this machine), "cpu", "cuda" or "mps".
+    options : StableOptions or None
+        How a Stable Diffusion checkpoint is run. Engines of the shipped kind take none.
+
+    Returns
+    -------
+    Engine
+        The engine, ready to generate.
+
+    Raises
+    ------
+    ModelError
+        When weights are missing, damaged or of another kind.
+    InvalidInput
+        When the device is unknown, or options are given for an engine of the shipped kind.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> bells = riffusion.Prompt("church bells", seed=1)
+    >>> (clip,) = engine.generate([riffusion.ClipRequest(bells, bells, bpm=100, steps=1)])
+    >>> clip.magnitudes.shape
+    torch.Size([2, 128, 512])
     """
     folder = Path(model) if model else SHIPPED
     if (folder / "config.json").is_file():
-        if options is not None:
-            legal = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
-            raise InvalidInput("options", options, legal)
-        from riffusion.engines.compact.engine import CompactEngine
-
-        return CompactEngine.load(folder, usable_device(device))
+        return _load_compact(folder, device, options)
     is_checkpoint = (folder / "model_index.json").is_file()
     if model is None or not (is_checkpoint or is_hub_id(model)):
         raise ModelError(
@@ -40,15 +62,33 @@ def load_engine(
             "safetensors, a Stable Diffusion checkpoint a model_index.json. Fetch the whole "
             "repository, or name another folder or a hub id (owner/name) with --model."
         )
+    return _load_checkpoint(model, device, options or StableOptions())
+
+
+def _load_compact(folder: Path, device: str, options: StableOptions | None) -> Engine:
+    """Load an engine of the shipped kind. Raises InvalidInput when there are options."""
+    if options is not None:
+        legal = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
+        raise InvalidInput("options", options, legal)
+    from riffusion.engines.compact.engine import CompactEngine
+
+    return CompactEngine.load(folder, choose_device(device))
+
+
+def _load_checkpoint(model: str, device: str, options: StableOptions) -> Engine:
+    """Load a Stable Diffusion checkpoint from a folder or a hub id."""
     from riffusion.engines.stable.engine import StableEngine
     from riffusion.engines.stable.loading import load_stable
 
-    options, device = options or StableOptions(), usable_device(device)
+    device = choose_device(device)
     return StableEngine(load_stable(model, options, device), options, device)
 
 
-def usable_device(name: str = "auto") -> str:
-    """The device called ``name``, or the fastest one here. Raises InvalidInput for an unknown."""
+def choose_device(name: str = "auto") -> str:
+    """Return the device called ``name``, or the fastest one of this machine for "auto".
+
+    Raises InvalidInput for a device that this machine does not have.
+    """
     import torch
 
     usable = ["cpu"]

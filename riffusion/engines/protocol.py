@@ -1,4 +1,4 @@
-"""The one interface between music and model: requests in, spectrograms out."""
+"""The engine protocol: the one interface between the music and the models."""
 
 from __future__ import annotations
 
@@ -11,20 +11,39 @@ from riffusion.vocoder.protocol import Vocoder
 
 
 class Interrupted(Exception):
-    """A clip was given up on, because whoever asked for it does not need it any more."""
+    """The caller no longer needs a clip, and its generation stopped between two steps."""
 
 
 def never() -> bool:
-    """Nothing interrupts."""
+    """Return False: nothing interrupts."""
     return False
 
 
 class Engine(Protocol):
-    """Turns prompts into spectrograms.
+    """The interface of everything that turns prompts into mel spectrograms.
 
-    ``name`` identifies engine and weights (it goes into sessions and images), ``params`` is the
-    grid of what it makes, ``frames`` the length of a window, and a context must be a multiple of
-    ``context_step`` frames long. ``vocoder`` turns what it makes into sound.
+    Attributes
+    ----------
+    name : str
+        Identifies the engine and its weights. It is written into sessions and images.
+    params : SpectrogramParams
+        The time and frequency grid of the spectrograms.
+    channels, frames : int
+        The shape of a clip: (channels, ``params.mel_bands``, frames).
+    context_step : int
+        The length of a context must be a multiple of so many frames.
+    vocoder : Vocoder
+        Turns the spectrograms of this engine into samples.
+
+    Examples
+    --------
+    A function that takes any engine:
+
+    >>> import riffusion
+    >>> def window_s(engine: riffusion.Engine) -> float:
+    ...     return engine.frames * engine.params.frame_s
+    >>> round(window_s(riffusion.load_engine(device="cpu")), 2)
+    5.12
     """
 
     @property
@@ -48,17 +67,38 @@ class Engine(Protocol):
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
-        """A batch of requests to a batch of (channels, mel, ``frames``) spectrograms.
+        """Generate one clip for each request.
 
-        The same request gives the same bits on the same machine, alone or in a batch. Where a
-        request has a context its frames come back unchanged. Raises ``Interrupted`` where
-        ``interrupted``, which is asked before each step of the denoiser, says so.
+        The same request gives the same bits on the same machine, alone or in a batch.
+
+        Parameters
+        ----------
+        requests : sequence of ClipRequest
+            The clips to generate.
+        interrupted : callable
+            Asked before each step of the denoiser whether to give up.
+
+        Returns
+        -------
+        list of Spectrogram
+            Magnitudes, float32 (channels, mel, frames), in the order of the requests. The frames
+            of a context come back unchanged.
+
+        Raises
+        ------
+        Interrupted
+            When ``interrupted`` returned True.
+        InvalidInput
+            When a context, anchor, mask or lead sheet does not fit the engine's shape or grid.
         """
         ...
 
 
 class EngineWrapper:
-    """Another engine, with something to do before or after its clips: override ``generate``."""
+    """An engine that passes everything on to another one.
+
+    Subclasses override ``generate`` to do something before or after a clip.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -69,5 +109,5 @@ class EngineWrapper:
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
-        """See ``Engine.generate``."""
+        """Generate clips with the wrapped engine. See ``Engine.generate``."""
         return self.engine.generate(requests, interrupted=interrupted)

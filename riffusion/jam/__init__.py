@@ -1,6 +1,6 @@
 """The endless jam: settings and changes in, audio out, replayable bit for bit.
 
-Nothing here holds a thread, a socket or a widget.
+Nothing in this room holds a thread, a socket or a widget.
 
     schema        the one table of settings: names, ranges, defaults, labels
     settings      JamSettings: what a jam plays

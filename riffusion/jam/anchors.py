@@ -1,7 +1,7 @@
-"""Anchors: what a clip can start from. Our own by name, or anybody's audio or image.
+"""Anchors are spectrograms that clips start from: clips of the library, or any audio or image.
 
-Riffusion calls them seed images. Whatever it is, it becomes a spectrogram in the engine's own
-geometry, as long as the engine's window and as loud as what the engine was trained on.
+Riffusion calls them seed images. Whatever the source, it becomes a spectrogram in the engine's own
+geometry, as long as the engine's window and as loud as the clips that the engine was trained on.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "assets" / "anchors"
 LIST = "anchors.json"
 # The loudness of the clips that the shipped engine was trained on.
 LEVEL_RMS = 0.1
-# The original's seed images by what they are for. Ours are other music: see
-# docs/coming-from-riffusion.md.
+# The names of the original's seed images stand for anchors of the same purpose. The music is not
+# the same: see docs/coming-from-riffusion.md.
 ORIGINALS = {
     "og_beat": "soul_beat",
     "agile": "funk_guitar",
@@ -47,7 +47,7 @@ ORIGINALS = {
 
 @dataclass(frozen=True)
 class Anchor:
-    """A clip of the library: how it was made, and how it goes."""
+    """A clip of the library, with the prompt, seed, tempo and key that it was generated from."""
 
     id: str
     prompt: str
@@ -57,34 +57,46 @@ class Anchor:
 
     @property
     def path(self) -> Path:
+        """Its audio file."""
         return FOLDER / f"{self.id}.ogg"
 
     @property
     def settings(self) -> JamSettings:
-        """Prompt, tempo and key as a jam has them."""
+        """The settings of a jam with its prompt, tempo and key."""
         prompt = Prompt(self.prompt, self.seed)
         return JamSettings(prompt, prompt, bpm=self.bpm, key=self.key)
 
     def info(self) -> ImageInfo:
-        """What an image of it says."""
+        """Return the tags of its spectrogram image."""
         return ImageInfo(prompt_a=self.prompt, seed_a=self.seed, bpm=self.bpm, harmony=self.key)
 
     def lead_sheet(self, engine: Engine) -> LeadSheet:
-        """Its beats and chords over a window of ``engine``."""
+        """Return its beats and chords over a window of ``engine``."""
         return window_sheet(self.settings, engine.params, engine.frames)
 
 
 @lru_cache(maxsize=1)
 def library() -> tuple[Anchor, ...]:
-    """All anchors that come with us, in the order they are listed in."""
+    """Return the anchors that the package contains, in the order of their list.
+
+    Raises
+    ------
+    OSError
+        If the package's own files are missing.
+
+    Examples
+    --------
+    >>> [anchor.id for anchor in riffusion.library()][:3]
+    ['soul_beat', 'funk_guitar', 'marimba']
+    """
     return tuple(Anchor(**entry) for entry in json.loads((FOLDER / LIST).read_text("utf-8")))
 
 
 def find_anchor(name: str, what: str = "seed image") -> Anchor:
-    """The anchor of the library with this id, or that stands for one of the original's.
+    """Return the anchor of the library with this id, or for one of the original's names.
 
-    Raises InvalidInput that lists all ids; ``what`` is what it calls the name. The name is looked
-    up, never used as a path.
+    Raises InvalidInput that lists all ids, and calls the name ``what``. The name is looked up,
+    never used as a path.
     """
     known = {anchor.id: anchor for anchor in library()}
     anchor = known.get(ORIGINALS.get(name, name))
@@ -96,33 +108,48 @@ def find_anchor(name: str, what: str = "seed image") -> Anchor:
 
 @lru_cache(maxsize=32)
 def anchor_sound(anchor: Anchor) -> Waveform:
-    """The sound of an anchor of the library."""
+    """Return the sound of an anchor of the library."""
     return read_audio(anchor.path)
 
 
 @lru_cache(maxsize=32)
 def anchor_image(anchor: Anchor) -> Image.Image:
-    """Its spectrogram in Riffusion's geometry, 512 rows high."""
+    """Return its spectrogram image in Riffusion's geometry, 512 rows high."""
     return audio_to_image(anchor_sound(anchor), info=anchor.info())
 
 
 def read_anchor(source: str, engine: Engine) -> Spectrogram:
-    """An anchor for ``engine`` from a name of the library, or a file with audio or an image.
+    """Return an anchor for the requests of an engine.
 
-    Raises InvalidInput for what is neither.
+    Parameters
+    ----------
+    source : str
+        A name of the library (see ``library``), or a file with audio or a spectrogram image.
+    engine : Engine
+        Determines the geometry: (channels, mel bands, frames) of its windows.
+
+    Raises
+    ------
+    InvalidInput
+        If ``source`` is neither a name of the library nor such a file.
+
+    Examples
+    --------
+    >>> anchor = riffusion.read_anchor("marimba", engine)
+    >>> request = riffusion.ClipRequest(prompt, prompt, anchor=anchor, strength=0.6)
     """
     if Path(source).suffix.lower() in READ_SUFFIXES:
         return fit_image(read_image(source), engine)
-    return fit_sound(source_sound(source), engine)
+    return fit_sound(load_sound(source), engine)
 
 
 def is_file_name(source: str) -> bool:
-    """Whether ``source`` is a file rather than a name of the library."""
+    """Return whether ``source`` is a file rather than a name of the library."""
     return bool(Path(source).suffix) or Path(source).is_file()
 
 
-def source_sound(source: str) -> Waveform:
-    """The sound of an anchor by name, or of a file with audio or an image."""
+def load_sound(source: str) -> Waveform:
+    """Return the sound of an anchor by name, or of a file with audio or a spectrogram image."""
     if Path(source).suffix.lower() in READ_SUFFIXES:
         return image_to_audio(read_image(source))
     if is_file_name(source):
@@ -131,12 +158,12 @@ def source_sound(source: str) -> Waveform:
 
 
 def fit_sound(sound: Waveform, engine: Engine) -> Spectrogram:
-    """The first window of ``sound`` for ``engine``: (engine channels, mel, engine frames)."""
+    """Return the first window of ``sound``: (engine channels, mel bands, engine frames)."""
     return sound_window(matched_to_engine(sound, engine), engine)
 
 
 def matched_to_engine(sound: Waveform, engine: Engine) -> Waveform:
-    """``sound`` at the engine's rate, mixed to its channels, as loud as it expects."""
+    """Return ``sound`` at the engine's rate, with its channels and the loudness it expects."""
     samples = sound.resample(engine.params.sample_rate).samples
     if len(samples) != engine.channels:
         samples = np.repeat(samples.mean(axis=0, keepdims=True), engine.channels, axis=0)
@@ -147,7 +174,7 @@ def matched_to_engine(sound: Waveform, engine: Engine) -> Waveform:
 
 
 def sound_window(sound: Waveform, engine: Engine, start: int = 0) -> Spectrogram:
-    """A window of ``sound`` from sample ``start`` on; after its end is silence."""
+    """Return the window of ``sound`` from sample ``start`` on, padded with silence at the end."""
     length = engine.params.samples(engine.frames)
     samples = sound.samples[:, start : start + length]
     padded = np.pad(samples, ((0, 0), (0, length - samples.shape[1])))
@@ -155,10 +182,10 @@ def sound_window(sound: Waveform, engine: Engine, start: int = 0) -> Spectrogram
 
 
 def fit_image(image: Image.Image, engine: Engine) -> Spectrogram:
-    """The window at the start of a spectrogram image, for ``engine``.
+    """Return the first window of a spectrogram image for ``engine``.
 
-    An image in the engine's own geometry is taken as it is; another one is turned into sound
-    first, so that every band lands on its own frequency.
+    An image in the engine's own geometry is used as it is. Another one becomes sound first, so
+    that every band keeps its frequency.
     """
     spectrogram = from_image(image)
     same = (engine.params, engine.channels) == (spectrogram.params, spectrogram.channels)

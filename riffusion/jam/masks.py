@@ -1,7 +1,7 @@
-"""Masks: which part of an anchor is painted anew. White repaints, black keeps.
+"""Masks say which part of an anchor is generated anew: white repaints, black keeps the anchor.
 
-A mask is drawn on the picture that everybody sees: 512 rows in Riffusion's geometry, the highest
-note on top, 512 columns. It is brought to an engine's own bands by their frequencies.
+A mask is a picture in Riffusion's geometry: 512 rows with the highest band on top, and 512 columns.
+It is mapped to the mel bands of an engine by their frequencies.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ROWS = COLUMNS = 512
 HIGHEST_ROWS = 0.3
 LOWEST_ROWS = 0.25
 
-# Each tells, for the time (0 to 1) and the height (0 the lowest note, 1 the highest) of each point,
-# whether it is repainted.
+# Each shape says whether a point is repainted, from its time (0 to 1) and its height (0 is the
+# lowest band, 1 the highest).
 SHAPES: Mapping[str, Callable[[Any, Any], npt.NDArray[np.bool_]]] = {
     "all": lambda time, height: time >= 0,
     "left_half": lambda time, height: time < 0.5,
@@ -41,7 +41,10 @@ SHAPES: Mapping[str, Callable[[Any, Any], npt.NDArray[np.bool_]]] = {
 
 
 def named_mask(name: str) -> Mask:
-    """A mask by name, float32 (512, 512), low notes first. InvalidInput lists the names."""
+    """Return a mask by name: float32 (512, 512), the lowest band first.
+
+    Raises InvalidInput that lists the names.
+    """
     shape = SHAPES.get(name)
     if shape is None:
         raise InvalidInput("mask", name, f"use one of {', '.join(SHAPES)}")
@@ -50,9 +53,9 @@ def named_mask(name: str) -> Mask:
 
 
 def image_mask(image: Image.Image) -> Mask:
-    """A mask from a picture of 512 x 512 pixels: white is 1, repaint.
+    """Return the mask that a picture of 512 x 512 pixels shows: white is 1, repaint.
 
-    Raises InvalidInput for another size: which pixel belongs to which note would be a guess.
+    Raises InvalidInput for another size, which would leave open which pixel belongs to which band.
     """
     if image.size != (COLUMNS, ROWS):
         legal = f"a mask has {COLUMNS} x {ROWS} pixels, those of a clip's image"
@@ -61,31 +64,51 @@ def image_mask(image: Image.Image) -> Mask:
 
 
 def mask_picture(mask: Mask) -> Image.Image:
-    """The picture of a mask, to look at or to go on drawing."""
+    """Return the picture of a mask, which ``image_mask`` reads."""
     return Image.fromarray((255 * mask[::-1]).round().astype(np.uint8))
 
 
 def fit_mask(mask: Mask, engine: Engine) -> Mask:
-    """(engine mel, engine frames) of a mask of 512 x 512: each band takes the row that holds its
-    frequency, bands above the picture its top row."""
+    """Return a mask of 512 x 512 on the grid of an engine: (mel bands, frames).
+
+    Each band takes the row that holds its frequency; bands above the picture take its top row.
+    """
     columns = np.arange(engine.frames) * COLUMNS // engine.frames
     return np.ascontiguousarray(mask_rows(mask, engine)[:, columns])
 
 
 def mask_rows(mask: Mask, engine: Engine) -> Mask:
-    """(engine mel, 512): a mask in the bands of an engine, its columns as they are."""
+    """Return a mask in the mel bands of an engine, with its columns unchanged: (mel bands, 512)."""
     return mask[_rows(engine.params)]
 
 
 def read_mask(source: str, engine: Engine) -> Mask:
-    """A mask for ``engine`` by name, or from an image file of 512 x 512 pixels."""
+    """Return a mask for the requests of an engine: float32 (mel bands, frames), 1 repaints.
+
+    Parameters
+    ----------
+    source : str
+        A name, such as ``lower_half``, or an image file of 512 x 512 pixels.
+    engine : Engine
+        Determines the mel bands and the frames.
+
+    Raises
+    ------
+    InvalidInput
+        If ``source`` is neither a name nor such a file. The message lists the names.
+
+    Examples
+    --------
+    >>> mask = riffusion.read_mask("lower_half", engine)
+    >>> request = riffusion.ClipRequest(prompt, prompt, anchor=anchor, mask=mask)
+    """
     if Path(source).suffix.lower() in READ_SUFFIXES:
         return fit_mask(image_mask(open_image(source)), engine)
     return fit_mask(named_mask(source), engine)
 
 
 def _rows(params: SpectrogramParams) -> npt.NDArray[np.int64]:
-    """For each band the nearest row of Riffusion's picture, counted from the lowest note."""
+    """Return for each mel band the nearest row of Riffusion's picture, from the lowest one on."""
     if params == RIFFUSION:
         return np.arange(ROWS)
     edges = band_centres_hz(RIFFUSION)

@@ -9,7 +9,7 @@ The module imports neither numpy nor torch, so that ``--help`` is there at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -31,11 +31,14 @@ MAX_SEED = 2**63 - 1
 class Setting:
     """One setting: how it is called, which values it takes and what it does.
 
-    ``name`` is its name in Python, on the command line (with dashes) and in plans; ``short`` is its
-    name in links and messages of the page, where that is another one. ``minimum`` and ``maximum``
-    are both legal; ``step`` is what a slider moves by. ``automatic`` settings may be None, which
+    ``name`` is its name in Python, on the command line (with dashes), in plans and over HTTP;
+    ``short`` is its name in links and messages of the page, where that is another one. ``minimum``
+    and ``maximum`` are both legal; ``step`` is what a slider moves by, and ``slider_maximum`` is
+    where a slider ends, where that is below ``maximum``. ``automatic`` settings may be None, which
     leaves them to the prompt. ``shared_maximum`` is the most that a listener may ask of a server
-    that others use too. ``since`` is the version of session files that first had the setting.
+    that others use too. A clip is played on the bar grid when one of its ``on_grid`` settings is
+    given, and in free time otherwise. ``since`` is the version of session files that first had the
+    setting.
     """
 
     name: str
@@ -46,11 +49,14 @@ class Setting:
     minimum: float = 0
     maximum: float = 1
     step: float = 1
+    slider_maximum: float | None = None
     shared_maximum: float | None = None
     choices: Mapping[str, str] = field(default_factory=dict)
     unit: str = ""
     short: str = ""
+    example: str = ""
     automatic: bool = False
+    on_grid: bool = False
     since: int = 1
     scopes: frozenset[Scope] = frozenset({"jam"})
 
@@ -58,6 +64,11 @@ class Setting:
     def wire_name(self) -> str:
         """The name of the setting in links and messages of the page."""
         return self.short or self.name
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether its values are numbers."""
+        return self.kind in ("whole", "number")
 
     def check(self, value: object) -> None:
         """Raise InvalidInput unless ``value`` is of the kind and within the range of the setting.
@@ -67,10 +78,9 @@ class Setting:
         """
         if value is None and self.automatic:
             return
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if self.kind == "whole":
-            is_number = is_number and isinstance(value, int)
-        if self.kind in ("whole", "number"):
+        if self.is_numeric:
+            kind = int if self.kind == "whole" else int | float
+            is_number = isinstance(value, kind) and not isinstance(value, bool)
             if not is_number or not self.minimum <= value <= self.maximum:  # type: ignore[operator]
                 raise InvalidInput(self.label, value, f"use {self.legal}")
         elif self.kind == "choice" and value not in self.choices:
@@ -78,14 +88,41 @@ class Setting:
 
     @property
     def legal(self) -> str:
-        """The legal values in words, for messages and help."""
+        """The legal values in words, for messages."""
+        return f"{self.range}, or leave it out" if self.automatic else self.range
+
+    @property
+    def range(self) -> str:
+        """The legal values in words, without None."""
         if self.kind == "choice":
             return f"one of {', '.join(self.choices)}"
-        if self.kind not in ("whole", "number"):
+        if not self.is_numeric:
             return "text"
         whole = "whole " if self.kind == "whole" else ""
-        legal = f"a {whole}number from {self.minimum:.20g} to {self.maximum:.20g}"
-        return f"{legal}, or leave it out" if self.automatic else legal
+        unit = f" of {self.unit}" if self.unit else ""
+        return f"a {whole}number{unit} from {self.minimum} to {self.maximum}"
+
+    @property
+    def default_in_words(self) -> str:
+        """The default, for help: a number, a text in its own letters, or what None stands for."""
+        if self.default is None:
+            return "as the prompt says" if self.is_numeric else "none"
+        return f"{self.default:g}" if self.is_numeric else self.default or "none"
+
+    @property
+    def clip_default_in_words(self) -> str:
+        """What holds in a single clip where the setting is left out, for help."""
+        if not self.on_grid:
+            return self.default_in_words
+        on_grid = f", or {self.default_in_words} on the bar grid" if self.default else ""
+        return f"as the prompt says{on_grid}"
+
+    @property
+    def summary(self) -> str:
+        """What the setting does, its legal values and an example, in one line of help."""
+        legal = f"; {self.range}" if self.is_numeric or self.kind == "choice" else ""
+        example = f', for example "{self.example}"' if self.example else ""
+        return f"{self.help}{legal}{example}"
 
 
 def _shape(name: str, help_text: str) -> Setting:
@@ -138,9 +175,10 @@ SETTINGS: tuple[Setting, ...] = (
         "whole",
         16,
         "walk bars",
-        "How many bars the walk takes from A to B",
+        "How long the walk takes from A to B",
         minimum=1,
         maximum=1024,
+        slider_maximum=64,
         unit="bars",
     ),
     Setting(
@@ -148,10 +186,11 @@ SETTINGS: tuple[Setting, ...] = (
         "number",
         100.0,
         "tempo",
-        "The tempo in beats per minute",
+        "How fast the music is",
         minimum=60,
         maximum=180,
         unit="beats per minute",
+        on_grid=True,
         scopes=EVERYWHERE,
     ),
     Setting(
@@ -159,7 +198,9 @@ SETTINGS: tuple[Setting, ...] = (
         "text",
         "Cm",
         "key",
-        "The key, for example Cm, F# or Bb minor; its four usual chords are played",
+        "Its four usual chords are played where no chords are given",
+        example="F# minor",
+        on_grid=True,
         scopes=EVERYWHERE,
     ),
     Setting(
@@ -167,7 +208,9 @@ SETTINGS: tuple[Setting, ...] = (
         "text",
         "",
         "chords",
-        "One chord a bar, for example Am F C G; empty for those of the key",
+        "The chords, one a bar, in place of those of the key",
+        example="Am F C G",
+        on_grid=True,
         scopes=frozenset({"jam", "clip", "section"}),
     ),
     Setting(
@@ -175,11 +218,12 @@ SETTINGS: tuple[Setting, ...] = (
         "whole",
         4,
         "beats per bar",
-        "How many beats a bar has: 3 for a waltz",
+        "The metre: 3 is a waltz",
         minimum=2,
         maximum=12,
         unit="beats",
         short="beats",
+        on_grid=True,
         scopes=frozenset({"jam", "clip", "song"}),
     ),
     _shape("density", "How many notes are played"),
@@ -192,6 +236,7 @@ SETTINGS: tuple[Setting, ...] = (
         "guidance",
         "How closely to follow the prompts (classifier-free guidance scale)",
         maximum=30,
+        slider_maximum=15,
         step=0.1,
         scopes=frozenset({"jam", "clip", "song"}),
     ),
@@ -251,3 +296,14 @@ def settings_for(scope: Scope) -> Iterator[Setting]:
 def session_version() -> int:
     """Return the version of session files that holds all settings of today."""
     return max(entry.since for entry in SETTINGS)
+
+
+def check_version(names: Iterable[str], version: int) -> None:
+    """Raise InvalidInput where one of the named settings is newer than a version of session files.
+
+    A file that says an older version than its settings is damaged or was put together by hand.
+    """
+    for name in names:
+        if name in BY_NAME and BY_NAME[name].since > version:
+            legal = f"came with version {BY_NAME[name].since} of session files, not {version}"
+            raise InvalidInput("setting", name, legal)

@@ -1,7 +1,8 @@
-"""Session files: what was played, small enough to mail, enough to play it again bit for bit.
+"""Session files hold what a jam played: small enough to mail, enough to replay it bit for bit.
 
-JSON with the engine's name, the settings the jam began with, every change with its bar, and the
-length. Nothing in a file is trusted: it is checked whole before anything is played.
+A file is JSON with the name of the engine, the settings that the jam began with, every change with
+its bar, and the length. This module writes and reads the format. A file is not trusted: all of it
+is checked before anything is played.
 """
 
 from __future__ import annotations
@@ -14,27 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, InvalidSession
-from riffusion.jam.asset import AssetRef
-from riffusion.jam.session import SESSION_VERSION, Change, JamSession
-from riffusion.jam.settings import JamSettings, from_json
-from riffusion.jam.timeline import Timeline, first_segment
+from riffusion.jam.asset import AssetRef, collect_uploads
+from riffusion.jam.schema import check_version, session_version
+from riffusion.jam.settings import JamSettings, from_json, to_json
+from riffusion.jam.timeline import Change, Timeline, first_segment
 from riffusion.storage import write_whole
-from riffusion.vocoder.protocol import Vocoder
 
+SESSION_VERSION = session_version()
 MAX_BYTES = 32_000_000
 MAX_CHANGES = 20_000
 MAX_S = 7 * 24 * 3600
 RATES = (8000, 192000)
 FIELDS = {"version", "engine", "sample_rate", "settings", "changes", "samples"}
 OPTIONAL = {"own"}
-WHOLE = "it is damaged; save the session again"
+ASSETS = ("anchor", "mask")
+DAMAGED = "it is damaged; save the session again"
 
 
 @dataclass(frozen=True)
 class SavedSession:
-    """A jam as it was played: ``samples`` samples, with ``changes`` in the order of the track."""
+    """A jam as it was played, at ``sample_rate`` Hz by the engine of that name.
+
+    It began with ``settings``; ``changes`` are in the order of the track, which is ``samples``
+    samples long.
+    """
 
     engine: str
     sample_rate: int
@@ -43,22 +48,50 @@ class SavedSession:
     samples: int
 
 
-def save_session(
-    session: JamSession, path: str | os.PathLike[str], samples: int | None = None
-) -> None:
-    """Write what ``session`` has played so far, or its first ``samples`` samples.
+def to_fields(session: SavedSession) -> dict[str, object]:
+    """Return the content of a session file, ready for JSON. ``parse_session`` is the inverse."""
+    values = [session.settings.values(), *(change.changes for change in session.changes)]
+    uploads = collect_uploads(one.get(name) for one in values for name in ASSETS)
+    data = {name: base64.b64encode(one.data).decode("ascii") for name, one in uploads.items()}
+    return {
+        "version": SESSION_VERSION,
+        "engine": session.engine,
+        "sample_rate": session.sample_rate,
+        "settings": to_json(session.settings.values()),
+        "changes": [
+            {"bar": one.bar, "sample": one.sample, "settings": to_json(one.changes)}
+            for one in session.changes
+        ],
+        "samples": session.samples,
+        **({"own": data} if data else {}),
+    }
 
-    Raises StorageError where it cannot be written.
-    """
-    content = session.export()
-    if samples is not None:
-        content["samples"] = samples
-    text = json.dumps(content, indent=1, allow_nan=False)
+
+def write_session(session: SavedSession, path: str | os.PathLike[str]) -> None:
+    """Write a session file. Raises StorageError where it cannot be written."""
+    text = json.dumps(to_fields(session), indent=1, allow_nan=False)
     write_whole(path, text.encode("ascii"))
 
 
 def load_session(path: str | os.PathLike[str]) -> SavedSession:
-    """Read a session file. InvalidSession says what is wrong with one that cannot be used."""
+    """Read a session file, and check all of it.
+
+    Parameters
+    ----------
+    path : str or path
+        A file that ``save_session`` or the page wrote.
+
+    Raises
+    ------
+    InvalidSession
+        If the file cannot be read, is damaged, or is of another version. The message says where.
+
+    Examples
+    --------
+    >>> saved = riffusion.load_session("evening.json")
+    >>> saved.samples / saved.sample_rate
+    61.5
+    """
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -70,119 +103,124 @@ def load_session(path: str | os.PathLike[str]) -> SavedSession:
 
 
 def parse_session(data: bytes | str) -> SavedSession:
-    """A session from the JSON text of its file. Raises InvalidSession."""
+    """Return the session that the JSON text ``data`` of a session file holds.
+
+    Raises InvalidSession for anything else.
+    """
     if len(data) > MAX_BYTES:
         raise InvalidSession("session file", len(data), f"has over {MAX_BYTES} bytes: no session")
     try:
         content = json.loads(data, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise InvalidSession("session file", data[:60], f"is no JSON; {WHOLE}") from error
+        raise InvalidSession("session file", data[:60], f"is no JSON; {DAMAGED}") from error
     try:
-        return _checked(content)
+        return _read_session(content)
     except InvalidSession:
         raise
     except InvalidInput as error:
         raise InvalidSession(f"session's {error.what}", error.value, error.legal) from error
 
 
-def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder | None = None) -> JamSession:
-    """A jam that gives the same samples as the one that was saved, and goes on after it.
-
-    ``render(jam, session.samples)`` ends where it ended. Raises InvalidSession
-    where another engine made the session.
-    """
-    if engine.name != session.engine:
-        legal = f"this is {engine.name!r}; load the model that made it (--model)"
-        raise InvalidSession("session's engine", session.engine, legal)
-    return JamSession(engine, session.settings, changes=session.changes, vocoder=vocoder)
-
-
-def _checked(content: object) -> SavedSession:
+def _read_session(content: object) -> SavedSession:
+    """Return the session that a file's JSON value holds, checked."""
     fields = _object("session", content, FIELDS, OPTIONAL)
-    own = _own(fields.get("own", {}))
-    if fields["version"] != SESSION_VERSION:
-        legal = f"this program reads version {SESSION_VERSION}; use the one that saved it"
-        raise InvalidSession("session version", fields["version"], legal)
+    uploads = _read_uploads(fields.get("own", {}))
+    version = fields["version"]
+    if type(version) is not int or not 1 <= version <= SESSION_VERSION:
+        legal = f"this program reads versions 1 to {SESSION_VERSION}; use the one that saved it"
+        raise InvalidSession("session version", version, legal)
     if not isinstance(fields["engine"], str):
-        raise InvalidSession("session's engine", fields["engine"], WHOLE)
+        raise InvalidSession("session's engine", fields["engine"], DAMAGED)
     rate = _whole("sample rate", fields["sample_rate"], *RATES)
     samples = _whole("length in samples", fields["samples"], 0, MAX_S * rate)
-    settings = _settings(fields["settings"], own)
+    settings = _read_settings(fields["settings"], uploads, version)
     return SavedSession(
         engine=fields["engine"],
         sample_rate=rate,
         settings=settings,
-        changes=_changes(fields["changes"], settings, rate, own),
+        changes=_read_changes(fields["changes"], settings, rate, uploads, version),
         samples=samples,
     )
 
 
-def _own(content: object) -> dict[str, AssetRef]:
-    """The listener's own sounds and pictures, whose names say what they hold."""
+def _read_uploads(content: object) -> dict[str, AssetRef]:
+    """Return the uploads in a file by name. An upload's name says what it holds."""
     if not isinstance(content, dict):
-        raise InvalidSession("session's own sounds", content, f"needs an object; {WHOLE}")
-    own = {}
+        raise InvalidSession("session's own sounds", content, f"needs an object; {DAMAGED}")
+    uploads = {}
     for name, data in content.items():
         try:
-            own[name] = AssetRef(name, base64.b64decode(data, validate=True))
+            uploads[name] = AssetRef(name, base64.b64decode(data, validate=True))
         except (TypeError, ValueError) as error:
-            raise InvalidSession("session's own sound", name, WHOLE) from error
-    return own
+            raise InvalidSession("session's own sound", name, DAMAGED) from error
+    return uploads
 
 
-def _settings(content: object, own: Mapping[str, AssetRef]) -> JamSettings:
+def _read_settings(content: object, uploads: Mapping[str, AssetRef], version: int) -> JamSettings:
+    """Return the settings that a jam began with. Those that a file leaves out have defaults."""
     if not isinstance(content, dict) or not {"prompt_a", "prompt_b"} <= set(content):
-        raise InvalidSession("session's settings", content, f"prompts are missing; {WHOLE}")
-    values = from_json(content, own)
+        raise InvalidSession("session's settings", content, f"prompts are missing; {DAMAGED}")
+    check_version(content, version)
+    values = from_json(content, uploads)
     prompts: Any = {name: values[name] for name in ("prompt_a", "prompt_b")}
     return JamSettings(**prompts).changed(values)
 
 
-def _changes(
-    content: object, settings: JamSettings, rate: int, own: Mapping[str, AssetRef]
+def _read_changes(
+    content: object,
+    settings: JamSettings,
+    rate: int,
+    uploads: Mapping[str, AssetRef],
+    version: int,
 ) -> tuple[Change, ...]:
-    """The changes, each checked to lie on its bar line."""
+    """Return the changes of a jam that began with ``settings``, each checked to lie on its bar."""
     if not isinstance(content, list) or len(content) > MAX_CHANGES:
-        legal = f"needs a list of at most {MAX_CHANGES}; {WHOLE}"
+        legal = f"needs a list of at most {MAX_CHANGES}; {DAMAGED}"
         raise InvalidSession("session's changes", content, legal)
     timeline = Timeline((first_segment(settings, rate),))
     changes: list[Change] = []
     for entry in content:
-        change = _change(entry, changes[-1].bar + 1 if changes else 0, rate, own)
+        change = _read_change(entry, changes[-1].bar + 1 if changes else 0, rate, uploads)
+        check_version(change.changes, version)
         if timeline.bar_sample(change.bar) != change.sample:
-            legal = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {WHOLE}"
+            legal = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {DAMAGED}"
             raise InvalidSession("a change's sample", change.sample, legal)
-        ruling = timeline.segments[-1].settings
-        timeline = timeline.changed(change.bar, ruling.changed(change.changes))
+        timeline = timeline.changed(change.bar, timeline.last.changed(change.changes))
         changes.append(change)
     return tuple(changes)
 
 
-def _change(content: object, first_bar: int, rate: int, own: Mapping[str, AssetRef]) -> Change:
+def _read_change(
+    content: object, first_bar: int, rate: int, uploads: Mapping[str, AssetRef]
+) -> Change:
+    """Return a change at bar ``first_bar`` or a later one."""
     fields = _object("change", content, {"bar", "sample", "settings"})
     bar = _whole("change's bar", fields["bar"], first_bar, MAX_S)
     sample = _whole("change's sample", fields["sample"], 0, MAX_S * rate)
     if not isinstance(fields["settings"], dict):
-        raise InvalidSession("a change's settings", fields["settings"], WHOLE)
-    return Change(bar, sample, from_json(fields["settings"], own))
+        raise InvalidSession("a change's settings", fields["settings"], DAMAGED)
+    return Change(bar, sample, from_json(fields["settings"], uploads))
 
 
 def _object(
     what: str, content: object, names: set[str], optional: Collection[str] = ()
 ) -> Mapping[str, Any]:
+    """Return a JSON object that has exactly these fields, and maybe ``optional`` ones."""
     if not isinstance(content, dict):
-        raise InvalidSession(what, content, f"needs an object; {WHOLE}")
+        raise InvalidSession(what, content, f"needs an object; {DAMAGED}")
     if set(content) - set(optional) != names:
-        legal = f"needs exactly {', '.join(sorted(names))}; {WHOLE}"
+        legal = f"needs exactly {', '.join(sorted(names))}; {DAMAGED}"
         raise InvalidSession(f"{what} fields", sorted(content), legal)
     return content
 
 
 def _whole(what: str, value: object, least: int, most: int) -> int:
+    """Return a whole number from ``least`` to ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidSession(what, value, f"needs a whole number from {least} to {most}; {WHOLE}")
+        raise InvalidSession(what, value, f"needs a whole number from {least} to {most}; {DAMAGED}")
     return value
 
 
 def _no_constant(name: str) -> float:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is no number of JSON")

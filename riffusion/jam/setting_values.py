@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
+from riffusion.jam.loops import library_anchor, library_mask
 from riffusion.jam.schema import BY_NAME, Setting, settings_for
 from riffusion.jam.settings import JamSettings
 
@@ -20,7 +21,7 @@ MAX_TEXT_LENGTH = 10_000
 MAX_JSON_NUMBER = 2**53
 # The page's checkbox: while it is off, the musical controls are left to the prompts.
 SHAPE = "shape"
-SHAPED = ("density", "brightness", "drums")
+SHAPED = tuple(e.wire_name for e in settings_for("jam") if e.automatic and e.is_numeric)
 SHAPED_DEFAULT = 0.5
 Values = Mapping[str, Any]
 
@@ -35,6 +36,21 @@ class AssetStore(Protocol):
     def mask(self, name: str) -> AssetRef | None:
         """Return the mask of that name, None for "". Raises InvalidInput for an unknown one."""
         ...
+
+
+class LibraryAssets:
+    """The store that finds the anchors and masks of the library only."""
+
+    def anchor(self, name: str) -> AssetRef | None:
+        """Return the anchor of that name, None for "". Raises InvalidInput for an unknown one."""
+        return library_anchor(name) if name else None
+
+    def mask(self, name: str) -> AssetRef | None:
+        """Return the mask of that name, None for "". Raises InvalidInput for an unknown one."""
+        return library_mask(name) if name else None
+
+
+LIBRARY = LibraryAssets()
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class Merged:
     refused: tuple[Refusal, ...]
 
 
-def read_settings(values: object, assets: AssetStore) -> JamSettings:
+def read_settings(values: object, assets: AssetStore = LIBRARY) -> JamSettings:
     """Read a whole set of values; what is left out has its default.
 
     Raises InvalidInput for an unknown name or a bad value, naming the setting.
@@ -72,7 +88,18 @@ def read_settings(values: object, assets: AssetStore) -> JamSettings:
     return JamSettings(start, end, controls=Controls()).with_settings({**read, **shaped})
 
 
-def merge_change(current: Values, changes: object, assets: AssetStore) -> Merged:
+def shown_default(entry: Setting) -> Any:
+    """Return the value that the page shows for a setting before anybody sets it.
+
+    Musical controls that are left to the prompt show the middle of their range; no anchor and no
+    mask is an empty name.
+    """
+    if entry.default is None:
+        return SHAPED_DEFAULT if entry.is_numeric else ""
+    return entry.default
+
+
+def merge_change(current: Values, changes: object, assets: AssetStore = LIBRARY) -> Merged:
     """Change some of the ``current`` values; each bad one is refused by itself.
 
     ``current`` values must be readable. Raises InvalidInput where ``changes`` is no object or names

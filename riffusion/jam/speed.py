@@ -1,4 +1,4 @@
-"""Whether an engine keeps up with a jam on this machine, asked before it plays."""
+"""The speed of an engine says whether it keeps up with a jam on this machine, before one plays."""
 
 from __future__ import annotations
 
@@ -8,28 +8,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from riffusion.engines.protocol import Engine
-from riffusion.jam.session import JamSession, bars_per_clip
+from riffusion.jam.clip_window import bars_per_clip
+from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
+from riffusion.music.rhythm import bar_duration_s
 
 FEW_STEPS, MORE_STEPS = 1, 3
-# A first clip as slow as this is not slow because things are loaded and tuned in it.
+# A first clip is slower than others, because weights are loaded and kernels tuned for it; where it
+# takes this long, that is not the reason.
 PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds that a clip takes, ``fixed_s`` and ``step_s`` for each step, and that it sounds."""
+    """A clip that sounds for ``sound_s`` takes ``fixed_s`` and ``step_s`` for each step."""
 
     fixed_s: float
     step_s: float
     sound_s: float
 
     def real_time_factor(self, steps: int) -> float:
-        """Seconds of music a second of computing: over 1 keeps up with the listener."""
+        """Return seconds of music per second of computing; over 1 the engine keeps up."""
         return self.sound_s / (self.fixed_s + steps * self.step_s)
 
     def max_steps(self, factor: float = 1.0) -> int:
-        """The most steps with which the real-time factor is at least ``factor``; 0 if none is."""
+        """Return with how many steps at most the real-time factor is ``factor``; 0 if with none."""
         spare_s = self.sound_s / factor - self.fixed_s
         return max(0, math.floor(spare_s / self.step_s))
 
@@ -37,16 +40,38 @@ class Speed:
 def measure_speed(
     engine: Engine, settings: JamSettings, clock: Callable[[], float] = time.perf_counter
 ) -> Speed:
-    """Time the first clip of jams with few and with more steps: generated, vocoded, mastered.
+    """Time the first clip of jams with few and with more steps: generated, vocoded and mastered.
 
-    Where one step alone takes longer than it sounds, all its time counts as the step's.
+    Where a clip of one step takes longer than it sounds, all of its time counts as the step's.
+
+    Parameters
+    ----------
+    engine : Engine
+        The engine to time.
+    settings : JamSettings
+        The jam that it should keep up with. Its number of steps does not matter.
+    clock : callable
+        Returns the time in seconds.
+
+    Raises
+    ------
+    InvalidInput
+        If the engine cannot play these settings.
+
+    Examples
+    --------
+    >>> speed = riffusion.measure_speed(engine, settings)
+    >>> speed.real_time_factor(settings.steps)  # seconds of music per second of computing
+    2.4
+    >>> speed.max_steps()
+    21
     """
 
     def first_clip_s(steps: int) -> float:
         session = JamSession(engine, replace(settings, steps=steps))
         start = clock()
         session.block()
-        # A clip becomes sound piece by piece: all of them count.
+        # A clip is vocoded piece by piece, and all pieces count.
         while session.has_pending_audio:
             session.block()
         return clock() - start
@@ -54,12 +79,12 @@ def measure_speed(
     few_s = first_clip_s(FEW_STEPS)
     if few_s < PATIENCE_S:
         few_s = first_clip_s(FEW_STEPS)
-    bar_s = settings.beats_per_bar * 60.0 / settings.bpm
+    bar_s = bar_duration_s(settings.bpm, settings.beats_per_bar)
     sound_s = bars_per_clip(engine, settings) * bar_s
     if few_s > sound_s:
-        # Too slow even so: more steps would only tell how much too slow, and take minutes.
+        # It is too slow already: timing more steps would take minutes and not change that.
         return Speed(0.0, few_s / FEW_STEPS, sound_s)
     more_s = first_clip_s(MORE_STEPS)
-    # Where a step costs less than the clock's jitter it must still cost something.
+    # A step must cost something, also where it costs less than the jitter of the clock.
     step_s = max((more_s - few_s) / (MORE_STEPS - FEW_STEPS), 0.01 * few_s)
     return Speed(max(0.0, few_s - FEW_STEPS * step_s), step_s, sound_s)

@@ -1,17 +1,18 @@
-"""Clips in, gapless audio out: vocoding, crossfades and one master for the whole track.
+"""The stitcher joins clips to one gapless track: it vocodes them, crossfades them and masters the
+result.
 
-Frame ``f`` of every clip sits at absolute sample ``hop_length * f``, so the clips' frames form
-one long spectrogram and their audio one long waveform. Only the recent part is kept.
+Frame ``f`` of every clip lies at absolute sample ``hop_length * f``, so the frames of all clips
+form one long spectrogram and their audio one long waveform. Only its recent part is kept.
 
-One clip hands over to the next shortly before the bar line, as an editor cuts: the attack on the
-first beat, with all that the transform spreads before it, belongs to the new clip, and both sides
-of the crossfade have the same frames, because a clip begins with those that sound before it.
+A crossfade ends shortly before the bar line, where an editor would cut: the attack on the first
+beat, with the pre-echo that the transform spreads before it, belongs to the new clip. Both sides of
+the crossfade have the same frames, because a clip begins with those that sound before it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,35 +28,40 @@ from riffusion.vocoder.protocol import Vocoder
 Samples = npt.NDArray[np.float32]
 
 CROSSFADE_S = 0.03
-# From the end of the crossfade to the bar line: with the crossfade, and what the master looks
-# ahead, a little less than a tenth of a second.
+# The time from the end of a crossfade to the bar line. Together with the crossfade and the look-
+# ahead of the master it is a little less than a tenth of a second.
 HANDOVER_S = 0.0498
 FADE_IN_S = 0.005
-# What a vocoder hears of the past, so that phases and filters have settled by the bar line.
+# A vocoder gets this much of the past, so that its phases and filters have settled at a bar line.
 RUN_UP_S = 0.25
-# A clip becomes sound piece by piece, so that its beginning can be heard sooner.
+# A clip is vocoded in pieces of this length, so that its beginning can be played sooner.
 PIECE_S = 1.5
-# How far back a jam can be rewound.
+# A jam can be rewound by this much.
 REWIND_S = 30.0
 
 
 @dataclass(frozen=True)
 class PlacedClip:
-    """A clip on the track, and as much of its sound as there is.
+    """A clip on the track that plays from bar line ``start`` on, a sample.
 
-    Its window begins at frame ``first_frame``; what is heard of it from ``start`` (a bar line) on
-    begins a little earlier, with ``samples`` at sample ``origin``.
+    Its window of ``frames`` begins at absolute frame ``first_frame``. Its audio, fade included,
+    begins at sample ``fade`` and replaced the samples ``covered`` (channels, n) of the clip before
+    it, which return when this clip is taken back.
     """
 
     start: int
     first_frame: int
     frames: Spectrogram
-    origin: int
-    samples: Samples
+    fade: int
+    covered: Samples
 
 
 class Stitcher:
-    """Puts clips together at bar lines. Holds a bounded past and can go back into it."""
+    """Joins clips at bar lines, keeps a bounded past and can be rewound into it.
+
+    ``push`` adds a clip, ``play_to`` returns mastered audio, ``rewind`` takes clips back. Clips
+    have ``channels`` channels and at most ``window_frames`` frames.
+    """
 
     def __init__(
         self,
@@ -80,56 +86,65 @@ class Stitcher:
 
     @property
     def reach_back(self) -> int:
-        """Most samples before a bar line that a change at that bar line rewrites."""
+        """How many samples before a bar line a change at that bar line rewrites, at most."""
         return self.crossfade + self.handover + self._master.settings.delay
 
     @property
     def loudness(self) -> float:
-        """The slow loudness in LUFS, before any gain, of what was mastered so far."""
+        """The slow loudness in LUFS, before any gain, of the audio mastered so far."""
         return self._master.loudness
 
     @property
     def kept_samples(self) -> int:
-        """How much of the past is kept: what can be rewound, and a window before it."""
+        """How many samples of the past are kept: those that can be rewound, and a window more."""
         return self._history + self._window
 
     @property
     def bar_lines(self) -> tuple[int, ...]:
-        """The bar lines, as samples in order, that ``rewind`` can go back to."""
+        """The bar lines that ``rewind`` can go back to, as samples in order."""
         return tuple(self._states)
 
-    def frame_of(self, sample: int) -> int:
-        """The first frame that belongs to a clip that starts at ``sample``."""
+    def frame_at(self, sample: int) -> int:
+        """Return the first frame of a clip that starts at ``sample``."""
         return sample // self.params.hop_length
 
     def context(self, bar_line: int, frames: int) -> Spectrogram:
-        """The ``frames`` frames that sound right before a bar line."""
-        stop = self.frame_of(bar_line)
+        """Return the last ``frames`` frames before a bar line."""
+        stop = self.frame_at(bar_line)
         return Spectrogram(torch.from_numpy(self._frames.read(stop - frames, stop)), self.params)
 
     def push(self, bar_line: int, first_frame: int, clip: Spectrogram) -> None:
-        """Add a clip whose window begins at frame ``first_frame``, to sound from ``bar_line``.
+        """Add a clip that plays from ``bar_line`` on; its window begins at ``first_frame``.
 
-        The bar line must have been played to. Only a first piece becomes sound now.
+        The track must have been played up to the bar line. Only the first piece of the clip is
+        vocoded now.
         """
-        own_frame = self.frame_of(bar_line)
-        origin, samples = self._first_piece(bar_line, first_frame, clip)
-        self._audio.cut(origin)
-        self._audio.append(samples)
+        own_frame = self.frame_at(bar_line)
+        stop_frame = self._piece_stop(own_frame, first_frame + clip.frames - 1)
+        has_context = own_frame > first_frame
+        origin = bar_line - self.handover if has_context else bar_line
+        fade = origin - self.crossfade if has_context else origin
+        sound = self._vocode(first_frame, clip, fade, stop_frame)
+        covered = self._audio.read(fade, self._audio.stop)
+        self._audio.cut(fade)
+        self._audio.append(self._fade(covered, sound) if has_context else self._fade_in(sound))
         self._frames.cut(own_frame)
         self._frames.append(clip.magnitudes[:, :, own_frame - first_frame :].numpy().copy())
-        self._clips.append(PlacedClip(bar_line, first_frame, clip, origin, samples))
+        self._clips.append(PlacedClip(bar_line, first_frame, clip, fade, covered))
         self._forget(bar_line)
 
     def play_ready(self, bar_line: int) -> Samples:
-        """As ``play_to``, but only what has become sound already, and without a way back."""
+        """Return the mastered audio that is vocoded already, as ``play_to`` does.
+
+        The bar line cannot be rewound to afterwards.
+        """
         return self._play(min(self._audio.stop, bar_line - self.crossfade - self.handover))
 
     def play_to(self, bar_line: int) -> Samples:
-        """Mastered audio as far as it is final if another clip starts at ``bar_line``.
+        """Return mastered audio as far as it is final if another clip starts at ``bar_line``.
 
-        Float32 (channels, n), following what the last call returned, and less where the sound
-        ends before. Bar lines must be passed in order; each can be rewound to from then on.
+        The result is float32 (channels, n), follows what the last call returned and ends earlier
+        where the clip ends. Bar lines must be passed in order; each can be rewound to from then on.
         """
         while self._audio.stop < bar_line - self.handover and self._add_piece():
             pass
@@ -138,15 +153,15 @@ class Stitcher:
         return samples
 
     def rewind(self, bar_line: int) -> int:
-        """Take back all clips from ``bar_line`` on. Returns the sample where audio resumes."""
+        """Take back all clips from ``bar_line`` on. Return the sample at which audio resumes."""
         self._master = self._states[bar_line]
         self._states = {line: state for line, state in self._states.items() if line <= bar_line}
-        self._clips = [clip for clip in self._clips if clip.start < bar_line]
+        while self._clips[-1].start >= bar_line:
+            taken_back = self._clips.pop()
+            self._audio.cut(taken_back.fade)
+            self._audio.append(taken_back.covered)
         last = self._clips[-1]
-        # A clip taken back had faded in over the end of this one.
-        self._audio.cut(last.origin)
-        self._audio.append(last.samples)
-        own_frame = self.frame_of(last.start)
+        own_frame = self.frame_at(last.start)
         self._frames.cut(own_frame)
         own = last.frames.magnitudes[:, :, own_frame - last.first_frame :]
         self._frames.append(own.numpy().copy())
@@ -154,59 +169,57 @@ class Stitcher:
 
     def _play(self, stop: int) -> Samples:
         """Master the audio up to sample ``stop``."""
-        taken_in = self._master.position + self._master.waiting.shape[1]
-        audio = self._audio.read(taken_in, max(taken_in, min(stop, self._audio.stop)))
+        received = self._master.received
+        audio = self._audio.read(received, max(received, min(stop, self._audio.stop)))
         self._master, samples = master(self._master, audio)
         return samples
 
-    def _first_piece(
-        self, bar_line: int, first_frame: int, clip: Spectrogram
-    ) -> tuple[int, Samples]:
-        """Where the sound of a clip begins, and its first piece, faded over what sounds there."""
-        own_frame = self.frame_of(bar_line)
-        stop_frame = self._piece_stop(own_frame, first_frame + clip.frames - 1)
-        if own_frame == first_frame:
-            sound = self._vocode(first_frame, clip, bar_line, stop_frame)
-            return bar_line, fade_in(sound, round(FADE_IN_S * self.params.sample_rate))
-        origin = bar_line - self.handover
-        fade = origin - self.crossfade
-        sound = self._vocode(first_frame, clip, fade, stop_frame)
+    def _fade(self, covered: Samples, sound: Samples) -> Samples:
+        """Return the first piece of a clip, crossfaded with the audio that it covers.
+
+        A sound and its negative are the same to the ear and to the spectrogram, so the sign is
+        taken that does not cancel the audio before.
+        """
         new, rest = np.split(sound, [self.crossfade], axis=1)
-        old = self._audio.read(fade, origin)
-        # A sound and its negative are the same to the ear and to the spectrogram: take the one
-        # that does not cancel what it fades over.
+        old = covered[:, : self.crossfade]
         sign = np.float32(1.0 if correlation(old, new) >= 0 else -1.0)
-        self._audio.replace(fade, crossfade(old, sign * new))
-        return origin, sign * rest
+        return np.concatenate([crossfade(old, sign * new), sign * rest], axis=1)
+
+    def _fade_in(self, sound: Samples) -> Samples:
+        """Return the first piece of the track, which rises from silence."""
+        return fade_in(sound, round(FADE_IN_S * self.params.sample_rate))
 
     def _add_piece(self) -> bool:
-        """Turn the next frames of the last clip into sound. False where it has no more."""
+        """Vocode the next frames of the last clip. Return False where it has no more."""
         clip = self._clips[-1]
         done = self._audio.stop
         last_frame = clip.first_frame + clip.frames.frames - 1
         if done >= last_frame * self.params.hop_length:
             return False
-        stop_frame = self._piece_stop(self.frame_of(done), last_frame)
-        sound = self._vocode(clip.first_frame, clip.frames, done, stop_frame)
-        self._audio.append(sound)
-        samples = np.concatenate([clip.samples, sound], axis=1)
-        self._clips[-1] = replace(clip, samples=samples)
+        stop_frame = self._piece_stop(self.frame_at(done), last_frame)
+        self._audio.append(self._vocode(clip.first_frame, clip.frames, done, stop_frame))
         return True
 
     def _piece_stop(self, frame: int, last_frame: int) -> int:
-        """The frame at which a piece ends that begins at ``frame``; a short rest is added to it."""
+        """Return the frame at which the piece from ``frame`` on ends.
+
+        A piece takes in the rest of the clip where that would be too short for one of its own.
+        """
         stop = frame + round(PIECE_S / self.params.frame_s)
         return stop if stop + self._margin < last_frame else last_frame
 
     @property
     def _margin(self) -> int:
-        """Frames that a vocoder sees beyond the end of a piece, to join the next one."""
+        """How many frames beyond the end of a piece a vocoder gets, to join it to the next one."""
         return 4 * math.ceil(self.params.win_length / self.params.hop_length)
 
     def _vocode(self, first_frame: int, clip: Spectrogram, start: int, stop_frame: int) -> Samples:
-        """Sound of a clip from sample ``start`` to a frame, continuing what sounds before it."""
+        """Return the audio of a clip from sample ``start`` to frame ``stop_frame``.
+
+        It continues the audio before ``start``: (channels, n) float32.
+        """
         hop = self.params.hop_length
-        first = max(first_frame, self.frame_of(start) - round(RUN_UP_S / self.params.frame_s))
+        first = max(first_frame, self.frame_at(start) - round(RUN_UP_S / self.params.frame_s))
         prefix = None
         if start > first * hop:
             prefix = Waveform(self._audio.read(first * hop, start), self.params.sample_rate)
@@ -215,42 +228,44 @@ class Stitcher:
         return sound[:, start - first * hop : (stop_frame - first) * hop]
 
     def _forget(self, now: int) -> None:
-        """Drop the bar lines that are too long ago, and all that rewinding to others spares."""
+        """Drop the bar lines that are too long ago, and what only rewinding there would need."""
         oldest = now - self._history
         self._states = {line: state for line, state in self._states.items() if line >= oldest}
         needed = now - self.kept_samples
         self._clips = [clip for clip in self._clips if clip.start >= needed]
         self._audio.forget(needed)
-        self._frames.forget(self.frame_of(max(needed, 0)))
+        self._frames.forget(self.frame_at(max(needed, 0)))
 
 
 def crossfade(old: Samples, new: Samples) -> Samples:
-    """From ``old`` to ``new``, both (channels, n), at the loudness they share.
+    """Return the crossfade from ``old`` to ``new``, both (channels, n), at their shared loudness.
 
-    Quarter-cosine gains, divided by what their sum would otherwise gain for two signals of
-    correlation r, measured here: equal power for strangers (r = 0), constant amplitude for twins
-    (r = 1). M. Fink, M. Holters, U. Zoelzer, "Signal-matched power-complementary cross-fading
-    and dry-wet mixing", DAFx 2016.
+    Quarter-cosine gains are divided by what their sum would otherwise gain for two signals of
+    correlation r, which is measured: uncorrelated signals (r = 0) get equal power, equal ones
+    (r = 1) constant amplitude. M. Fink, M. Holters, U. Zoelzer, "Signal-matched power-complementary
+    cross-fading and dry-wet mixing", DAFx 2016. Raises InvalidInput for different shapes.
     """
     if old.shape != new.shape:
         raise InvalidInput("crossfade", (old.shape, new.shape), "both sides need the same shape")
-    likeness = max(0.0, correlation(old, new))
-    gain_old, gain_new = crossfade_gains(old.shape[1], likeness)
+    gain_old, gain_new = crossfade_gains(old.shape[1], max(0.0, correlation(old, new)))
     return (gain_old * old + gain_new * new).astype(np.float32)
 
 
 def crossfade_gains(
-    samples: int, likeness: float
+    samples: int, r: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Gains of the old and the new signal, whose correlation is ``likeness`` (0 to 1)."""
+    """Return the gains (samples,) of the old and the new signal, whose correlation ``r`` is 0 to 1.
+
+    Their sum has the same power at every sample (Fink et al., DAFx 2016).
+    """
     angle = (np.arange(samples) + 0.5) / samples * (np.pi / 2) if samples else np.zeros(0)
     old, new = np.cos(angle), np.sin(angle)
-    loudness = np.sqrt(old**2 + new**2 + 2 * old * new * likeness)
+    loudness = np.sqrt(old**2 + new**2 + 2 * old * new * r)
     return old / loudness, new / loudness
 
 
 def correlation(a: Samples, b: Samples) -> float:
-    """Normalised correlation of two signals of one shape, -1 to 1; with silence it is 0."""
+    """Return the normalised correlation of two signals of one shape, -1 to 1; 0 with silence."""
     wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
     power = float(np.sqrt(np.sum(wide_a**2) * np.sum(wide_b**2)))
     if power == 0.0:
@@ -259,7 +274,10 @@ def correlation(a: Samples, b: Samples) -> float:
 
 
 def fade_in(samples: Samples, length: int) -> Samples:
-    """The first ``length`` samples rise from silence, so that a track starts without a click."""
+    """Return ``samples`` (channels, n) whose first ``length`` rise from silence, without a click.
+
+    The gain is a quarter sine, squared.
+    """
     faded = samples.copy()
     faded[:, :length] *= np.sin(np.arange(length, dtype=np.float32) / length * (np.pi / 2)) ** 2
     return faded

@@ -5,7 +5,6 @@ jam_source   a jam as a live source, changed by settings
 song_source  a song as a live source, changed by plans and jumps
 producer     generates a source ahead of the playhead and writes the track
 connection   one listener: how far it was sent, its playhead, its events
-marks        the clips of a track, by where they start
 stream       JamStream: a source, its track, its producer and its listener
 scheduler    EngineQueue: who may use the engine next, by priority
 registry     JamRegistry: opens, finds and ends jams

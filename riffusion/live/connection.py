@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 from riffusion.audio.track import TrackFile
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import ClipMark
+from riffusion.jam.block import ClipMark
 
 Event = dict[str, object]
 

@@ -11,8 +11,9 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
+from riffusion.jam.block import JamBlock
 from riffusion.jam.schema import settings_for
-from riffusion.jam.session import JamBlock, JamSession
+from riffusion.jam.session import JamSession
 from riffusion.jam.setting_values import AssetStore, Refusal, merge_change
 from riffusion.jam.settings import JamSettings
 from riffusion.live.source import (
@@ -24,7 +25,7 @@ from riffusion.live.source import (
     Progress,
     RefusedSetting,
 )
-from riffusion.song.capture import cut_passage, heard_passage, kept_section, with_section
+from riffusion.song.capture import capture_section, cut_passage, find_passage, with_section
 
 Values = Mapping[str, Any]
 # The session names a setting by its label.
@@ -100,9 +101,9 @@ class JamSource:
     def capture(self, passage: Passage, track: TrackFile, playhead: int) -> Captured:
         """Keep what the jam played before ``playhead``. See ``LiveSource.capture``."""
         segment = self.session.segment_at(playhead)
-        cut = heard_passage(segment, playhead, passage.bars)
+        cut = find_passage(segment, playhead, passage.bars)
         anchor = cut_passage(track, *cut) if cut else None
-        section = kept_section(segment, playhead, passage.name, passage.bars, anchor)
+        section = capture_section(segment, playhead, passage.name, passage.bars, anchor)
         return Captured(with_section(passage.song, section, segment.settings), anchor)
 
     def export(self, samples: int) -> dict[str, object]:

@@ -18,10 +18,9 @@ from dataclasses import replace
 from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Interrupted
 from riffusion.errors import RiffusionError, StorageError
-from riffusion.jam.session import JamBlock
+from riffusion.jam.block import ClipMarks, JamBlock
 from riffusion.jam.setting_values import Refusal
 from riffusion.live.connection import Connection, Event, clip_event, notice
-from riffusion.live.marks import ClipMarks
 from riffusion.live.scheduler import EngineQueue, Priority
 from riffusion.live.source import LiveSource
 

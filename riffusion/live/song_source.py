@@ -8,7 +8,7 @@ from threading import Lock
 from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import JamBlock
+from riffusion.jam.block import JamBlock
 from riffusion.jam.setting_values import Refusal, read_whole
 from riffusion.live.source import Applied, AudioFormat, Captured, Message, Passage, Progress
 from riffusion.song.model import Song

@@ -10,7 +10,7 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import never
 from riffusion.errors import RiffusionError
 from riffusion.jam.asset import AssetRef
-from riffusion.jam.session import JamBlock
+from riffusion.jam.block import JamBlock
 from riffusion.jam.setting_values import Refusal
 from riffusion.song.model import Song
 

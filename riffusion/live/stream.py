@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 
 from riffusion.audio.track import TrackFile
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import ClipMark
+from riffusion.jam.block import ClipMark
 from riffusion.jam.setting_values import Refusal
 from riffusion.live.connection import Audio, Connection, Event, clip_event, notice
 from riffusion.live.producer import LEAD_S, Producer, announce_refused

@@ -67,6 +67,21 @@ class BarGrid:
         return BarGrid(self.sample_rate, bpm, beats_per_bar, bar, self.bar_sample(bar))
 
 
+def bar_duration_s(bpm: float, beats_per_bar: int) -> float:
+    """Return how long a bar lasts, in seconds."""
+    return beats_per_bar * 60.0 / bpm
+
+
+def count_bars(duration_s: float, bpm: float, beats_per_bar: int) -> float:
+    """Return how many bars fit in ``duration_s`` seconds, with their fraction."""
+    return duration_s * bpm / 60 / beats_per_bar
+
+
+def fit_tempo(bars: int, duration_s: float, beats_per_bar: int) -> float:
+    """Return the tempo at which ``bars`` bars last ``duration_s`` seconds."""
+    return bars * beats_per_bar * 60 / duration_s
+
+
 def check_tempo(bpm: object) -> None:
     """Raise ``InvalidInput`` unless ``bpm`` is a tempo we play."""
     is_number = isinstance(bpm, int | float) and not isinstance(bpm, bool)

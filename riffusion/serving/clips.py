@@ -11,22 +11,19 @@ from fastapi.responses import Response
 from PIL import Image
 
 from riffusion.audio.waveform import Waveform, encode_audio
-from riffusion.compat.inference import InferenceInput, clip_request
+from riffusion.compat.inference import InferenceInput, resolve_clip_request
 from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
 from riffusion.serving.data_urls import data_url
 from riffusion.serving.files import check_suffix, encode_file
-from riffusion.serving.requests import ClipApiRequest
+from riffusion.serving.requests import MAX_STEPS, ClipApiRequest
 from riffusion.serving.responses import ClipResponse, InferenceOutput
 from riffusion.serving.routes import ApiRoute
 from riffusion.serving.services import Services
 from riffusion.spectral.image import encode_image
 from riffusion.spectral.tags import ImageInfo
-
-# Others listen while a clip is made.
-MAX_STEPS = 100
 
 
 class DescribedRequest(Protocol):
@@ -57,7 +54,7 @@ class ClipApi:
     async def run_inference(self, inputs: InferenceInput) -> InferenceOutput:
         """Make a clip on the way between two prompts, as the original Riffusion's endpoint did."""
         check_steps(inputs.num_inference_steps)
-        sound, image = await self._make(inputs, lambda engine: clip_request(inputs, engine))
+        sound, image = await self._make(inputs, lambda engine: resolve_clip_request(inputs, engine))
         return await asyncio.to_thread(_inference_output, sound, image)
 
     async def make_clip(self, request: ClipApiRequest) -> ClipResponse:

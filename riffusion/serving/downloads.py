@@ -12,10 +12,11 @@ import numpy.typing as npt
 
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import ClipMark
+from riffusion.jam.block import ClipMark
 from riffusion.live.stream import JamStream
 from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
 from riffusion.spectral.spectrogram import RIFFUSION
+from riffusion.spectral.track_image import write_track_image
 
 MEDIA_TYPES = {
     "wav": "audio/wav",
@@ -41,7 +42,7 @@ def export_track(stream: JamStream, suffix: str, samples: int) -> BinaryIO:
         path = Path(folder) / f"track.{suffix}"
         if suffix == "png":
             info = image_info(stream.mark_at(0), stream.source.format.engine_name)
-            stream.track.export_image(path, info, stop=samples)
+            write_track_image(stream.track, path, info, stop=samples)
         else:
             stream.track.export(path, stop=samples)
         return path.open("rb")

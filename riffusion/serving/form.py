@@ -1,138 +1,129 @@
-"""The controls of the page, by the names of their fields."""
+"""The form of the page: one control for each setting of a jam, built from the schema.
+
+The tables below say which controls lie side by side. A setting that they do not name goes to
+"More controls", so a new entry of the schema is on the page at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import gradio as gr
 
+from riffusion.jam.schema import BY_NAME, Setting, settings_for
+from riffusion.jam.setting_values import MAX_JSON_NUMBER, SHAPE, SHAPED
 from riffusion.music.harmony import FLAT_NAMES, note_name, parse_key
-from riffusion.music.rhythm import MAX_BEATS, MAX_BPM, MIN_BEATS, MIN_BPM
-from riffusion.serving.fields import DEFAULTS, MAX_STEPS
 from riffusion.serving.jams import PLAYER_FILES
-from riffusion.serving.pickers import build_pickers
+from riffusion.serving.links import DEFAULTS
+from riffusion.serving.pickers import PICKED, build_pickers
 
+# The controls of the page by the wire names of their settings.
 Form = dict[str, Any]
 
-PATHS = [
-    ("There and back", "ping-pong"),
-    ("Once to B", "once"),
-    ("By hand", "manual"),
-    ("Stay", "hold"),
-]
+PROMPTS = (("prompt_a", "seed_a"), ("prompt_b", "seed_b"))
+ROWS: tuple[tuple[str, ...], ...] = (("position", "path"), ("bpm", "key", "chords"))
+MORE_ROWS: tuple[tuple[str, ...], ...] = (SHAPED, ("walk_bars", "beats_per_bar"))
+PLACED = {name for names in (*PROMPTS, *ROWS, *MORE_ROWS, PICKED) for name in names}
+# The player and its tests know this control by an older name.
+ELEM_IDS = {"beats_per_bar": "beats"}
 KEYS = [
     (f"{note} {mode}", note + sign)
     for mode, sign in (("major", ""), ("minor", "m"))
     for note in FLAT_NAMES
 ]
-# Seeds are text, because a browser's numbers would round big ones.
 DICE = "() => String(Math.floor(Math.random() * 1e6))"
 # Controls side by side wrap into one column on a phone.
-WIDTH = 260
+MIN_WIDTH = 260
+MIN_SEED_WIDTH = 90
 
 
 def build_form() -> Form:
     """Lay out all controls where the page is being built."""
     form: Form = {}
     with gr.Row(equal_height=True):
-        form |= _prompt("a", "What sounds where the jam begins")
-        form |= _prompt("b", "What sounds where it goes")
-    with gr.Row(equal_height=True):
-        hint = "Move it and the jam follows your hand"
-        form["position"] = _slider("position", 0, 1, 0.01, "Position between A and B", hint)
-        form["path"] = gr.Radio(
-            PATHS, value=DEFAULTS["path"], label="Path", elem_id="path", min_width=WIDTH
-        )
-    with gr.Row(equal_height=True):
-        form["bpm"] = _slider("bpm", MIN_BPM, MAX_BPM, 1, "Tempo (beats per minute)")
-        form["key"] = gr.Dropdown(
-            KEYS, value=DEFAULTS["key"], label="Key", elem_id="key", min_width=WIDTH
-        )
-        form["chords"] = gr.Textbox(
-            DEFAULTS["chords"],
-            label="Chords, one a bar",
-            placeholder="Am F C G, or leave empty",
-            elem_id="chords",
-            max_lines=1,
-            min_width=WIDTH,
-        )
+        for prompt, seed in PROMPTS:
+            form |= _build_prompt(BY_NAME[prompt], BY_NAME[seed])
+    for row in ROWS:
+        form |= _build_row(row)
     form |= build_pickers()
     with gr.Accordion("More controls", open=False, elem_id="more"):
-        form |= _more_controls()
+        form[SHAPE] = gr.Checkbox(
+            DEFAULTS[SHAPE],
+            label="Shape the sound by hand",
+            info=f"Otherwise {', '.join(SHAPED)} are as the prompts say",
+            elem_id=SHAPE,
+        )
+        for row in MORE_ROWS:
+            form |= _build_row(row)
+        form |= _build_row(e.name for e in settings_for("jam") if e.name not in PLACED)
     return form
 
 
-def listed_key(key: str) -> str:
-    """A key as the list of the page spells it: "c# minor" is "Dbm"."""
+def is_long_number(entry: Setting) -> bool:
+    """Return whether a browser's numbers would round values of the setting, so it shows text."""
+    return entry.kind == "whole" and entry.maximum > MAX_JSON_NUMBER
+
+
+def list_key(key: str) -> str:
+    """Return a key as the page's list spells it: "c# minor" is "Dbm"."""
     parsed = parse_key(key)
     return note_name(parsed.tonic, flats=True) + ("m" if parsed.mode == "minor" else "")
 
 
-def _prompt(end: str, hint: str) -> Form:
-    seed = f"seed_{end}"
+def _build_row(names: Iterable[str]) -> Form:
+    entries = [BY_NAME[name] for name in names]
+    with gr.Row(equal_height=True):
+        return {entry.wire_name: _build_control(entry) for entry in entries}
+
+
+def _build_prompt(prompt: Setting, seed: Setting) -> Form:
+    """Lay out a prompt above its seed and a button that draws another seed."""
     with gr.Group():
-        prompt = gr.Textbox(
-            DEFAULTS[end],
-            label=f"Prompt {end.upper()}",
-            info=hint,
-            elem_id=f"prompt-{end}",
-            max_lines=3,
-            min_width=WIDTH,
-        )
+        form = {prompt.wire_name: _build_control(prompt, max_lines=3)}
         with gr.Row(elem_classes="riff-seed"):
-            number = gr.Textbox(
-                str(DEFAULTS[seed]),
-                label=f"Seed {end.upper()}",
-                elem_id=f"seed-{end}",
-                max_lines=1,
-                min_width=90,
-            )
+            number = _build_control(seed, info=None, min_width=MIN_SEED_WIDTH)
             dice = gr.Button(
                 "New seed",
                 icon=PLAYER_FILES / "dice.svg",
-                elem_id=f"dice-{end}",
+                elem_id=_elem_id(seed).replace("seed", "dice"),
                 size="sm",
                 scale=0,
                 min_width=130,
             )
     dice.click(None, None, number, js=DICE)
-    return {end: prompt, seed: number}
+    return {**form, seed.wire_name: number}
 
 
-def _more_controls() -> Form:
-    form: Form = {
-        "shape": gr.Checkbox(
-            DEFAULTS["shape"],
-            label="Shape the sound by hand",
-            info="Otherwise density, brightness and drums are as the prompts say",
-            elem_id="shape",
-        )
+def _build_control(entry: Setting, **options: Any) -> Any:
+    """Return the component that fits the kind of a setting; ``options`` replace its own."""
+    default = DEFAULTS[entry.wire_name]
+    options = {
+        "label": _label(entry),
+        "info": entry.help,
+        "elem_id": _elem_id(entry),
+        "min_width": MIN_WIDTH,
+        **options,
     }
-    with gr.Row():
-        form |= {
-            name: _slider(name, 0, 1, 0.05, name.capitalize())
-            for name in ("density", "brightness", "drums")
-        }
-    with gr.Row():
-        form["walk_bars"] = _slider("walk_bars", 1, 64, 1, "Bars from A to B")
-        form["beats"] = _slider("beats", MIN_BEATS, MAX_BEATS, 1, "Beats per bar")
-    with gr.Row():
-        hint = "How closely to follow the prompts"
-        form["guidance"] = _slider("guidance", 0, 15, 0.1, "Guidance", hint)
-        form["steps"] = _slider("steps", 1, MAX_STEPS, 1, "Steps", "More are finer and slower")
-    return form
-
-
-def _slider(
-    name: str, least: float, most: float, step: float, label: str, hint: str | None = None
-) -> gr.Slider:
-    return gr.Slider(
-        least,
-        most,
-        DEFAULTS[name],
-        step=step,
-        label=label,
-        info=hint,
-        elem_id=name.replace("_", "-"),
-        min_width=WIDTH,
+    if entry.name == "key":
+        return gr.Dropdown(KEYS, value=default, **options)
+    if entry.kind == "choice":
+        labels = [(label, value) for value, label in entry.choices.items()]
+        return gr.Radio(labels, value=default, **options)
+    if entry.is_numeric and not is_long_number(entry):
+        limits = (entry.maximum, entry.slider_maximum, entry.shared_maximum)
+        maximum = min(limit for limit in limits if limit is not None)
+        return gr.Slider(entry.minimum, maximum, default, step=entry.step, **options)
+    return gr.Textbox(
+        str(default), placeholder=entry.example or None, **{"max_lines": 1, **options}
     )
+
+
+def _elem_id(entry: Setting) -> str:
+    return ELEM_IDS.get(entry.name, entry.name).replace("_", "-")
+
+
+def _label(entry: Setting) -> str:
+    """Return the label with a capital, and with the unit where the label does not say it."""
+    unit = f" ({entry.unit})" if entry.unit and entry.unit not in entry.label else ""
+    return entry.label[0].upper() + entry.label[1:] + unit

@@ -1,4 +1,4 @@
-"""The page: a form of settings around the player. What happens live happens in assets/player."""
+"""The page: a form of settings below the player, whose scripts are in assets/player."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 import gradio as gr
 
 from riffusion.engines.protocol import Engine
+from riffusion.jam.schema import settings_for
 from riffusion.live.pace import Pace
-from riffusion.serving.fields import NAMES, read_link
-from riffusion.serving.form import Form, build_form, listed_key
+from riffusion.serving.form import Form, build_form, is_long_number, list_key
 from riffusion.serving.jams import PLAYER_FILES
-from riffusion.serving.pickers import bring_tempo_and_key
+from riffusion.serving.links import NAMES, read_link
+from riffusion.serving.pickers import let_anchors_set_tempo
 
 TITLE = "Riffusion"
-# A text is taken up when the typing rests, other controls at once.
+# A text is sent when the typing has rested this long, other controls at once.
 TYPING_MS = 900
 # The player loads on its own and may not be there yet.
 READY = "() => { (window.riffusionPlayer ??= {}).formReady = true; riffusionPlayer.begin?.(); }"
@@ -26,7 +27,7 @@ READY = "() => { (window.riffusionPlayer ??= {}).formReady = true; riffusionPlay
 
 @dataclass(frozen=True)
 class Example:
-    """A pair of prompts that is worth a try, with a tempo and key that suit it."""
+    """A pair of prompts that is worth a try, with a tempo and a key that fit."""
 
     a: str
     b: str
@@ -45,7 +46,7 @@ EXAMPLES = (
 
 
 def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
-    """The page for an engine. Launch it with ``launch_options`` and the player's routes."""
+    """Return the page for an engine. ``launch_options`` and the player's routes launch it."""
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.HTML(_file("header.html"))
@@ -67,7 +68,7 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
         form = build_form()
         share = gr.Button("Copy a link to this jam", elem_id="share", size="sm")
         _connect(player, form, share)
-        bring_tempo_and_key(form)
+        let_anchors_set_tempo(form)
         for button, example in zip(examples, EXAMPLES, strict=True):
             values = [example.a, example.b, example.bpm, example.key]
             targets = [form["a"], form["b"], form["bpm"], form["key"]]
@@ -85,7 +86,7 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
 
 
 def launch_options() -> dict[str, Any]:
-    """What ``launch`` needs so that the page looks and works as it should."""
+    """Return the arguments of ``launch`` that make the page look and work as it should."""
     theme = gr.themes.Base(
         primary_hue="orange",
         neutral_hue="slate",
@@ -98,24 +99,26 @@ def launch_options() -> dict[str, Any]:
         "css_paths": [PLAYER_FILES / "player.css", PLAYER_FILES / "song.css"],
         "footer_links": [],
         "run_history": False,
-        # The server for rendering on the server's side would swallow the player's routes.
+        # Gradio's server for server-side rendering would swallow the player's routes.
         "ssr_mode": False,
-        # What the API offers is offered to agents too.
+        # Agents may call what the API offers.
         "mcp_server": True,
-        # What musicians bring goes to the route of their own: nothing is uploaded here.
+        # Anchors and masks are uploaded by a route of their own, nothing through Gradio.
         "max_file_size": "1kb",
     }
 
 
 def open_link(request: gr.Request) -> list[Any]:
-    """Values of the form as the page's address says, and a note on what is wrong with it."""
+    """Return the values of the form for the page's address, and a note on what is wrong with it."""
     values, problems = read_link(dict(request.query_params))
     note = ""
     if problems:
         listed = "".join(f"<li>{escape(problem)}</li>" for problem in problems)
         note = f"Part of this link cannot be used and has its usual value instead:<ul>{listed}</ul>"
-    values["key"] = listed_key(str(values["key"]))
-    values |= {name: str(values[name]) for name in ("seed_a", "seed_b")}
+    values["key"] = list_key(str(values["key"]))
+    for entry in settings_for("jam"):
+        if is_long_number(entry):
+            values[entry.wire_name] = str(values[entry.wire_name])
     return [*(values[name] for name in NAMES), gr.update(value=note, visible=bool(note))]
 
 
@@ -133,9 +136,9 @@ def _player(engine: Engine, pace: Pace) -> gr.HTML:
 
 
 def _connect(player: gr.HTML, form: Form, share: gr.Button) -> None:
-    """The form and the player talk in the browser; the server hears of it from the player."""
+    """Connect the form to the player in the browser; the player tells the server."""
     controls = _controls(form)
-    texts = [form[name] for name in ("a", "seed_a", "b", "seed_b", "chords")]
+    texts = [control for control in controls if isinstance(control, gr.Textbox)]
     others = [control for control in controls if control not in texts]
     player.play(None, controls, None, js="(...values) => window.riffusionPlayer?.play?.(values)")
     share.click(None, controls, None, js="(...values) => window.riffusionPlayer?.share?.(values)")

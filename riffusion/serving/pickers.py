@@ -1,4 +1,4 @@
-"""The page's pickers: the clips that a jam can start from, and which part of them goes."""
+"""The page's pickers: the clip that a jam starts from, and which part of it is repainted."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ import gradio as gr
 
 from riffusion.jam.anchors import Anchor, library
 from riffusion.jam.masks import SHAPES
-from riffusion.serving.fields import DEFAULTS
+from riffusion.jam.schema import BY_NAME
 from riffusion.serving.jams import PLAYER_FILES
+from riffusion.serving.links import DEFAULTS
 
 Form = dict[str, Any]
+
+# The settings that this part of the form shows.
+PICKED = ("anchor", "strength", "mask")
 
 ANCHOR_HINT = (
     "Clips start from it and it goes round in time. One of ours brings its tempo and key along; "
@@ -23,17 +27,18 @@ MASK_HINT = "White is played anew, black stays as it is. Your own: a picture of 
 
 
 def build_pickers() -> Form:
-    """Lay out the controls of anchor and mask where the page is being built."""
+    """Lay out the controls of anchor, strength and mask where the page is being built."""
     with gr.Accordion("Start from a clip", open=False, elem_id="anchors"):
         cards = [_anchor_card(anchor) for anchor in library()]
         anchor = _picker("anchor", "Start from", ANCHOR_HINT, cards, "audio/*,image/*", AUDIO)
+        entry = BY_NAME["strength"]
         strength = gr.Slider(
-            0,
-            1,
+            entry.minimum,
+            entry.maximum,
             DEFAULTS["strength"],
-            step=0.01,
-            label="Strength",
-            info="0 keeps the clip, 1 ignores it",
+            step=entry.step,
+            label=entry.label.capitalize(),
+            info=entry.help,
             elem_id="strength",
         )
         masks = [_mask_card(name) for name in SHAPES if name != "all"]
@@ -41,8 +46,8 @@ def build_pickers() -> Form:
     return {"anchor": anchor, "strength": strength, "mask": mask}
 
 
-def bring_tempo_and_key(form: Form) -> None:
-    """Let an anchor that is chosen by hand set tempo and key."""
+def let_anchors_set_tempo(form: Form) -> None:
+    """Let an anchor that is chosen by hand set the tempo and the key of the form."""
     music = {anchor.id: [anchor.bpm, anchor.key] for anchor in library()}
     form["anchor"].input(
         None,
@@ -57,6 +62,7 @@ PICTURE = '<img alt="" width="96" height="96">'
 
 
 def _anchor_card(anchor: Anchor) -> str:
+    """Return the HTML of one clip of the library: a radio button, its image and its sound."""
     name, path = escape(anchor.id.replace("_", " ")), f"/api/anchors/{anchor.id}"
     return (
         f'<div class="riff-card"><label><input type="radio" name="riff-anchor" value="{anchor.id}">'
@@ -68,6 +74,7 @@ def _anchor_card(anchor: Anchor) -> str:
 
 
 def _mask_card(name: str) -> str:
+    """Return the HTML of one mask: a radio button and its picture."""
     return (
         f'<div class="riff-card"><label><input type="radio" name="riff-mask" value="{name}">'
         f'<img alt="" width="96" height="96" loading="lazy" data-src="/api/masks/{name}.png">'
@@ -78,6 +85,7 @@ def _mask_card(name: str) -> str:
 def _picker(
     kind: str, label: str, hint: str, cards: list[str], accepts: str, preview: str
 ) -> gr.HTML:
+    """Return the component that offers ``cards``, none of them, and a file of one's own."""
     nothing = "Nothing" if kind == "anchor" else "All of it"
     radio = f'<input type="radio" name="riff-{kind}"'
     return gr.HTML(

@@ -24,7 +24,7 @@ from riffusion.serving.plans import PlanReader
 from riffusion.serving.routes import ApiRoute
 from riffusion.serving.services import Services
 from riffusion.song.model import Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongBlock, SongSession
 
@@ -156,7 +156,7 @@ def describe_song(song: Song, plans: PlanReader) -> PlanResponse:
                 start_s=place.start / rate,
                 duration_s=(place.stop - place.start) / rate,
             )
-            for place in places_of(song, rate)
+            for place in place_sections(song, rate)
         ],
     )
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import OWN, AssetRef
-from riffusion.jam.loops import library_anchor, library_mask, own_anchor, own_mask
+from riffusion.jam.asset import UPLOAD_PREFIX, AssetRef
+from riffusion.jam.loops import encode_anchor, encode_mask, library_anchor, library_mask
 from riffusion.jam.masks import image_mask
 from riffusion.serving.data_urls import (
     is_image,
@@ -67,7 +67,9 @@ class UploadStore:
 
         Raises InvalidInput for an unknown name.
         """
-        return self.uploaded("anchor", name) if name.startswith(OWN) else library_anchor(name)
+        if name.startswith(UPLOAD_PREFIX):
+            return self.uploaded("anchor", name)
+        return library_anchor(name)
 
     def mask(self, name: str) -> AssetRef | None:
         """Return the mask of that name, of the library or uploaded, and None for "".
@@ -76,7 +78,7 @@ class UploadStore:
         """
         if not name:
             return None
-        return self.uploaded("mask", name) if name.startswith(OWN) else library_mask(name)
+        return self.uploaded("mask", name) if name.startswith(UPLOAD_PREFIX) else library_mask(name)
 
 
 class UploadRequest(BaseModel):
@@ -134,7 +136,7 @@ def read_upload(kind: str, data: str) -> AssetRef:
     if kind not in KINDS:
         raise InvalidInput("kind", kind, f"use {' or '.join(KINDS)}")
     if kind == "mask":
-        return own_mask(image_mask(uploaded_picture(kind, data)))
+        return encode_mask(image_mask(uploaded_picture(kind, data)))
     if is_image(data):
-        return own_anchor(image_to_audio(uploaded_spectrogram(kind, data)))
-    return own_anchor(uploaded_sound(kind, data))
+        return encode_anchor(image_to_audio(uploaded_spectrogram(kind, data)))
+    return encode_anchor(uploaded_sound(kind, data))

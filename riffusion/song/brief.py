@@ -1,4 +1,7 @@
-"""What a line like "melancholy bossa nova, three minutes" asks for. A pure function of the line."""
+"""A song brief is what a line like "melancholy bossa nova, three minutes" asks for.
+
+Parsing is a pure function of the line.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,10 @@ MAJOR_WORDS = (*HAPPY_WORDS, "major", "joyful", "bright")
 
 @dataclass(frozen=True)
 class SongBrief:
-    """What a line says; None where it does not. ``words`` are the line without its numbers.
+    """The content of a line. A field is None where the line does not say it.
 
-    ``pace`` is 1 for fast, -1 for slow.
+    ``words`` are the line without its length, tempo and key. ``pace`` is 1 for fast, -1 for slow
+    and 0 otherwise.
     """
 
     words: str
@@ -45,7 +49,7 @@ class SongBrief:
 
 
 def parse_brief(line: str) -> SongBrief:
-    """Raises InvalidInput for a line that is too long."""
+    """Return what a line asks for. Raises InvalidInput for a line that is too long."""
     if len(line) > MAX_LINE_LENGTH:
         raise InvalidInput("song", line, f"use at most {MAX_LINE_LENGTH} characters")
     line = "".join(letter if letter.isprintable() else " " for letter in line)
@@ -67,19 +71,20 @@ def parse_brief(line: str) -> SongBrief:
 
 
 def _style(words: str) -> Style | None:
-    """The style whose name is said; of several, the one with the longest name."""
-    said = [(len(name), style) for style in STYLES for name in style.words if _has(words, (name,))]
-    return max(said, key=lambda found: found[0])[1] if said else None
+    """Return the style that is named; of several, the one with the longest name."""
+    named = [(len(name), style) for style in STYLES for name in style.words if _has(words, (name,))]
+    return max(named, key=lambda found: found[0])[1] if named else None
 
 
 def _mode(words: str) -> Mode | None:
+    """Return the mode that a key or the mood of the words says."""
     if _has(words, MINOR_WORDS) or re.fullmatch(r"[A-G][#b]?m", words):
         return "minor"
     return "major" if _has(words, MAJOR_WORDS) else None
 
 
 def _seconds(line: str) -> float | None:
-    """The length that is said: minutes, seconds, both, or 3:30."""
+    """Return the length in seconds, which is given in minutes, seconds, both, or as 3:30."""
     clock = CLOCK.search(line)
     if clock:
         return int(clock[1]) * 60.0 + int(clock[2])
@@ -90,15 +95,17 @@ def _seconds(line: str) -> float | None:
 
 
 def _count(match: re.Match[str]) -> float:
-    said = match[1].lower()
+    """Return the number that a match of ``COUNT`` says, in digits or in words."""
+    number = match[1].lower()
     half = 0.5 if match[2] else 0.0
-    if said in NUMBERS:
-        return NUMBERS.index(said) + half
-    if said.startswith("half"):
+    if number in NUMBERS:
+        return NUMBERS.index(number) + half
+    if number.startswith("half"):
         return 0.5
-    return half + (1.0 if said in ("a", "an") else float(said))
+    return half + (1.0 if number in ("a", "an") else float(number))
 
 
 def _has(words: str, wanted: tuple[str, ...]) -> bool:
+    """Return whether one of the ``wanted`` words is there, as a whole word in any case."""
     pattern = "|".join(map(re.escape, wanted))
     return re.search(rf"\b(?:{pattern})\b", words, re.IGNORECASE) is not None

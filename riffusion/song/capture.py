@@ -1,105 +1,99 @@
-"""Keep what a jam plays as a section of a song: what is asked for, and what was heard of it."""
+"""Capture turns what a jam plays into a section of a song: its settings, and a passage of its audio
+as the anchor.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform, encode_audio
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
+from riffusion.jam.schema import settings_for
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment
 from riffusion.music.harmony import progression
-from riffusion.song.model import Section, Song
+from riffusion.song.model import Section, Song, section_fields
 
-# How much goes of what was heard when the section is played: it is recognised, and goes on past
-# the end of what was kept (docs/songs.md has the measurement).
-KEPT_STRENGTH = 0.3
-# Eight bars of four beats at the slowest tempo, and 6 MB.
-MAX_KEPT_S = 32.0
+# The strength with which a section plays its captured passage: the passage is recognised, and
+# continues past its own end (docs/songs.md has the measurement).
+CAPTURE_STRENGTH = 0.3
+# This is eight bars of four beats at the slowest tempo, and 6 MB.
+MAX_CAPTURE_S = 32.0
 
 
-def kept_section(
-    segment: Segment, sample: int, name: str, bars: int, heard: AssetRef | None = None
+def capture_section(
+    segment: Segment, sample: int, name: str, bars: int, passage: AssetRef | None = None
 ) -> Section:
-    """A section that plays what a jam plays at ``sample``, where ``segment`` rules.
+    """Return a section that plays what a jam plays at ``sample``, which lies in ``segment``.
 
-    It stays where the walk is. Its clips start from what was ``heard``, as ``heard_passage`` cuts
-    it; without it from what the jam's did.
+    The section stays where the walk is. Its clips start from ``passage``, which ``cut_passage``
+    returns, or without one from the anchor of the jam.
     """
     settings, alpha = segment.settings, segment.alpha(segment.grid.bar_at(sample))
     walks = settings.prompt_a != settings.prompt_b and 0 < alpha < 1
+    values = settings.by_setting()
+    values = {entry.name: values[entry.name] for entry in settings_for("section")}
+    if passage:
+        values |= {"anchor": passage, "strength": CAPTURE_STRENGTH}
     return Section(
         name=name,
         bars=bars,
         prompt=settings.prompt_a if walks or alpha < 0.5 else settings.prompt_b,
         prompt_b=settings.prompt_b if walks else None,
         blend=round(alpha, 3) if walks else None,
-        key=settings.key,
-        chords=settings.chords,
-        bpm=settings.bpm,
-        controls=settings.controls,
-        anchor=heard or settings.anchor,
-        strength=KEPT_STRENGTH if heard else settings.strength,
+        **section_fields(values),
     )
 
 
-def heard_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] | None:
-    """From which sample to which the last ``bars`` bars lie that were whole at ``sample``.
+def find_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] | None:
+    """Return from which sample to which the last ``bars`` whole bars before ``sample`` lie.
 
-    They begin with the first chord, as a section does, and all belong to ``segment``: nothing of
-    what was played before the last change. Fewer bars are whole rounds of the chords, so that they
-    can go round. None where not one round was heard.
+    The passage begins with the first chord, as a section does, and lies in ``segment``, so that it
+    has nothing from before the last change. Where there are fewer bars it is whole rounds of the
+    progression, so that it can repeat. Returns None where not one round was played.
     """
     chords, grid = len(segment.chords), segment.grid
-    room = int(MAX_KEPT_S * grid.sample_rate / grid.bar_samples)
+    room = int(MAX_CAPTURE_S * grid.sample_rate / grid.bar_samples)
     first = segment.bar + (segment.chords_bar - segment.bar) % chords
-    heard = grid.bar_at(sample) - first
+    played = grid.bar_at(sample) - first
     most = bars if bars <= room else room // chords * chords
-    length = most if most <= heard else heard // chords * chords
+    length = most if most <= played else played // chords * chords
     if length <= 0:
         return None
-    start = first + (heard - length) // chords * chords
+    start = first + (played - length) // chords * chords
     return grid.bar_sample(start), grid.bar_sample(start + length)
 
 
 def cut_passage(track: TrackFile, start: int, stop: int) -> AssetRef | None:
-    """What a track has from one sample to another, as an anchor; None for silence."""
+    """Return samples ``start`` to ``stop`` of a track as an anchor, or None for silence."""
     pcm = track.read(start, stop)
     if not pcm.any():
         return None
     samples = (pcm / INT16_SCALE).astype(np.float32)
-    return own_asset(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
+    return make_upload(encode_audio(Waveform(samples, track.sample_rate), ".flac"))
 
 
 def with_section(song: Song | None, section: Section, settings: JamSettings) -> Song:
-    """``song`` with ``section`` in the place of the one of its name, or as a new one at its end.
+    """Return ``song`` with ``section`` instead of the one of its name, or as a new one at its end.
 
-    Without a song, a new one that has the tempo, key and so on of a jam. Raises InvalidInput where
-    the two count other bars.
+    Without a song, it is a new one with the tempo, key, metre, guidance and steps of ``settings``,
+    those of the jam. Raises InvalidInput where song and jam have different metres.
     """
+    shared = [entry.name for entry in settings_for("section") if "song" in entry.scopes]
+    values = settings.by_setting()
     if song is None:
-        plain = replace(section, key="", bpm=None)
-        return Song(
-            (plain,),
-            (section.name,),
-            bpm=settings.bpm,
-            key=settings.key,
-            beats_per_bar=settings.beats_per_bar,
-            guidance=settings.guidance,
-            steps=settings.steps,
-        )
+        common = {entry.name: values[entry.name] for entry in settings_for("song")}
+        return Song((section.without(shared),), (section.name,), **common)
     if settings.beats_per_bar != song.beats_per_bar:
         legal = f"the song counts {song.beats_per_bar}; keep it as a section of another song"
         raise InvalidInput("beats in a bar of the jam", settings.beats_per_bar, legal)
-    section = replace(
-        section,
-        key="" if _same_key(section.key, song.key) else section.key,
-        bpm=None if section.bpm == song.bpm else section.bpm,
-    )
+    same = [name for name in shared if _is_same(name, getattr(section, name), getattr(song, name))]
+    section = section.without(same)
     others = tuple(other for other in song.sections if other.name != section.name)
     if len(others) < len(song.sections):
         sections = tuple(section if o.name == section.name else o for o in song.sections)
@@ -107,5 +101,6 @@ def with_section(song: Song | None, section: Section, settings: JamSettings) -> 
     return replace(song, sections=(*others, section), order=(*song.order, section.name))
 
 
-def _same_key(key: str, other: str) -> bool:
-    return progression(key) == progression(other)
+def _is_same(name: str, value: Any, other: Any) -> bool:
+    """Return whether two values of a setting sound the same; a key has more than one spelling."""
+    return progression(value) == progression(other) if name == "key" else bool(value == other)

@@ -1,5 +1,7 @@
-"""What the planner knows of songs: the parts they have, how those follow each other, how full
-each is. Plain data; a weight is how often something is drawn beside the others of its table.
+"""Song forms: the parts that songs have, how these follow each other, and how full each is.
+
+This module is the planner's data. A weight says how often an entry is drawn, compared to the others
+of its table.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ Weighted = tuple[tuple[tuple[str, ...], float], ...]
 
 @dataclass(frozen=True)
 class Role:
-    """What a part of a song is like.
+    """The role of a part in its song.
 
-    ``bars`` are usual lengths; the controls are 0 to 1. ``words`` go into its prompt, with {lead}
-    for an instrument; ``transitions`` are ways on, equally likely.
+    ``bars`` are usual lengths; the controls are 0 to 1. ``words`` are alternatives for its prompt,
+    in which {lead} stands for an instrument. Each of the ``transitions`` is equally likely.
     """
 
     bars: tuple[int, ...]
@@ -39,8 +41,7 @@ ROLES: dict[str, Role] = {
     "outro": Role((4, 8), 0.25, 0.3, 0.15, ("quiet, {lead}", "slow ending, {lead}"), ("cut",)),
 }
 
-# A song is an opening, a cycle some times over, something else in the middle, the cycle once
-# more, and an ending.
+# A song is an opening, a cycle that repeats, a middle, the cycle once more, and an ending.
 OPENINGS: Weighted = (
     (("intro",), 6),
     ((), 2),

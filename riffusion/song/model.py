@@ -1,17 +1,21 @@
-"""What a song is: named sections, and the order in which they are played. Frozen data, checked."""
+"""A song: named sections and the order in which they are played, as frozen data that is checked.
+
+Fields that are settings of a jam have their ranges and defaults from the schema. A new setting of
+sections or songs is one more field here.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, get_args
 
-from riffusion.engines.clip import DEFAULT_GUIDANCE, DEFAULT_STEPS, Controls, Prompt
+from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
-from riffusion.jam.schema import DEFAULTS
+from riffusion.jam.schema import BY_NAME, DEFAULTS, settings_for
 from riffusion.music.harmony import progression
-from riffusion.music.rhythm import check_metre, check_tempo
 
 TransitionKind = Literal["cut", "fill", "walk"]
 TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)
@@ -26,10 +30,10 @@ TRANSITION_HELP = "use cut, fill or walk, with the bars it takes: cut, fill 1, w
 
 @dataclass(frozen=True)
 class Transition:
-    """How a section gets to the next one, in its own last ``bars`` bars.
+    """How a section leads to the next one, in its own last ``bars`` bars.
 
-    ``cut`` does nothing (and takes no bars), ``fill`` plays more and louder drums, ``walk`` walks
-    from the section's prompt to the next one's.
+    A ``cut`` does nothing (and takes no bars), a ``fill`` plays more and louder drums, a ``walk``
+    walks from the section's prompt to the next one's.
     """
 
     kind: TransitionKind = "cut"
@@ -46,7 +50,7 @@ class Transition:
 
 
 def parse_transition(text: str) -> Transition:
-    """ "cut", "fill" (one bar), "fill 2", "walk 4". InvalidInput says what is legal."""
+    """Read "cut", "fill" (one bar), "fill 2" or "walk 4". Raises InvalidInput for other text."""
     match = re.fullmatch(r"\s*([a-z]+)(?:\s+([0-9]{1,4}))?\s*", text)
     if match is None:
         raise InvalidInput("transition", text, TRANSITION_HELP)
@@ -58,13 +62,12 @@ def parse_transition(text: str) -> Transition:
 
 @dataclass(frozen=True)
 class Section:
-    """Music with a name. Where the name returns in a song, the same music returns.
+    """A section is music with a name: where the name returns in a song, the same music returns.
 
     With ``prompt_b`` the section walks from ``prompt`` to it, or stays where ``blend`` says: 0 is
-    the first, 1 the second. ``key`` and ``bpm`` are the song's
-    where they are left out; ``chords`` ("Am F C G", one a bar, over and over) win over the key.
-    Clips start from the ``anchor``, where there is one: its bars go round, and ``strength`` says
-    how much of it goes (1: all).
+    the first, 1 the second. Settings that are None or empty are those of the song; ``chords``
+    ("Am F C G", one a bar, over and over) win over the key. Clips start from the ``anchor``, where
+    there is one: its bars go round, and ``strength`` says how much of it is repainted (1: all).
     """
 
     name: str
@@ -83,45 +86,52 @@ class Section:
     def __post_init__(self) -> None:
         check_name(self.name)
         check_whole("bars", self.bars, 1, MAX_BARS)
-        if self.bpm is not None:
-            check_tempo(self.bpm)
         if self.blend is not None:
             check_number("blend", self.blend, 0, 1)
             if self.prompt_b is None:
                 raise InvalidInput("blend", self.blend, "needs a second prompt to blend with")
-        check_number("strength", self.strength, 0, 1)
-        progression(self.key or "C", self.chords)
+        _check_settings(self.settings())
+        progression(self.key or DEFAULTS["key"], self.chords)
         if self.transition.bars > self.bars:
             legal = f"section {self.name!r} has {self.bars} bars; use at most as many"
             raise InvalidInput("transition", str(self.transition), legal)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that the section does not leave to its song, by name."""
+        values = {**vars(self), **asdict(self.controls)}
+        given = {entry.name: values[entry.name] for entry in settings_for("section")}
+        return {name: value for name, value in given.items() if value not in (None, "")}
+
+    def without(self, names: Iterable[str]) -> Section:
+        """Return the section with the named settings left to its song."""
+        defaults = {f.name: f.default for f in fields(self)}
+        changes: dict[str, Any] = {name: defaults[name] for name in names}
+        return replace(self, **changes)
+
 
 @dataclass(frozen=True)
 class Song:
-    """Sections, the order of their names, and what they share.
+    """A song has sections, the order in which their names are played, and what they share.
 
     ``variation`` is how much a section differs each time it comes back: 0 not at all, 1 as much
-    as another take of the same plan. ``guidance`` and ``steps`` are the engine's.
+    as another take of the same plan. ``guidance`` and ``steps`` are those of the engine.
     """
 
     sections: tuple[Section, ...]
     order: tuple[str, ...]
     title: str = ""
-    bpm: float = 120.0
-    key: str = "C"
-    beats_per_bar: int = 4
+    bpm: float = DEFAULTS["bpm"]
+    key: str = DEFAULTS["key"]
+    beats_per_bar: int = DEFAULTS["beats_per_bar"]
     variation: float = 0.0
-    guidance: float = DEFAULT_GUIDANCE
-    steps: int = DEFAULT_STEPS
+    guidance: float = DEFAULTS["guidance"]
+    steps: int = DEFAULTS["steps"]
 
     def __post_init__(self) -> None:
         check_title(self.title)
-        check_tempo(self.bpm)
-        check_metre(self.beats_per_bar)
-        progression(self.key)
         check_number("variation", self.variation, 0, 1)
-        check_number("guidance", self.guidance, 0, 30)
-        check_whole("steps", self.steps, 1, 1000)
+        _check_settings(self.settings())
+        progression(self.key)
         check_count("sections", len(self.sections))
         check_count("order", len(self.order))
         names = [section.name for section in self.sections]
@@ -134,20 +144,38 @@ class Song:
             legal = f"a song lasts at most {MAX_SONG_S / 60:.0f} minutes; use fewer bars"
             raise InvalidInput("length", f"{self.duration_s / 60:.1f} minutes", legal)
 
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that the sections share, by name in the schema."""
+        return {entry.name: getattr(self, entry.name) for entry in settings_for("song")}
+
     def section(self, name: str) -> Section:
-        """The section of that name. InvalidInput lists the names there are."""
+        """Return the section of that name. Raises InvalidInput, which lists the names there are."""
         check_known(name, [section.name for section in self.sections])
         return next(section for section in self.sections if section.name == name)
 
     def bpm_of(self, section: Section) -> float:
-        """The tempo that a section is played in."""
+        """Return the tempo of a section in beats per minute: its own or the song's."""
         return self.bpm if section.bpm is None else section.bpm
 
     @property
     def duration_s(self) -> float:
-        """How long it plays, in seconds."""
+        """The length of the song in seconds."""
         beats = ((self.section(n), self.beats_per_bar) for n in self.order)
         return sum(s.bars * count * 60.0 / self.bpm_of(s) for s, count in beats)
+
+
+def section_fields(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings by name in the schema as the fields of a Section: controls are one field."""
+    names = {f.name for f in fields(Controls)}
+    controls = Controls(**{name: settings[name] for name in names if name in settings})
+    others = {name: value for name, value in settings.items() if name not in names}
+    return {**others, "controls": controls}
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise InvalidInput for a value that is out of the range of its setting."""
+    for name, value in settings.items():
+        BY_NAME[name].check(value)
 
 
 def check_name(name: str) -> None:
@@ -179,12 +207,14 @@ def check_known(name: str, names: list[str]) -> None:
 
 
 def check_whole(what: str, value: object, least: int, most: int) -> None:
+    """Raise InvalidInput unless ``value`` is a whole number from ``least`` to ``most``."""
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or not least <= value <= most:  # type: ignore[operator]
         raise InvalidInput(what, value, f"use a whole number from {least} to {most}")
 
 
 def check_number(what: str, value: object, least: float, most: float) -> None:
+    """Raise InvalidInput unless ``value`` is a number from ``least`` to ``most``."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not least <= value <= most:  # type: ignore[operator]
         raise InvalidInput(what, value, f"use a number from {least:g} to {most:g}")

@@ -1,7 +1,7 @@
 """Plans: songs as text, YAML or JSON, to be edited by hand. docs/songs.md explains the fields.
 
-Nothing in a plan is trusted: it is read whole and checked before anything is played, and what is
-wrong is told with its line.
+Nothing in a plan is trusted: the whole plan is read and checked before anything is played, and
+errors name their line. Fields that are settings are read, checked and written by the schema.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 
 import yaml
 
-from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.clip import Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.jam.asset import OWN, AssetRef
-from riffusion.jam.loops import anchor_of, library_anchor
+from riffusion.jam.asset import UPLOAD_PREFIX, AssetRef
+from riffusion.jam.loops import library_anchor, load_anchor_ref
+from riffusion.jam.schema import BY_NAME, Setting, settings_for
 from riffusion.music.harmony import parse_chords, parse_key
-from riffusion.music.rhythm import check_metre, check_tempo
 from riffusion.song.model import (
     MAX_BARS,
     Section,
@@ -33,25 +33,25 @@ from riffusion.song.model import (
     check_title,
     check_whole,
     parse_transition,
+    section_fields,
 )
 from riffusion.song.yaml_lines import Entry, read_yaml
 from riffusion.storage import write_whole
 
 T = TypeVar("T")
 Reader = Callable[[Entry], object]
-# What a name of an anchor stands for; raises InvalidInput where it stands for nothing.
+# Finds an anchor by its name; raises InvalidInput for an unknown one.
 Anchors = Callable[[str], AssetRef]
 
 WRITTEN_AS = (".yaml", ".yml", ".json")
 MAX_BYTES = 256_000
-CONTROLS = ("density", "brightness", "drums")
 SHOWN = "docs/songs.md shows a whole plan"
 
 
 def load_plan(path: str | os.PathLike[str]) -> Song:
-    """Read a plan file. InvalidPlan says what is wrong with it, and in which line.
+    """Read a plan file, with anchors that are files beside it.
 
-    Anchors that are files are looked for beside it.
+    Raises InvalidPlan, which says what is wrong and in which line.
     """
     path = Path(path)
     if not path.is_file():
@@ -65,22 +65,23 @@ def load_plan(path: str | os.PathLike[str]) -> Song:
 
 
 def save_plan(song: Song, path: str | os.PathLike[str]) -> None:
-    """Write a song as YAML or JSON, by suffix, and anchors of its own as FLAC beside it.
+    """Write a song as YAML or JSON, by the suffix of the path, and uploaded anchors beside it.
 
-    Raises StorageError where they cannot be written.
+    Such an anchor is written as FLAC under its own name. Raises StorageError where a file cannot be
+    written.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in WRITTEN_AS:
         raise InvalidInput("plan", str(path), f"end it in {', '.join(WRITTEN_AS)}")
     own = {section.anchor for section in song.sections if section.anchor}
     for anchor in own:
-        if anchor.is_own:
+        if anchor.is_uploaded:
             write_whole(Path(path).with_name(f"{anchor.name}.flac"), anchor.data)
     write_whole(path, plan_text(song, suffix).encode())
 
 
 def plan_text(song: Song, suffix: str = ".yaml") -> str:
-    """A song as YAML or JSON, which ``read_plan`` reads as the same song."""
+    """Return a song as YAML or JSON, which ``read_plan`` reads as the same song."""
     content = plan_fields(song)
     if suffix == ".json":
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -90,53 +91,57 @@ def plan_text(song: Song, suffix: str = ".yaml") -> str:
 
 
 def plan_fields(song: Song) -> dict[str, Any]:
-    """A song as the fields of a plan, ready for JSON."""
+    """Return a song as the fields of a plan, ready for JSON."""
+    settings = {name: v for name, v in song.settings().items() if _is_written(BY_NAME[name], v)}
+    values = {"title": song.title, "variation": song.variation, **settings}
     return {
-        **{name: getattr(song, name) for name in SONG_FIELDS},
+        **{name: values[name] for name in SONG_FIELDS if name in values},
         "order": list(song.order),
-        "sections": {section.name: _to_fields(section) for section in song.sections},
+        "sections": {section.name: _section_plan(section) for section in song.sections},
     }
 
 
 def read_plan(text: str, anchors: Anchors = library_anchor) -> Song:
-    """A song from YAML or JSON. InvalidPlan says what is wrong, and in which line.
+    """Read a song from YAML or JSON. ``anchors`` finds the anchors of sections by name.
 
-    ``anchors`` finds what sections start from.
+    Raises InvalidPlan, which says what is wrong and in which line.
     """
     if len(text) > MAX_BYTES:
         raise InvalidPlan("plan", f"{len(text)} characters", f"use at most {MAX_BYTES}")
     plan = read_yaml(text, "plan")
     found = plan.mapping((*SONG_FIELDS, "order", "sections"))
-    _check_there(plan, found, ("order", "sections"))
+    _check_present(plan, found, ("order", "sections"))
     sections = found["sections"].mapping()
     _at(found["sections"], lambda: check_count("sections", len(sections)))
-    made = tuple(_section(entry, anchors) for entry in sections.values())
-    order = _order(found["order"], list(sections))
+    made = tuple(_read_section(entry, anchors) for entry in sections.values())
+    order = _read_order(found["order"], list(sections))
     return _at(plan, lambda: Song(made, order, **_values(found, SONG_FIELDS)))
 
 
-def _section(entry: Entry, anchors: Anchors) -> Section:
+def _read_section(entry: Entry, anchors: Anchors) -> Section:
     found = entry.mapping(SECTION_FIELDS)
-    _check_there(entry, found, ("bars", "prompt"))
+    _check_present(entry, found, ("bars", "prompt"))
     _at(entry, lambda: check_name(entry.name))
     for name in ("seed_b", "negative_b", "blend"):
         if name in found:
-            _check_there(found[name], found, ("prompt_b",))
-    prompt_b = _prompt(found, "_b") if "prompt_b" in found else None
+            _check_present(found[name], found, ("prompt_b",))
+    prompt_b = _read_prompt(found, "_b") if "prompt_b" in found else None
+    settings = _values(found, SECTION_SETTINGS)
+    if "anchor" in found:
+        settings["anchor"] = _read_anchor(found["anchor"], anchors)
     return _at(
         entry,
         lambda: Section(
             name=entry.name,
-            prompt=_prompt(found),
+            prompt=_read_prompt(found),
             prompt_b=prompt_b,
-            controls=Controls(**_values(found, CONTROLS)),
-            anchor=_anchor(found["anchor"], anchors) if "anchor" in found else None,
-            **_values(found, ("bars", "blend", "key", "chords", "bpm", "transition", "strength")),
+            **_values(found, ("bars", "blend", "transition")),
+            **section_fields(settings),
         ),
     )
 
 
-def _anchor(entry: Entry, anchors: Anchors) -> AssetRef:
+def _read_anchor(entry: Entry, anchors: Anchors) -> AssetRef:
     name = entry.string()
     try:
         return anchors(name)
@@ -146,22 +151,22 @@ def _anchor(entry: Entry, anchors: Anchors) -> AssetRef:
 
 
 def _anchor_beside(folder: Path, name: str) -> AssetRef:
-    """An anchor of the library, an audio file beside a plan, or one that ``save_plan`` wrote.
+    """Return an anchor of the library, an audio file in ``folder``, or one ``save_plan`` wrote.
 
-    Plans are passed on, so what one names never leaves its folder.
+    Plans come from strangers, so no name may lead out of the folder of its plan.
     """
     if Path(name).name != name:
         raise InvalidInput("anchor", name, "name a file beside the plan, without a folder")
-    if not name.startswith(OWN):
-        return anchor_of(str(folder / name) if Path(name).suffix else name)
+    if not name.startswith(UPLOAD_PREFIX):
+        return load_anchor_ref(str(folder / name) if Path(name).suffix else name)
     path = folder / f"{name}.flac"
     if not path.is_file():
         raise InvalidInput("anchor", name, f"put {path.name} beside the plan")
     return AssetRef(name, path.read_bytes())
 
 
-def _prompt(found: Mapping[str, Entry], which: str = "") -> Prompt:
-    """The first prompt, or the one whose fields end in ``which``; errors where the field is."""
+def _read_prompt(found: Mapping[str, Entry], which: str = "") -> Prompt:
+    """Return the prompt whose fields end in ``which``; errors name the line of the field."""
     text = found[f"prompt{which}"]
     seed, negative = (found.get(f"{name}{which}") for name in ("seed", "negative"))
     prompt = _at(text, lambda: Prompt(text.string()))
@@ -172,7 +177,7 @@ def _prompt(found: Mapping[str, Entry], which: str = "") -> Prompt:
     return prompt
 
 
-def _order(entry: Entry, names: list[str]) -> tuple[str, ...]:
+def _read_order(entry: Entry, names: list[str]) -> tuple[str, ...]:
     listed = entry.items()
     _at(entry, lambda: check_count("order", len(listed)))
     for item in listed:
@@ -181,19 +186,19 @@ def _order(entry: Entry, names: list[str]) -> tuple[str, ...]:
 
 
 def _values(found: Mapping[str, Entry], names: tuple[str, ...]) -> dict[str, Any]:
-    """The fields that are there of ``names``, each read and checked where it stands."""
+    """Return those of the named fields that are present; errors name the line of the field."""
     entries = {name: found[name] for name in names if name in found}
     return {name: _at(entry, partial(READERS[name], entry)) for name, entry in entries.items()}
 
 
-def _check_there(entry: Entry, found: Mapping[str, Entry], names: tuple[str, ...]) -> None:
+def _check_present(entry: Entry, found: Mapping[str, Entry], names: tuple[str, ...]) -> None:
     for name in names:
         if name not in found:
             raise entry.error(entry.name, "incomplete", f"needs {name!r} too; {SHOWN}")
 
 
 def _at(entry: Entry, make: Callable[[], T]) -> T:
-    """What ``make`` returns; what it finds wrong is told with the line of ``entry``."""
+    """Return what ``make`` returns; its InvalidInput becomes an InvalidPlan with the line."""
     try:
         return make()
     except InvalidPlan:
@@ -202,10 +207,10 @@ def _at(entry: Entry, make: Callable[[], T]) -> T:
         raise entry.error(error.what, error.value, error.legal) from error
 
 
-def _to_fields(section: Section) -> dict[str, object]:
-    """What is said about a section; what it leaves to the song is left out."""
+def _section_plan(section: Section) -> dict[str, Any]:
+    """Return a section as the fields of a plan, without those that it leaves to the song."""
     prompt_b = section.prompt_b
-    values = {
+    own = {
         "bars": section.bars,
         "prompt": section.prompt.text,
         "seed": section.prompt.seed,
@@ -214,19 +219,28 @@ def _to_fields(section: Section) -> dict[str, object]:
         "seed_b": prompt_b.seed if prompt_b else None,
         "negative_b": (prompt_b.negative or None) if prompt_b else None,
         "blend": section.blend,
-        "key": section.key or None,
-        "chords": section.chords or None,
-        "bpm": section.bpm,
-        **{name: getattr(section.controls, name) for name in CONTROLS},
-        "anchor": section.anchor.name if section.anchor else None,
-        "strength": section.strength if section.anchor else None,
         "transition": str(section.transition),
     }
-    return {name: value for name, value in values.items() if value is not None}
+    settings = section.settings()
+    if section.anchor:
+        settings["anchor"] = section.anchor.name
+    else:
+        del settings["strength"]
+    for name, value in [*settings.items()]:
+        shared = "song" in BY_NAME[name].scopes
+        if not shared and not _is_written(BY_NAME[name], value):
+            del settings[name]
+    values = {**own, **settings}
+    return {name: values[name] for name in SECTION_FIELDS if values.get(name) is not None}
+
+
+def _is_written(setting: Setting, value: object) -> bool:
+    """Return whether a plan says a value: songs that use no newer setting keep their text."""
+    return setting.since == 1 or value != setting.default
 
 
 def _checked(read: Callable[[Entry], T], check: Callable[[T], object]) -> Reader:
-    """Read a field, then check it."""
+    """Return a function that reads a field, then checks it."""
 
     def reader(entry: Entry) -> T:
         value = read(entry)
@@ -236,26 +250,30 @@ def _checked(read: Callable[[Entry], T], check: Callable[[T], object]) -> Reader
     return reader
 
 
-def _share(name: str) -> Reader:
-    """A number from 0 to 1."""
-    return _checked(Entry.number, partial(check_number, name, least=0, most=1))
+def _setting_reader(setting: Setting) -> Reader:
+    """Return a function that reads a field that is a setting, and checks it by the schema."""
+    read: dict[str, Reader] = {"whole": Entry.whole, "number": Entry.number}
+    in_range = _checked(read.get(setting.kind, Entry.string), setting.check)
+    return _checked(in_range, HARMONY_CHECKS.get(setting.name, lambda value: None))
 
 
-SONG_FIELDS = ("title", "bpm", "key", "beats_per_bar", "variation", "guidance", "steps")
+HARMONY_CHECKS: dict[str, Callable[[Any], object]] = {"key": parse_key, "chords": parse_chords}
+# Settings keep the order of the schema, after those that plans have always named first.
+SONG_SETTINGS = tuple(setting.name for setting in settings_for("song"))
+SECTION_SETTINGS = tuple(s.name for s in settings_for("section") if s.kind != "anchor")
+SONG_FIELDS = tuple(
+    dict.fromkeys(("title", "bpm", "key", "beats_per_bar", "variation", *SONG_SETTINGS))
+)
 SECTION_FIELDS = (
     *("bars", "prompt", "seed", "negative", "prompt_b", "seed_b", "negative_b", "blend"),
-    *("key", "chords", "bpm", *CONTROLS, "anchor", "strength", "transition"),
+    *dict.fromkeys(("key", "chords", *(setting.name for setting in settings_for("section")))),
+    "transition",
 )
 READERS: dict[str, Reader] = {
     "title": _checked(Entry.string, check_title),
-    "bpm": _checked(Entry.number, check_tempo),
-    "key": _checked(Entry.string, parse_key),
-    "beats_per_bar": _checked(Entry.whole, check_metre),
-    "variation": _share("variation"),
-    "guidance": _checked(Entry.number, partial(check_number, "guidance", least=0, most=30)),
-    "steps": _checked(Entry.whole, partial(check_whole, "steps", least=1, most=1000)),
+    "variation": _checked(Entry.number, partial(check_number, "variation", least=0, most=1)),
+    "blend": _checked(Entry.number, partial(check_number, "blend", least=0, most=1)),
     "bars": _checked(Entry.whole, partial(check_whole, "bars", least=1, most=MAX_BARS)),
-    "chords": _checked(Entry.string, parse_chords),
     "transition": lambda entry: parse_transition(entry.string()),
-    **{name: _share(name) for name in ("blend", "strength", *CONTROLS)},
+    **{name: _setting_reader(BY_NAME[name]) for name in (*SONG_SETTINGS, *SECTION_SETTINGS)},
 }

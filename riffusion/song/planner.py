@@ -1,7 +1,7 @@
-"""The planner: from one line, or from nothing, to a whole song, by a weighted grammar of forms.
+"""The planner turns one line of text, or none, into a whole song, by a weighted grammar of forms.
 
-Pure and seeded: the same line, length and seed give the same song. Nothing is generated; the song
-is a plan to edit.
+It is pure and seeded: the same line, length and seed give the same song. It generates no audio; the
+song is a plan to edit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
 from riffusion.music.harmony import Key, note_name, parse_key
 from riffusion.music.instruments import NAMES
-from riffusion.music.rhythm import MAX_BPM, MIN_BPM
+from riffusion.music.rhythm import MAX_BPM, MIN_BPM, count_bars, fit_tempo
 from riffusion.music.styles import STYLES
 from riffusion.music.styles.style import MINOR_FORMS, POP_FORMS
 from riffusion.song.brief import SongBrief, parse_brief
@@ -30,15 +30,15 @@ MAJOR_DEGREES = (0, 2, 4, 5, 7, 9, 11)
 MAX_CYCLES = 16
 MAX_PLANNED_BARS = 64
 ATTEMPTS = 300
-NEAR_BPM = 0.04  # how far the tempo may go from what was drawn, to meet the length
-LIFT_CHANCE = 0.15
-LIFT = 2  # semitones that a last chorus is lifted by
+NEAR_BPM = 0.04  # the share by which the tempo may differ from the drawn one, to meet the length
+KEY_CHANGE_CHANCE = 0.15
+KEY_CHANGE = 2  # semitones that a last chorus goes up
 SPREAD = 0.05
 
 
 @dataclass(frozen=True)
-class Form:
-    """Names in the order they are played, how many bars each has, and the tempo that fits."""
+class SongForm:
+    """The names of sections in their order, the bars that each has, and the tempo."""
 
     order: tuple[str, ...]
     bars: dict[str, int]
@@ -46,64 +46,84 @@ class Form:
 
     @property
     def total(self) -> int:
+        """The number of bars of the whole song."""
         return sum(self.bars[name] for name in self.order)
 
 
 def plan_song(line: str = "", minutes: float | None = None, seed: int = 0) -> Song:
-    """A song for a line such as "melancholy bossa nova, three minutes", or for none.
+    """Plan a song for a line such as "melancholy bossa nova, three minutes", or for none.
 
-    ``minutes`` wins over a length in the line; without either it is three. Raises InvalidInput
-    for a length under a quarter of a minute or over thirty minutes.
+    Parameters
+    ----------
+    line : str
+        Style, mood, length, tempo and key, in any order; all of it is optional.
+    minutes : float, optional
+        The length, which takes precedence over one in the line. The default is three minutes.
+    seed : int
+        Another seed gives another song for the same line.
+
+    Raises
+    ------
+    InvalidInput
+        If the line has over 500 characters, or the length is under a quarter of a minute or over
+        thirty minutes.
+
+    Examples
+    --------
+    >>> song = riffusion.plan_song("melancholy bossa nova, three minutes", seed=4)
+    >>> round(song.duration_s)
+    180
+    >>> riffusion.save_plan(song, "bossa.yaml")
     """
-    wish = parse_brief(line)
-    said = wish.seconds / 60 if wish.seconds is not None else USUAL_MINUTES
-    minutes = said if minutes is None else minutes
+    brief = parse_brief(line)
+    if minutes is None:
+        minutes = brief.seconds / 60 if brief.seconds is not None else USUAL_MINUTES
     if not MIN_MINUTES <= minutes <= MAX_MINUTES:
         legal = f"use {MIN_MINUTES:g} to {MAX_MINUTES:g} minutes"
         raise InvalidInput("length in minutes", minutes, legal)
     rng = random.Random(f"{seed} {minutes} {line}")
-    wish = wish if wish.words else _random_brief(rng, wish)
-    beats = 3 if "waltz" in wish.words.lower() else 4
-    form = _form(rng, minutes * 60, _tempo(rng, wish), beats)
-    key = _key(rng, wish)
-    progressions = _progressions(rng, wish, key)
+    brief = brief if brief.words else _random_brief(rng, brief)
+    beats = 3 if "waltz" in brief.words.lower() else 4
+    form = _form(rng, minutes * 60, _tempo(rng, brief), beats)
+    key = _key(rng, brief)
+    progressions = _progressions(rng, brief, key)
     sections = [
-        _section(rng, f"{wish.words}, {words}", name, form, chords_of(progressions[name], key))
-        for name, words in _words(rng, wish, form).items()
+        _section(rng, f"{brief.words}, {words}", name, form, spell_chords(progressions[name], key))
+        for name, words in _words(rng, brief, form).items()
     ]
     song = Song(
         tuple(sections),
         form.order,
-        title=wish.words[:80],
+        title=brief.words[:80],
         bpm=form.bpm,
         key=key.name,
         beats_per_bar=beats,
     )
-    return _with_key_change(song, key, progressions) if rng.random() < LIFT_CHANCE else song
+    return _with_key_change(song, key, progressions) if rng.random() < KEY_CHANGE_CHANCE else song
 
 
-def _random_brief(rng: random.Random, wish: SongBrief) -> SongBrief:
-    """A wish for a line that says nothing."""
+def _random_brief(rng: random.Random, brief: SongBrief) -> SongBrief:
+    """Return the brief with the words and the style of a random one."""
     style = rng.choice(STYLES)
-    return replace(wish, words=f"{rng.choice(style.moods)} {style.words[0]}", style=style)
+    return replace(brief, words=f"{rng.choice(style.moods)} {style.words[0]}", style=style)
 
 
-def _tempo(rng: random.Random, wish: SongBrief) -> float:
-    """A tempo of the style, its slow or fast end where the line says so."""
-    if wish.bpm is not None:
-        return min(max(wish.bpm, MIN_BPM), MAX_BPM)
-    slowest, fastest = wish.style.bpm if wish.style else USUAL_BPM
-    place = {-1: 0.15 * rng.random(), 0: rng.random(), 1: 1 - 0.15 * rng.random()}[wish.pace]
-    return min(max(slowest + place * (fastest - slowest), MIN_BPM), MAX_BPM)
+def _tempo(rng: random.Random, brief: SongBrief) -> float:
+    """Return a tempo of the style, at its slow or fast end where the line asks for that."""
+    if brief.bpm is not None:
+        return min(max(brief.bpm, MIN_BPM), MAX_BPM)
+    slowest, fastest = brief.style.bpm if brief.style else USUAL_BPM
+    share = {-1: 0.15 * rng.random(), 0: rng.random(), 1: 1 - 0.15 * rng.random()}[brief.pace]
+    return min(max(slowest + share * (fastest - slowest), MIN_BPM), MAX_BPM)
 
 
-def _form(rng: random.Random, seconds: float, bpm: float, beats: int) -> Form:
-    """A form that lasts ``seconds`` at a tempo near ``bpm``."""
-    wanted = seconds * bpm / 60 / beats
+def _form(rng: random.Random, seconds: float, bpm: float, beats: int) -> SongForm:
+    """Return a form that lasts ``seconds`` at a tempo near ``bpm``."""
+    wanted = count_bars(seconds, bpm, beats)
 
-    def draw() -> Form:
-        form = _drawn(rng, wanted)
-        return replace(form, bpm=round(form.total * beats * 60 / seconds, 2))
+    def draw() -> SongForm:
+        form = _draw_form(rng, wanted)
+        return replace(form, bpm=round(fit_tempo(form.total, seconds, beats), 2))
 
     best = draw()
     for _ in range(ATTEMPTS):
@@ -114,12 +134,12 @@ def _form(rng: random.Random, seconds: float, bpm: float, beats: int) -> Form:
 
 
 def _distance(bpm: float, wanted: float) -> float:
-    """How far a tempo is off, as a share; tempi that nobody can play are further than all."""
+    """Return the share by which a tempo differs from the wanted one; infinity outside the legal."""
     return abs(bpm / wanted - 1) if MIN_BPM <= bpm <= MAX_BPM else math.inf
 
 
-def _drawn(rng: random.Random, wanted: float) -> Form:
-    """A form of about ``wanted`` bars, without its tempo."""
+def _draw_form(rng: random.Random, wanted: float) -> SongForm:
+    """Return a random form of about ``wanted`` bars, without its tempo."""
     opening, cycle, middle, ending = (_draw(rng, t) for t in (OPENINGS, CYCLES, MIDDLES, ENDINGS))
     names = dict.fromkeys((*opening, *cycle, *middle, *ending))
     bars = {name: rng.choice(ROLES[name].bars) for name in names}
@@ -130,14 +150,17 @@ def _drawn(rng: random.Random, wanted: float) -> Form:
     once = sum(bars[name] for name in (*opening, *middle, *cycle, *ending))
     around = sum(bars[name] for name in cycle)
     cycles = min(max(0, round((wanted - once) / around)), MAX_CYCLES)
-    # A middle is one between cycles.
+    # Without a cycle before it, there is no middle.
     order = (*opening, *cycle * cycles, *(middle if cycles else ()), *cycle, *ending)
     played = {name: bars[name] for name in dict.fromkeys(order)}
-    return Form(order, _trimmed(order, played, wanted), 0.0)
+    return SongForm(order, _fit_bars(order, played, wanted), 0.0)
 
 
-def _trimmed(order: tuple[str, ...], bars: dict[str, int], wanted: float) -> dict[str, int]:
-    """What is missing or too much goes to a part that is played once, in pairs of bars."""
+def _fit_bars(order: tuple[str, ...], bars: dict[str, int], wanted: float) -> dict[str, int]:
+    """Return ``bars`` with parts that are played once made longer or shorter, by pairs of bars.
+
+    The total then comes near ``wanted``.
+    """
     missing = 2 * round((wanted - sum(bars[name] for name in order)) / 2)
     for name, count in Counter(order).items():
         if count == 1 and bars[name] >= 2:
@@ -147,23 +170,28 @@ def _trimmed(order: tuple[str, ...], bars: dict[str, int], wanted: float) -> dic
     return bars
 
 
-def _key(rng: random.Random, wish: SongBrief) -> Key:
-    if wish.key is not None:
-        return parse_key(wish.key)
-    forms = wish.style.forms if wish.style else (*POP_FORMS, *MINOR_FORMS)
-    minor = wish.mode == "minor" if wish.mode else _is_minor(rng.choice(forms))
+def _key(rng: random.Random, brief: SongBrief) -> Key:
+    """Return the key of the line, or a random one in its mode."""
+    if brief.key is not None:
+        return parse_key(brief.key)
+    forms = brief.style.forms if brief.style else (*POP_FORMS, *MINOR_FORMS)
+    minor = brief.mode == "minor" if brief.mode else _is_minor(rng.choice(forms))
     tonic = rng.choice(("C", "D", "Eb", "E", "F", "G", "A", "Bb"))
     return parse_key(tonic + ("m" if minor else ""))
 
 
 def _is_minor(form: str) -> bool:
+    """Return whether a progression in scale degrees has a minor tonic."""
     return any(degree.startswith("1m") for degree in form.split())
 
 
-def _progressions(rng: random.Random, wish: SongBrief, key: Key) -> dict[str, str]:
-    """Degrees for each role: those of the style in this mode first, then those of all music."""
+def _progressions(rng: random.Random, brief: SongBrief, key: Key) -> dict[str, str]:
+    """Return the progression of each role in scale degrees.
+
+    Those of the style in the mode of the key come first, then those common to all styles.
+    """
     wanted = key.mode == "minor"
-    styled = [f for f in (wish.style.forms if wish.style else ()) if _is_minor(f) == wanted]
+    styled = [f for f in (brief.style.forms if brief.style else ()) if _is_minor(f) == wanted]
     common = [f for f in (*POP_FORMS, *MINOR_FORMS) if _is_minor(f) == wanted]
     rng.shuffle(styled)
     rng.shuffle(common)
@@ -174,7 +202,8 @@ def _progressions(rng: random.Random, wish: SongBrief, key: Key) -> dict[str, st
     return {name: shared.get(name) or rng.choice(others) for name in ROLES}
 
 
-def _section(rng: random.Random, prompt: str, name: str, form: Form, chords: str) -> Section:
+def _section(rng: random.Random, prompt: str, name: str, form: SongForm, chords: str) -> Section:
+    """Return the section ``name`` of a form, with random seed, controls and transition."""
     role, bars = ROLES[name], form.bars[name]
     transition = parse_transition(rng.choice(role.transitions))
     return Section(
@@ -191,10 +220,13 @@ def _section(rng: random.Random, prompt: str, name: str, form: Form, chords: str
     )
 
 
-def _words(rng: random.Random, wish: SongBrief, form: Form) -> dict[str, str]:
-    """What each section is like. Each has another lead, as long as the style has more: that is
-    what tells a verse from its chorus first."""
-    leads = [*(wish.style.leads if wish.style else USUAL_LEADS)]
+def _words(rng: random.Random, brief: SongBrief, form: SongForm) -> dict[str, str]:
+    """Return the words of each section's prompt.
+
+    Each section has another lead while the style has more, as the lead is what distinguishes a
+    verse from its chorus most.
+    """
+    leads = [*(brief.style.leads if brief.style else USUAL_LEADS)]
     rng.shuffle(leads)
     return {
         name: rng.choice(ROLES[name].words).format(lead=NAMES[leads[number % len(leads)]])
@@ -203,29 +235,30 @@ def _words(rng: random.Random, wish: SongBrief, form: Form) -> dict[str, str]:
 
 
 def _near(rng: random.Random, value: float) -> float:
+    """Return a random number within ``SPREAD`` of ``value``, from 0 to 1."""
     return round(min(max(rng.uniform(value - SPREAD, value + SPREAD), 0.0), 1.0), 2)
 
 
 def _with_key_change(song: Song, key: Key, progressions: dict[str, str]) -> Song:
-    """The song with its last chorus in a higher key, where it has had two before."""
+    """Return the song with its last chorus in a higher key, if there are two before it."""
     if song.order.count("chorus") < 3:
         return song
-    spelled = note_name(key.tonic + LIFT, flats=True) + ("m" if key.mode == "minor" else "")
+    spelled = note_name(key.tonic + KEY_CHANGE, flats=True) + ("m" if key.mode == "minor" else "")
     higher = parse_key(spelled)
-    chords = chords_of(progressions["chorus"], higher)
+    chords = spell_chords(progressions["chorus"], higher)
     last = replace(song.section("chorus"), name="last chorus", key=higher.name, chords=chords)
-    place = len(song.order) - 1 - song.order[::-1].index("chorus")
-    order = (*song.order[:place], last.name, *song.order[place + 1 :])
+    index = len(song.order) - 1 - song.order[::-1].index("chorus")
+    order = (*song.order[:index], last.name, *song.order[index + 1 :])
     return replace(song, sections=(*song.sections, last), order=order)
 
 
-def chords_of(form: str, key: Key) -> str:
-    """Scale degrees ("1m b6 b3 b7") as chords in a key ("Cm Ab Eb Bb")."""
+def spell_chords(form: str, key: Key) -> str:
+    """Return a progression of scale degrees ("1m b6 b3 b7") as chords ("Cm Ab Eb Bb")."""
     return " ".join(_chord(degree, key) for degree in form.split())
 
 
 def _chord(degree: str, key: Key) -> str:
-    """A degree such as ``b67`` (flat sixth, dominant seventh) as a chord name."""
+    """Return the name of a chord on a degree such as ``b67`` (flat sixth, dominant seventh)."""
     plain = degree.lstrip("b#")
     signs = degree[: len(degree) - len(plain)]
     shift = signs.count("#") - signs.count("b")
@@ -234,4 +267,5 @@ def _chord(degree: str, key: Key) -> str:
 
 
 def _draw(rng: random.Random, table: Weighted) -> tuple[str, ...]:
+    """Return a random entry of a weighted table."""
     return rng.choices([form for form, _ in table], [weight for _, weight in table])[0]

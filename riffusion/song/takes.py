@@ -1,8 +1,8 @@
-"""Takes: each section played once by a jam of its own, kept on disk, and played again from there.
+"""Takes are the sections of a song, each played once by a jam of its own and kept on disk.
 
-A take begins with a bar of pickup that is heard only where it fades in, because what a clip
-begins with sounds best with something before it. Nothing before a section touches its take, so
-its bytes are the same wherever it stands.
+A take begins with a bar of pickup, of which only the end is played, where the section fades in: a
+clip sounds better with something before it. A take does not depend on the sections before it, so
+its bytes are the same wherever it is played.
 """
 
 from __future__ import annotations
@@ -19,33 +19,36 @@ from riffusion.audio.waveform import INT16_SCALE
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
+from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
+from riffusion.jam.clip_window import bars_per_clip, clip_seed
 from riffusion.jam.schema import DEFAULTS
-from riffusion.jam.session import Change, ClipMark, JamBlock, JamSession, bars_per_clip, clip_seed
+from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
+from riffusion.jam.timeline import Change
 from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
 from riffusion.song.placement import PlacedSection
-from riffusion.song.variation import AnchoredEngine, ClipShelf, KeepingEngine
+from riffusion.song.variation import AnchoredEngine, ClipFile, RecordingEngine
 from riffusion.vocoder.protocol import Vocoder
 
 Samples = npt.NDArray[np.float32]
 
 PICKUP_BARS = 1
-# A jam gives out nothing nearer than 0.1 s to where its next clip would begin; a section's length
-# on the grid of its song may differ from that on its own by a sample.
+# A jam without its next clip ends 0.1 s before the bar line of that clip. The rest is for rounding:
+# a section may be a sample longer on the grid of its song than on its own.
 UNPLAYED_S = 0.11
-# A song reads a section to about here before the end of what there is.
-MOMENT_S = 0.02
+# A take is rendered to its end where less than this would be left.
+MIN_REST_S = 0.02
 FILL_DENSITY = 0.3
 USUAL_DENSITY = 0.5
 
 
 @dataclass(frozen=True)
 class TakeKey:
-    """All that a take is made from. Places with the same key are the same music.
+    """The key of a take is all that determines it: sections with the same key are the same music.
 
-    ``occurrence`` and ``strength`` (of the anchors) are 0 where returns do not vary, ``target``
-    None where a section does not walk to the next one.
+    ``occurrence`` and ``strength`` (of the anchors) are 0 where returns do not vary. ``target`` is
+    the prompt of the next section where the section walks there, or None.
     """
 
     section: Section
@@ -55,101 +58,100 @@ class TakeKey:
     target: Prompt | None
 
 
-def take_key(place: PlacedSection) -> TakeKey:
-    """Which take is played at a place."""
-    song, section = place.song, place.section
-    walks = section.transition.kind == "walk" and place.following is not None
+def take_key(placed: PlacedSection) -> TakeKey:
+    """Return the key of the take that a placed section plays."""
+    song, section = placed.song, placed.section
+    walks = section.transition.kind == "walk" and placed.following is not None
     return TakeKey(
         section=section,
         settings=section_settings(song, section),
-        occurrence=place.occurrence if song.variation else 0,
-        strength=song.variation if song.order.count(place.name) > 1 else 0.0,
-        target=place.following.prompt if walks and place.following else None,
+        occurrence=placed.occurrence if song.variation else 0,
+        strength=song.variation if song.order.count(placed.name) > 1 else 0.0,
+        target=placed.following.prompt if walks and placed.following else None,
     )
 
 
 class Take:
-    """A section's sound, rendered as far as it was read. Sample 0 is its first bar line.
+    """The audio of a section, rendered as far as it was read. Sample 0 is its first bar line.
 
-    Once it is whole its jam, with half a minute of past, is let go: what is on disk is enough.
+    Its jam, which holds half a minute of audio, is dropped once all of it is on disk.
     """
 
     def __init__(self, session: JamSession, section: Section) -> None:
         self._session: JamSession | None = session
         self._loudness = session.loudness
-        self._tape = TrackFile(session.sample_rate, session.channels)
+        self._track = TrackFile(session.sample_rate, session.channels)
         self._unwritten: JamBlock | None = None
-        self._clips: list[ClipMark] = []
+        self._marks = ClipMarks()
         settings = session.settings
         grid = BarGrid(session.sample_rate, settings.bpm, settings.beats_per_bar)
         self._pickup = grid.bar_sample(PICKUP_BARS)
         end = grid.bar_sample(PICKUP_BARS + section.bars)
         self._length = end - round(UNPLAYED_S * session.sample_rate)
-        self._moment = round(MOMENT_S * session.sample_rate)
+        self._min_rest = round(MIN_REST_S * session.sample_rate)
 
     @property
     def loudness(self) -> float:
-        """Its loudness in LUFS, before the gain, where it was rendered last."""
+        """Its slow loudness in LUFS, before any gain, as far as it is rendered."""
         return self._session.loudness if self._session else self._loudness
 
     @property
     def has_pending_audio(self) -> bool:
-        """Whether a part of its last clip has not become sound yet."""
+        """Whether a part of its last clip has not been vocoded and mastered yet."""
         return self._session is not None and self._session.has_pending_audio
 
     def has(self, stop: int) -> bool:
-        """Whether it can be read up to ``stop`` without any computing."""
-        made = self._tape.length >= self._until(stop)
+        """Return whether it can be read up to ``stop`` without any computing."""
+        made = self._track.length >= self._until(stop)
         return made or (self._session is not None and self._session.ready)
 
     def read(self, start: int, stop: int, interrupted: Callable[[], bool] = never) -> Samples:
-        """Samples (channels, n), also before the first bar line; none within 0.11 s of its end.
+        """Return samples ``start`` to ``stop`` (channels, n), float32.
 
-        Raises Interrupted where a clip must be generated and ``interrupted`` turns true, and
-        StorageError where the disk is full; it can then be read again.
+        Samples before the first bar line are negative; the last 0.11 s cannot be read. Raises
+        Interrupted where a clip must be generated and ``interrupted`` turns true, and StorageError
+        where the disk is full. It can then be read again.
         """
         until = self._until(stop)
-        while self._session and self._tape.length < until:
-            # A full disk takes nothing: the block waits until it has space.
+        while self._session and self._track.length < until:
+            # Where the disk is full, the block waits until there is space.
             block = self._unwritten or self._session.block(until, interrupted=interrupted)
             self._unwritten = block
-            self._tape.write(block.start, block.samples)
+            self._track.write(block.start, block.samples)
             self._unwritten = None
-            if block.clip not in self._clips[-1:]:
-                self._clips.append(block.clip)
-            if self._tape.length >= self._length:
+            self._marks.add(block.clip)
+            if self._track.length >= self._length:
                 self._loudness, self._session = self._session.loudness, None
-        pcm = self._tape.read(self._pickup + start, self._pickup + stop)
+        pcm = self._track.read(self._pickup + start, self._pickup + stop)
         return (pcm / np.float32(INT16_SCALE)).astype(np.float32)
 
-    def clip_at(self, sample: int) -> ClipMark:
-        """The clip that sounds at ``sample``, which was read before; its places are the take's."""
-        at = sample + self._pickup
-        clip = next((c for c in reversed(self._clips) if c.start_sample <= at), self._clips[0])
+    def mark_at(self, sample: int) -> ClipMark:
+        """Return the clip at ``sample``, which was read before, in samples and bars of the take."""
+        clip = self._marks.since(sample + self._pickup)[0]
         start = clip.start_sample - self._pickup
         return replace(clip, start_sample=start, bar=clip.bar - PICKUP_BARS)
 
     def close(self) -> None:
-        """Delete what is on disk."""
-        self._tape.close()
+        """Delete the temporary files."""
+        self._track.close()
 
     def _until(self, stop: int) -> int:
-        """How far to render, to read up to ``stop``: the last moment is not left for later."""
+        """Return up to where to render, to read up to ``stop``: never to just before the end."""
         until = self._pickup + stop
-        return until if until + self._moment < self._length else self._length
+        return until if until + self._min_rest < self._length else self._length
 
 
-class Takes:
-    """The takes of a song, made when they are first asked for.
+class TakeStore:
+    """The takes of a song, each made when it is first needed.
 
-    Each is as loud at its start as the one before it was where it was left, so that a song sounds
-    like one long jam.
+    A take starts as loud as the take before it was where it was left, so that a song sounds like
+    one long jam.
     """
 
     def __init__(self, engine: Engine, vocoder: Vocoder | None = None) -> None:
         self._engine, self._vocoder = engine, vocoder
         self._takes: dict[TakeKey, Take] = {}
-        self._clips: dict[JamSettings, ClipShelf] = {}
+        self._clips: dict[JamSettings, ClipFile] = {}
         self._mastering: dict[str, Mastering] = {}
         self._last: Take | None = None
 
@@ -162,44 +164,45 @@ class Takes:
                 what = f"{error.what} of section {section.name!r}"
                 raise InvalidInput(what, error.value, error.legal) from error
 
-    def take(self, place: PlacedSection) -> Take:
-        """The take for a place."""
-        key = take_key(place)
+    def find(self, placed: PlacedSection) -> Take | None:
+        """Return the take of a placed section, or None where it has not been made."""
+        return self._takes.get(take_key(placed))
+
+    def get(self, placed: PlacedSection) -> Take:
+        """Return the take of a placed section, and make it where it has not been made."""
+        key = take_key(placed)
         if key not in self._takes:
             mastering = Mastering(sample_rate=self._engine.params.sample_rate)
             if self._last is not None:
                 loudness, known_s = self._last.loudness, mastering.gain_s
                 mastering = replace(mastering, start_lufs=loudness, start_s=known_s)
-            self._mastering.setdefault(place.name, mastering)
-            self._takes[key] = self._last = self._new(key)
+            self._mastering.setdefault(placed.name, mastering)
+            self._takes[key] = self._last = self._make(key)
         return self._takes[key]
 
-    def find(self, place: PlacedSection) -> Take | None:
-        """Return the take for a place where it was made already."""
-        return self._takes.get(take_key(place))
-
-    def keep_only(self, song: Song, places: Sequence[PlacedSection]) -> None:
-        """Drop the takes that belong neither to ``song`` nor to ``places``."""
-        playing = {take_key(place) for place in places}
+    def keep_only(self, song: Song, placement: Sequence[PlacedSection]) -> None:
+        """Drop the takes that belong neither to ``song`` nor to ``placement``."""
+        playing = {take_key(placed) for placed in placement}
         settings = {section: section_settings(song, section) for section in song.sections}
         for key in [*self._takes]:
             if key not in playing and settings.get(key.section) != key.settings:
                 self._takes.pop(key).close()
 
     def close(self) -> None:
-        """Delete what is on disk."""
+        """Delete the temporary files."""
         for take in self._takes.values():
             take.close()
-        for shelf in self._clips.values():
-            shelf.close()
+        for clips in self._clips.values():
+            clips.close()
 
-    def _new(self, key: TakeKey) -> Take:
-        section = varied(key.section, key.occurrence) if key.occurrence else key.section
+    def _make(self, key: TakeKey) -> Take:
+        """Return a new take, with a jam that has not generated anything yet."""
+        section = vary_section(key.section, key.occurrence) if key.occurrence else key.section
         prompt_b = section.prompt_b or section.prompt
         settings = replace(key.settings, prompt_a=section.prompt, prompt_b=prompt_b)
         rate = self._engine.params.sample_rate
         session = JamSession(
-            self._remembering(key),
+            self._engine_for(key),
             settings,
             pickup_bars=PICKUP_BARS,
             changes=transition_changes(section, key.target, settings, rate),
@@ -208,23 +211,30 @@ class Takes:
         )
         return Take(session, section)
 
-    def _remembering(self, key: TakeKey) -> Engine:
-        """The engine, keeping its clips for the first take's returns, or starting from them."""
+    def _engine_for(self, key: TakeKey) -> Engine:
+        """Return the engine of a take.
+
+        For the first take of a section that varies, it records the clips; for the returns, it
+        starts from them.
+        """
         if not key.strength:
             return self._engine
         if key.settings not in self._clips:
-            self._clips[key.settings] = ClipShelf(self._engine)
-            return KeepingEngine(self._engine, self._clips[key.settings])
-        # A walk to elsewhere must be free to go there.
+            self._clips[key.settings] = ClipFile(self._engine)
+            return RecordingEngine(self._engine, self._clips[key.settings])
+        # The bars of a walk have no anchor, which would hold the walk back.
         bars = PICKUP_BARS + key.section.bars
         bars -= key.section.transition.bars if key.target else 0
         anchored = -(-bars // bars_per_clip(self._engine, key.settings))
-        shelf = self._clips[key.settings]
-        return AnchoredEngine(self._engine, shelf, min(anchored, shelf.count), key.strength)
+        clips = self._clips[key.settings]
+        return AnchoredEngine(self._engine, clips, min(anchored, clips.count), key.strength)
 
 
-def varied(section: Section, occurrence: int) -> Section:
-    """The section with the fresh seeds of a return. Clips count up from 0, returns down."""
+def vary_section(section: Section, occurrence: int) -> Section:
+    """Return the section with other seeds, those of its ``occurrence``-th return.
+
+    Clips derive their seeds from indices that count up from 0, returns from ones that count down.
+    """
 
     def fresh(prompt: Prompt) -> Prompt:
         return replace(prompt, seed=clip_seed(prompt.seed, -occurrence))
@@ -234,41 +244,36 @@ def varied(section: Section, occurrence: int) -> Section:
 
 
 def section_settings(song: Song, section: Section) -> JamSettings:
-    """What the jam of a section plays from its pickup on.
+    """Return the settings of a section's jam, from its pickup on.
 
-    A pair of prompts is walked from the first to the last bar.
+    Of two prompts without a blend, the jam walks from one to the other over the section.
     """
-    return JamSettings(
+    walk = JamSettings(
         prompt_a=section.prompt,
         prompt_b=section.prompt_b or section.prompt,
         path="once" if section.prompt_b and section.blend is None else "hold",
         position=section.blend or 0.0,
         walk_bars=section.bars,
-        bpm=song.bpm_of(section),
-        key=section.key or song.key,
-        chords=section.chords,
-        beats_per_bar=song.beats_per_bar,
-        controls=section.controls,
-        guidance=song.guidance,
-        steps=song.steps,
-        anchor=section.anchor,
-        strength=section.strength,
     )
+    return walk.with_settings({**song.settings(), **section.settings()})
 
 
 def transition_changes(
     section: Section, target: Prompt | None, settings: JamSettings, sample_rate: int
 ) -> tuple[Change, ...]:
-    """The change, if any, that makes a section's last bars lead on; a walk goes to ``target``."""
+    """Return the change of a section's jam that makes its transition, if it has one.
+
+    It comes with the first of the transition's bars. A walk goes to prompt ``target``.
+    """
     transition = section.transition
     if transition.kind == "fill":
-        changes: dict[str, object] = {"controls": filling(section.controls)}
-        if section.anchor:  # it must let the drums in
+        changes: dict[str, object] = {"controls": fill_controls(section.controls)}
+        if section.anchor:  # a stronger anchor would hold the drums back
             changes["strength"] = max(section.strength, DEFAULTS["strength"])
     elif transition.kind == "walk" and target is not None:
-        # The first of n bars has gone one of n + 1 steps, the last all but one.
+        # In the first of n bars the walk has gone 1 of n + 1 steps, in the last n of them.
         changes = {
-            "prompt_a": _left(section),
+            "prompt_a": _final_prompt(section),
             "prompt_b": target,
             "path": "once",
             "position": 1 / (transition.bars + 1),
@@ -282,13 +287,13 @@ def transition_changes(
     return (Change(bar, grid.bar_sample(bar), changes),)
 
 
-def _left(section: Section) -> Prompt:
-    """The prompt that a section ends with, or is nearest to."""
+def _final_prompt(section: Section) -> Prompt:
+    """Return the prompt that a section ends with; of a blend, the nearer one."""
     near_first = section.blend is not None and section.blend < 0.5
     return section.prompt if near_first or section.prompt_b is None else section.prompt_b
 
 
-def filling(controls: Controls) -> Controls:
-    """The controls of a fill: all drums, and more going on."""
+def fill_controls(controls: Controls) -> Controls:
+    """Return the controls of a fill: full drums and a higher density."""
     density = USUAL_DENSITY if controls.density is None else controls.density
     return replace(controls, drums=1.0, density=min(1.0, density + FILL_DENSITY))

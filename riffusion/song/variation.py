@@ -1,4 +1,4 @@
-"""Clips kept on disk, and engines that keep them or start from them."""
+"""Variation: engines that record the clips of a section, or start from them when it returns."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from riffusion.errors import StorageError
 from riffusion.spectral.spectrogram import Spectrogram
 
 
-class ClipShelf:
-    """Clips of one engine, on disk, by number."""
+class ClipFile:
+    """A temporary file with clips of one engine, by number."""
 
     def __init__(self, engine: Engine) -> None:
         self._params = engine.params
         self._shape = (engine.channels, engine.params.mel_bands, engine.frames)
         self.count = 0
         try:
-            # Open for as long as this object is.
+            # The file stays open as long as this object.
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         except OSError as error:
             raise _storage_error(error) from error
 
     def add(self, clip: Spectrogram) -> None:
-        """Put a clip behind the others."""
+        """Append a clip. Raises StorageError where the disk is full."""
         data = memoryview(clip.magnitudes.numpy().astype(np.float32).tobytes())
         try:
             self._file.seek(self.count * len(data))
@@ -40,7 +40,7 @@ class ClipShelf:
         self.count += 1
 
     def read(self, number: int) -> Spectrogram:
-        """The clip that was added as the ``number``-th, from 0."""
+        """Return the ``number``-th clip that was added, from 0."""
         count = int(np.prod(self._shape))
         self._file.seek(number * count * 4)
         magnitudes = np.frombuffer(self._file.read(count * 4), np.float32).reshape(self._shape)
@@ -51,12 +51,12 @@ class ClipShelf:
         self._file.close()
 
 
-class KeepingEngine(EngineWrapper):
-    """An engine whose clips are put on a shelf."""
+class RecordingEngine(EngineWrapper):
+    """An engine whose clips are appended to a file."""
 
-    def __init__(self, engine: Engine, shelf: ClipShelf) -> None:
+    def __init__(self, engine: Engine, file: ClipFile) -> None:
         super().__init__(engine)
-        self._shelf = shelf
+        self._file = file
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
@@ -64,32 +64,33 @@ class KeepingEngine(EngineWrapper):
         """See ``Engine.generate``."""
         clips = super().generate(requests, interrupted=interrupted)
         for clip in clips:
-            self._shelf.add(clip)
+            self._file.add(clip)
         return clips
 
 
 class AnchoredEngine(EngineWrapper):
-    """An engine that starts its first ``anchored`` clips from those on a shelf."""
+    """An engine that starts its first ``anchored`` clips from those in a file."""
 
-    def __init__(self, engine: Engine, shelf: ClipShelf, anchored: int, strength: float) -> None:
+    def __init__(self, engine: Engine, file: ClipFile, anchored: int, strength: float) -> None:
         super().__init__(engine)
-        self._shelf, self._anchored, self._strength = shelf, anchored, strength
-        self._made = 0
+        self._file, self._anchored, self._strength = file, anchored, strength
+        self._count = 0
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
     ) -> list[Spectrogram]:
         """See ``Engine.generate``."""
-        numbered = enumerate(requests, start=self._made)
+        numbered = enumerate(requests, start=self._count)
         wanted = [self._with_anchor(request, number) for number, request in numbered]
         clips = super().generate(wanted, interrupted=interrupted)
-        self._made += len(clips)
+        self._count += len(clips)
         return clips
 
     def _with_anchor(self, request: ClipRequest, number: int) -> ClipRequest:
+        """Return the request for clip ``number``, from 0, with its anchor."""
         if number >= self._anchored:
             return request
-        return replace(request, anchor=self._shelf.read(number), strength=self._strength)
+        return replace(request, anchor=self._file.read(number), strength=self._strength)
 
 
 def _storage_error(error: OSError) -> StorageError:

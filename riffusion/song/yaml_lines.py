@@ -1,8 +1,8 @@
-"""YAML and JSON as a tree that knows its lines: mappings, lists and plain text, nothing else.
+"""YAML and JSON as a tree of mappings, lists and plain text that knows its lines.
 
-Aliases, anchors and tags are refused before anything is built, and so is deep nesting, so that
-reading costs what the text is long. Numbers stay text until a field asks for one, which spares us
-YAML's surprises ("no" is false, 1:30 is ninety).
+Aliases, anchors and tags are refused before anything is built, and so is deep nesting, so that the
+cost of reading is proportional to the length of the text. Numbers stay text until a field asks for
+one, which avoids YAML's surprises ("no" is false, 1:30 is ninety).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import yaml
 
 from riffusion.errors import InvalidPlan
 
-DEEPEST = 6
+MAX_DEPTH = 6
 WHOLE = re.compile(r"[-+]?[0-9]{1,20}")
 NUMBER = re.compile(r"[-+]?(?=\.?[0-9])[0-9]{0,20}\.?[0-9]{0,20}(?:[eE][-+]?[0-9]{1,3})?")
 PLAIN = "write it out: anchors (&), aliases (*) and tags (!) are not read"
@@ -24,32 +24,37 @@ PLAIN = "write it out: anchors (&), aliases (*) and tags (!) are not read"
 
 @dataclass(frozen=True)
 class Entry:
-    """The value of a field: ``name`` is what it is called, ``line`` where it stands (from 1)."""
+    """The value of a field called ``name``, in line ``line`` of the text, from 1."""
 
     name: str
     line: int
     node: Any
 
     def error(self, what: str, value: object, legal: str) -> InvalidPlan:
+        """Return an error that names the line."""
         return InvalidPlan(f"line {self.line}: {what}", value, legal)
 
     def string(self) -> str:
-        """Its text, as it was written. Raises InvalidPlan for nothing, a list or a mapping."""
+        """Return its text, as it was written. Raises InvalidPlan unless it is a text or number."""
         if not isinstance(self.node, yaml.ScalarNode) or self.node.tag.endswith(":null"):
             raise self.error(self.name, _shown(self.node), "needs a text or a number")
         return _characters(self)
 
     def whole(self) -> int:
-        """Its whole number. Raises InvalidPlan for anything else."""
+        """Return its whole number. Raises InvalidPlan for anything else."""
         return int(self._matching(WHOLE, "needs a whole number, for example 8"))
 
     def number(self) -> float:
-        """Its number; whole ones stay whole. Raises InvalidPlan for anything else."""
+        """Return its number, an int where it is whole. Raises InvalidPlan for anything else."""
         text = self._matching(NUMBER, "needs a number, for example 0.5")
         return int(text) if WHOLE.fullmatch(text) else float(text)
 
     def mapping(self, legal: Collection[str] | None = None) -> dict[str, Entry]:
-        """Its fields by name; with ``legal``, no others. Each may be there once."""
+        """Return its fields by name.
+
+        Raises InvalidPlan for anything but a mapping, a field that is there twice, and one that is
+        not ``legal``.
+        """
         if not isinstance(self.node, yaml.MappingNode):
             raise self.error(self.name, _shown(self.node), "needs fields, as in 'name: value'")
         found: dict[str, Entry] = {}
@@ -66,12 +71,13 @@ class Entry:
         return found
 
     def items(self) -> tuple[Entry, ...]:
-        """The items of a list."""
+        """Return the items of its list. Raises InvalidPlan for anything else."""
         if not isinstance(self.node, yaml.SequenceNode):
             raise self.error(self.name, _shown(self.node), "needs a list, as in [verse, chorus]")
         return tuple(Entry(self.name, _line(node), node) for node in self.node.value)
 
     def _matching(self, pattern: re.Pattern[str], legal: str) -> str:
+        """Return its text where it has no quotes and matches; otherwise raise InvalidPlan."""
         plain = isinstance(self.node, yaml.ScalarNode) and self.node.style is None
         if not plain or not pattern.fullmatch(self.node.value):
             raise self.error(self.name, _shown(self.node), legal)
@@ -80,7 +86,10 @@ class Entry:
 
 
 def read_yaml(text: str, name: str) -> Entry:
-    """The tree of one YAML or JSON document. InvalidPlan says what is wrong, and where."""
+    """Return the tree of one YAML or JSON document.
+
+    Raises InvalidPlan, which says what is wrong and in which line.
+    """
     try:
         _check_events(text)
         node: Any = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -95,7 +104,7 @@ def read_yaml(text: str, name: str) -> Entry:
 
 
 def _check_events(text: str) -> None:
-    """Refuse what can grow, nest or make objects, before anything of it is built."""
+    """Raise InvalidPlan for YAML that can grow, nest deep or make objects. Nothing is built."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         where = Entry("plan", event.start_mark.line + 1, None)
@@ -105,8 +114,8 @@ def _check_events(text: str) -> None:
             raise where.error("plan", event.tag, PLAIN)
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise where.error("plan", f"{depth} levels", f"nests too deep; use at most {DEEPEST}")
+        if depth > MAX_DEPTH:
+            raise where.error("plan", f"{depth} levels", f"nests too deep; use at most {MAX_DEPTH}")
 
 
 def _line(node: Any) -> int:
@@ -114,7 +123,7 @@ def _line(node: Any) -> int:
 
 
 def _characters(entry: Entry) -> str:
-    """The text of a scalar, with the halves that JSON writes of one character joined."""
+    """Return the text of a scalar, with the surrogate pairs that JSON writes joined."""
     text: str = entry.node.value
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -123,7 +132,7 @@ def _characters(entry: Entry) -> str:
 
 
 def _shown(node: Any) -> str:
-    """What stands there, in a word."""
+    """Return the value of a node in a word, for messages."""
     kinds = {yaml.MappingNode: "fields", yaml.SequenceNode: "a list"}
     found = kinds.get(type(node))
     return found or str(node.value) or "nothing"

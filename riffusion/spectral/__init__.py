@@ -9,6 +9,7 @@ The geometry is that of the original Riffusion where nothing else is said.
     image           audio to spectrogram image and back, the original's pixel by pixel
     tags            the EXIF tags of a spectrogram image
     long_image      PNG images of any length, written and read in bounded memory
+    track_image     the image of a track on disk
     long_audio      the sound of such images
     log_mel         mel magnitudes as the log-scaled images that networks see
     torchaudio_cpu  lets torchaudio import on a PyTorch without CUDA

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 from riffusion.audio.recording import Recording
-from riffusion.audio.waveform import INT16_SCALE, write_audio
+from riffusion.audio.waveform import INT16_SCALE, WRITTEN_AS, write_audio
 from riffusion.spectral.band_extension import extended_blocks
 from riffusion.spectral.griffin_lim import griffin_lim_blocks
 from riffusion.spectral.image import image_to_audio, read_image
@@ -30,7 +31,9 @@ def decode_file(
     ``extended`` adds a guess of what lies above the image's highest band. ``advance`` is told the
     seconds that are done. Raises InvalidImage for what is no spectrogram.
     """
-    if png_columns(image) >= LONG_COLUMNS:
+    # Only formats that libsndfile writes can grow while they are made.
+    can_grow = Path(audio).suffix.lower() in WRITTEN_AS
+    if can_grow and png_columns(image) >= LONG_COLUMNS:
         with open_long_image(image) as long:
             return long_image_to_audio(long, audio, extended=extended, advance=advance)
     sound = image_to_audio(read_image(image), extended=extended, advance=advance)

@@ -1,4 +1,7 @@
-"""Training state on disk: safetensors for tensors, JSON for numbers, whole or not at all."""
+"""The state of a training run on disk: tensors as safetensors, numbers as JSON.
+
+A checkpoint is written as a whole or not at all.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from riffusion.errors import InvalidInput, StorageError
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. ``config`` is the network's; resuming with another one is refused."""
+    """How far a run is. ``config`` is that of the network; a run resumes with the same one only."""
 
     step: int
     windows: int
@@ -34,16 +37,16 @@ def save_checkpoint(
     optimizers: list[torch.optim.Optimizer],
     progress: Progress,
 ) -> None:
-    """Write everything a run needs to go on. Raises StorageError on a full disk."""
+    """Write networks, optimizers and progress to ``folder``. Raises StorageError on a full disk."""
     tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for index, state in optimizer.state_dict()["state"].items():
             for name, value in state.items():
-                place = f"{_optimizer(number, optimizer)}{index}/{name}"
-                tensors[place] = torch.as_tensor(value)
+                key = f"{_optimizer_prefix(number, optimizer)}{index}/{name}"
+                tensors[key] = torch.as_tensor(value)
     partial = folder / "checkpoint.part"
-    with room_in(folder):
+    with storage_errors(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             metadata = {"progress": json.dumps(asdict(progress))}
@@ -54,8 +57,8 @@ def save_checkpoint(
 
 
 @contextmanager
-def room_in(folder: Path) -> Iterator[None]:
-    """Raises StorageError where something could not be written there."""
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of writing to ``folder`` into StorageError, which says what to do."""
     try:
         yield
     except (OSError, SafetensorError) as error:
@@ -72,9 +75,11 @@ def load_checkpoint(
     optimizers: list[torch.optim.Optimizer],
     config: dict[str, Any],
 ) -> Progress | None:
-    """Put a run back where it stopped; None where there is none. An optimizer of another kind, as
-    another machine had it, starts anew. Raises InvalidInput where the checkpoint is damaged or
-    belongs to another configuration."""
+    """Restore a run from ``folder``; return its progress, or None where there is no checkpoint.
+
+    An optimizer of another kind than the saved one, as another machine uses, starts anew. Raises
+    InvalidInput where the checkpoint is damaged or belongs to another configuration.
+    """
     path = folder / "checkpoint.safetensors"
     if not path.exists():
         return None
@@ -89,14 +94,14 @@ def load_checkpoint(
         legal = f"was made with another {', '.join(changed)}; use another folder or delete it"
         raise InvalidInput("checkpoint", str(path), legal)
     try:
-        network.load_state_dict(_under("network/", tensors))
-        average.load_state_dict(_under("average/", tensors))
+        network.load_state_dict(_select("network/", tensors))
+        average.load_state_dict(_select("average/", tensors))
     except RuntimeError as error:
         legal = "is of another version of the network; use another folder or delete it"
         raise InvalidInput("checkpoint", str(path), legal) from error
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under(_optimizer(number, optimizer), tensors).items():
+        for name, value in _select(_optimizer_prefix(number, optimizer), tensors).items():
             index, key = name.split("/")
             state.setdefault(int(index), {})[key] = value
         groups = optimizer.state_dict()["param_groups"]
@@ -104,11 +109,12 @@ def load_checkpoint(
     return progress
 
 
-def _optimizer(number: int, optimizer: torch.optim.Optimizer) -> str:
+def _optimizer_prefix(number: int, optimizer: torch.optim.Optimizer) -> str:
     return f"optimizer/{number}/{type(optimizer).__name__}/"
 
 
-def _under(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _select(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors whose name starts with ``prefix``, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

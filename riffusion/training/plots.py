@@ -1,4 +1,4 @@
-"""Pictures of numbers: how a run went, and how a model measures up."""
+"""Plots as PNG images: losses of a run, measures of a model, self-similarity, spectrograms."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DPI = 110
 SHOWN_S = 5.0
 SHOWN_FFT = 2048
 QUIETEST_DB = -100.0
-MAX_BAR = 4.0  # rows in milliseconds run off the edge
+MAX_VALUE = 4.0  # measures in milliseconds exceed the axis
 
 
-class Bar(Protocol):
-    """A figure with a name, and the ceiling and chance beside it."""
+class PlottedMeasure(Protocol):
+    """A measured value with its name, its ceiling and its chance level."""
 
     @property
     def name(self) -> str: ...
@@ -35,7 +35,7 @@ class Bar(Protocol):
 
 
 def draw_curve(listing: Path, path: Path) -> None:
-    """Training and validation loss over thousands of windows, from a run's ``curve.jsonl``."""
+    """Plot training and validation loss over thousands of windows, from a run's ``curve.jsonl``."""
     points = [json.loads(line) for line in listing.read_text().splitlines()]
     windows = [point["windows"] / 1000 for point in points]
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -51,9 +51,10 @@ def draw_curve(listing: Path, path: Path) -> None:
 
 
 def draw_gain(listing: Path, path: Path) -> None:
-    """Validation loss and style match of whole runs against the windows they were trained on.
+    """Plot validation loss and style match of whole runs over the windows they were trained on.
 
-    ``listing``: JSON objects with ``run``, ``windows`` and ``validation_loss`` or ``style_first``.
+    ``listing`` has JSON objects with ``run``, ``windows`` and ``validation_loss`` or
+    ``style_first``.
     """
     points = json.loads(listing.read_text())
     figure = Figure(figsize=(8, 3.4), layout="constrained")
@@ -70,8 +71,8 @@ def draw_gain(listing: Path, path: Path) -> None:
     _write(figure, path)
 
 
-def draw_measures(rows: Sequence[Bar], path: Path) -> None:
-    """A bar a measure, with a tick at its ceiling and a dotted one at chance."""
+def draw_measures(rows: Sequence[PlottedMeasure], path: Path) -> None:
+    """Plot a bar for each measure, with a line at its ceiling and a dotted one at chance."""
     figure = Figure(figsize=(9, 0.26 * len(rows) + 1), layout="constrained")
     axes = figure.subplots()
     names = [row.name.strip() for row in rows]
@@ -84,20 +85,20 @@ def draw_measures(rows: Sequence[Bar], path: Path) -> None:
     axes.set_yticks(places, names, fontsize=8)
     axes.invert_yaxis()
     axes.margins(y=0.01)
-    axes.set_xlim(0, MAX_BAR)
+    axes.set_xlim(0, MAX_VALUE)
     axes.set_title("bar: measured; line: ceiling; dots: chance", fontsize=9)
     _write(figure, path)
 
 
-def draw_form(
+def draw_self_similarity(
     similarity: npt.NDArray[np.float32],
     step_s: float,
     marks: Sequence[tuple[float, str]],
     path: Path,
 ) -> None:
-    """A self-similarity matrix, bright where music is like itself, with sections by their names.
+    """Plot a self-similarity matrix (steps, steps), bright where the music is alike.
 
-    ``marks`` are where each begins, in seconds.
+    ``marks`` has the start of each section in seconds and its name.
     """
     seconds = len(similarity) * step_s
     figure = Figure(figsize=(7, 7), layout="constrained")
@@ -114,9 +115,11 @@ def draw_form(
 def draw_spectrograms(
     recordings: Sequence[tuple[str, Sequence[tuple[str, Waveform]]]], path: Path
 ) -> None:
-    """A row a recording, a column a version of it: (title, [(name, sound), ...]) each.
+    """Plot a row for each recording and a column for each version of it.
 
-    The first seconds, all channels mixed, 0 to half the sample rate, 100 dB from white to black.
+    ``recordings`` has a title and pairs of name and sound for each. The plots show the first
+    seconds with all channels mixed, from 0 Hz to half the sample rate and from white at -100 dB to
+    black.
     """
     columns = max(len(sounds) for _, sounds in recordings)
     size = (3.6 * columns, 2.2 * len(recordings) + 0.4)
@@ -125,7 +128,7 @@ def draw_spectrograms(
     for axes, (title, sounds) in zip(grid, recordings, strict=True):
         for place, (name, sound) in zip(axes, sounds, strict=False):
             extent = (0.0, min(SHOWN_S, sound.duration_s), 0.0, sound.sample_rate / 2000)
-            levels = _levels_db(sound)
+            levels = _measure_levels_db(sound)
             place.imshow(
                 levels, "gray_r", aspect="auto", origin="lower", extent=extent, vmin=QUIETEST_DB,
                 vmax=0.0, interpolation="nearest",
@@ -136,8 +139,8 @@ def draw_spectrograms(
     _write(figure, path)
 
 
-def _levels_db(sound: Waveform) -> npt.NDArray[np.float32]:
-    """(bins, frames), 0 where a sine is at full scale."""
+def _measure_levels_db(sound: Waveform) -> npt.NDArray[np.float32]:
+    """Return levels (bins, frames) in dB; a sine at full scale has 0."""
     mono = sound.mono().samples[0, : round(SHOWN_S * sound.sample_rate)]
     window = np.hanning(SHOWN_FFT).astype(np.float32)
     padded = np.pad(mono, (0, max(0, SHOWN_FFT - len(mono))))

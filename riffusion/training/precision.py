@@ -1,4 +1,4 @@
-"""In which precision a training computes: bfloat16 where that is faster, else float32."""
+"""The precision in which training computes: bfloat16 where that is faster, else float32."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ import torch
 SIZE, TRIES = 512, 20
 
 
-def fastest(device: str) -> torch.autocast:
-    """Autocast to bfloat16 on a device type that gains by it, else a context that does nothing."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=halves_pay(device))
+def choose_autocast(device: str) -> torch.autocast:
+    """Return autocast to bfloat16 where that is faster on a device type, else one that is off."""
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=is_bfloat16_faster(device))
 
 
-def halves_pay(device: str) -> bool:
-    """Whether a device type multiplies bfloat16 faster than float32."""
-    return device != "cpu" or _pays_on_cpu()
+def is_bfloat16_faster(device: str) -> bool:
+    """Return whether a device type multiplies bfloat16 faster than float32."""
+    return device != "cpu" or _is_faster_on_cpu()
 
 
 @cache
-def _pays_on_cpu() -> bool:
-    """Processors without matrix tiles multiply bfloat16 at half the speed of float32, others at
-    several times. It is measured, since no public call tells."""
-    return _multiplying_s(torch.bfloat16) < _multiplying_s(torch.float32)
+def _is_faster_on_cpu() -> bool:
+    """Measure it, since no public call tells.
+
+    Processors without matrix tiles multiply bfloat16 at half the speed of float32, others at
+    several times.
+    """
+    return _measure_product_s(torch.bfloat16) < _measure_product_s(torch.float32)
 
 
-def _multiplying_s(precision: torch.dtype) -> float:
-    """The shortest of some products of square matrices, in seconds."""
+def _measure_product_s(precision: torch.dtype) -> float:
+    """Return the shortest time, in seconds, of several products of square matrices."""
     matrix = torch.ones(SIZE, SIZE, dtype=precision)
     times = []
     for _ in range(TRIES):

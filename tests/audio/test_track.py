@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,8 @@ from riffusion.audio.waveform import Waveform, read_audio
 from riffusion.errors import InvalidAudio, InvalidImage, InvalidInput, StorageError
 from riffusion.spectral.image import ImageInfo, read_image, read_info, to_image
 from riffusion.spectral.spectrogram import RIFFUSION, mel_spectrogram
+from riffusion.spectral.track_image import write_track_image
+from tests.full_disk import files_of_at_most
 
 RATE = 44100
 
@@ -37,17 +36,6 @@ def tone(samples: int) -> Samples:
 
 def as_floats(pcm: Pcm) -> Samples:
     return (pcm / 32768).astype(np.float32)
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """A disk that is full: the system lets no file grow beyond ``size`` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @given(
@@ -178,7 +166,7 @@ def test_the_image_is_that_of_the_whole_sound(tmp_path: Path) -> None:
     with TrackFile(RATE, 1) as track:
         track.write(0, tone(RATE))
         track.write(RATE // 2, noise(RATE))
-        track.export_image(path, ImageInfo(prompt_a="bells", seed_a=7))
+        write_track_image(track, path, ImageInfo(prompt_a="bells", seed_a=7))
         heard = as_floats(track.read(0, track.length))
     image = read_image(path)
     assert image.size == (RIFFUSION.frames(heard.shape[1]), 512)
@@ -196,16 +184,17 @@ def test_an_image_too_long_is_refused_and_a_part_is_not(
     with TrackFile(RATE, 1) as track:
         track.write(0, noise(61 * RATE))
         with pytest.raises(InvalidImage, match="at most 6000; make several"):
-            track.export_image(tmp_path / "track.png")
-        track.export_image(tmp_path / "track.png", start=60 * RATE)
+            write_track_image(track, tmp_path / "track.png")
+        write_track_image(track, tmp_path / "track.png", start=60 * RATE)
     assert read_image(tmp_path / "track.png").width == 101
 
 
 def test_nothing_played_is_nothing_to_save(tmp_path: Path) -> None:
     with TrackFile(RATE, 1) as track:
-        for save in (track.export, track.export_image):
-            with pytest.raises(InvalidInput, match="nothing has been played"):
-                save(tmp_path / "track.wav")
+        with pytest.raises(InvalidInput, match="nothing has been played"):
+            track.export(tmp_path / "track.wav")
+        with pytest.raises(InvalidInput, match="nothing has been played"):
+            write_track_image(track, tmp_path / "track.png")
     assert not list(tmp_path.iterdir())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from riffusion.audio.waveform import Waveform, encode_audio, read_audio, write_audio
-from riffusion.errors import InvalidAudio, MissingTool, StorageError
+from riffusion.errors import InvalidAudio, StorageError
 from riffusion.storage import write_whole
+from tests.full_disk import files_of_at_most
 
 REUSED_FOLDER = settings(
     deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -211,63 +211,11 @@ def test_damaged_files_never_raise_anything_but_invalid_audio(
     assert np.isfinite(samples).all()
 
 
-def test_a_format_for_ffmpeg_says_so_where_there_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    (tmp_path / "phone.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
-    with pytest.raises(MissingTool, match=r"phone\.m4a needs ffmpeg.*install it"):
-        read_audio(tmp_path / "phone.m4a")
-
-
-# As much of ffmpeg's command line as we use: from the file after -i to the last argument. It
-# refuses what is not WAV, as ffmpeg refuses what is not sound.
-FFMPEG = """#!/bin/sh
-while [ "$1" != -i ]; do shift; done
-source="${2#file:}"
-for target; do :; done
-[ "$(head -c 4 "$source")" = RIFF ] && cp "$source" "$target"
-"""
-
-
-@pytest.fixture
-def ffmpeg_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An ffmpeg that copies: what it is given must be WAV already."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "ffmpeg").write_text(FFMPEG)
-    (tools / "ffmpeg").chmod(0o755)
-    monkeypatch.setenv("PATH", str(tools), prepend=":")
-    return tmp_path
-
-
-@pytest.mark.parametrize("channels", [1, 2])
-def test_what_ffmpeg_decodes_arrives_bit_for_bit(ffmpeg_stand_in: Path, channels: int) -> None:
-    waveform = sine(440, channels=channels)
-    path = ffmpeg_stand_in / "phone.m4a"
-    path.write_bytes(encode_audio(waveform, ".wav"))
-    back = read_audio(path)
-    assert back.sample_rate == 44100
-    assert np.abs(back.samples - waveform.samples).max() <= 0.5 / 32768
-
-
-def test_what_ffmpeg_cannot_decode_is_invalid(ffmpeg_stand_in: Path) -> None:
-    path = ffmpeg_stand_in / "letter.m4a"
-    path.write_bytes(b"not a film, not a song")
-    with pytest.raises(InvalidAudio, match="ffmpeg finds no sound"):
-        read_audio(path)
-
-
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     path = tmp_path / "track.wav"
     write_whole(path, b"what was there")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
-    try:
-        with pytest.raises(StorageError, match="free some space"):
-            write_audio(sine(440), path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with files_of_at_most(1000), pytest.raises(StorageError, match="free some space"):
+        write_audio(sine(440), path)
     assert path.read_bytes() == b"what was there"
     assert list(tmp_path.iterdir()) == [path]
 

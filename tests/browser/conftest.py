@@ -1,4 +1,4 @@
-"""A real browser and the page it opens."""
+"""These fixtures open the page in a real browser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def serving(tiny_engine: Engine) -> Iterator[Serving]:
 
 @pytest.fixture
 def pages(browser: Browser) -> Iterator[list[Page]]:
-    """Pages that are closed when the test is over."""
+    """Close the pages of this list when the test is over."""
     opened: list[Page] = []
     yield opened
     for page in opened:

@@ -1,4 +1,4 @@
-"""What the page played, compared with what the server kept."""
+"""These helpers compare what the page played with what the server kept."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.browsing import (
     take_recording,
 )
 
-# Short bars and few steps, so that little is waited for.
+# Short bars and few steps keep the tests fast.
 FAST = {"bpm": 180, "steps": 1}
-# Far ahead, so that a change rewrites what has arrived even where the machine is busy.
+# The server is so far ahead that a change rewrites what has arrived even on a busy machine.
 LEAD_S = 15.0
 FADE = 256
 QUANTUM = 128
@@ -31,7 +31,7 @@ def stop(page: Page) -> None:
 
 
 def master(page: Page) -> npt.NDArray[np.float32]:
-    """The track as the server keeps it."""
+    """Return the track as the server keeps it, (channels, samples) float32."""
     answer = httpx.get(page.evaluate("riffusionPlayer.url() + '/track.wav'"), timeout=60)
     samples, _ = soundfile.read(io.BytesIO(answer.content), dtype="float32", always_2d=True)
     return np.asarray(samples.T)
@@ -43,7 +43,7 @@ def assert_played_the_master(page: Page) -> None:
     On a busy machine the sound may have had to wait: it then fades out, and goes on where it was.
     """
     heard = take_recording(page)
-    if page.evaluate("riffusionPlayer.sink.kind") == "buffers":
+    if page.evaluate("riffusionPlayer.audio.sink.kind") == "buffers":
         # The browser places buffers by time, not by sample: it is right to about -200 dB.
         heard = (np.rint(heard * 32768) / 32768).astype(np.float32)
     stop(page)
@@ -62,7 +62,7 @@ def assert_played_the_master(page: Page) -> None:
 
 
 def sounding(heard: npt.NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Where there is sound: between silences of at least a render quantum of the browser."""
+    """Return first and last samples of each sound between silences of a render quantum or more."""
     loud = np.flatnonzero(np.abs(heard).max(0))
     gaps = np.flatnonzero(np.diff(loud) > QUANTUM)
     starts, ends = [0, *(gaps + 1)], [*gaps, len(loud) - 1]

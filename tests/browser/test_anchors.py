@@ -1,4 +1,4 @@
-"""Starting from a clip on the real page: choosing, hearing and bringing anchors and masks."""
+"""Musicians choose, hear and upload anchors and masks on the real page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.browser.heard import FAST, assert_played_the_master, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead
 
 
-def pickers(page: Page) -> None:
+def open_pickers(page: Page) -> None:
     page.get_by_role("button", name="Start from a clip").click()
     expect(page.get_by_role("radiogroup", name="Start from")).to_be_visible()
 
@@ -31,7 +31,7 @@ def newest(serving: Serving) -> JamSession:
 
 
 def test_anchors_are_shown_with_tempo_key_picture_and_sound(page: Page) -> None:
-    pickers(page)
+    open_pickers(page)
     group = page.get_by_role("radiogroup", name="Start from")
     for anchor in library():
         card = group.locator(".riff-card", has=page.locator(f"input[value={anchor.id}]"))
@@ -45,7 +45,7 @@ def test_anchors_are_shown_with_tempo_key_picture_and_sound(page: Page) -> None:
 
 def test_an_anchor_is_taken_up_live_with_its_tempo_and_key(page: Page, serving: Serving) -> None:
     press_play(page)
-    pickers(page)
+    open_pickers(page)
     page.get_by_role("radio", name="rock drums").check()
     page.get_by_role("radiogroup", name="Play anew").get_by_role("radio", name="lower half").check()
     page.wait_for_function("() => riffusionPlayer.lastChange")
@@ -58,14 +58,14 @@ def test_an_anchor_is_taken_up_live_with_its_tempo_and_key(page: Page, serving: 
     assert_played_the_master(page)
 
 
-def test_own_sound_and_picture_are_brought_and_played(
+def test_own_sound_and_picture_are_uploaded_and_played(
     page: Page, serving: Serving, tmp_path: Path
 ) -> None:
     tone = 0.3 * np.sin(2 * np.pi * 330 * np.arange(4 * 44100) / 44100)
     soundfile.write(tmp_path / "mine.wav", tone, 44100)
     Image.new("L", (512, 512), "white").save(tmp_path / "mask.png")
     Image.new("L", (100, 512), "white").save(tmp_path / "narrow.png")
-    pickers(page)
+    open_pickers(page)
     page.get_by_label("Your own anchor").set_input_files(tmp_path / "mine.wav")
     expect(page.get_by_role("radio", name="mine.wav")).to_be_checked()
     masks = page.get_by_role("radiogroup", name="Play anew")
@@ -78,8 +78,8 @@ def test_own_sound_and_picture_are_brought_and_played(
     settings = session.settings
     assert settings.anchor is not None
     assert settings.mask is not None
-    assert settings.anchor.is_own
-    assert settings.mask.is_own
+    assert settings.anchor.is_uploaded
+    assert settings.mask.is_uploaded
     assert settings.bpm == FAST["bpm"]
 
 
@@ -88,7 +88,7 @@ def test_a_link_opens_with_its_anchor(
 ) -> None:
     query = {**FAST, "anchor": "marimba", "strength": 0.4, "mask": "middle"}
     pages.append(open_page(browser, serving.url, query))
-    pickers(pages[0])
+    open_pickers(pages[0])
     expect(pages[0].get_by_role("radio", name="marimba")).to_be_checked()
     expect(pages[0].get_by_role("radio", name="middle")).to_be_checked()
     press_play(pages[0])

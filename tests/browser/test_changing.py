@@ -1,4 +1,4 @@
-"""Changes on the real page: what is heard is the track, whatever the musician does."""
+"""Whatever a musician changes on the real page, what is heard is the track."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from riffusion.serving.fields import NAMES
+from riffusion.serving.links import NAMES
 from riffusion.serving.server import Serving
 from tests.browser.heard import (
     FAST,
@@ -53,8 +53,8 @@ def test_fallbacks_play_the_master_through_a_change(
     page = open_page(browser, serving.url, {**FAST, **query}, record=True)
     pages.append(page)
     press_play(page)
-    assert page.evaluate("riffusionPlayer.kind") == query.get("transport", "socket")
-    assert page.evaluate("riffusionPlayer.sink.kind") == query.get("sink", "worklet")
+    assert page.evaluate("riffusionPlayer.connection.kind") == query.get("transport", "socket")
+    assert page.evaluate("riffusionPlayer.audio.sink.kind") == query.get("sink", "worklet")
     change_what_has_arrived(page)
     assert_played_the_master(page)
 
@@ -72,7 +72,7 @@ def test_ten_changes_in_a_second(page: Page) -> None:
     assert_played_the_master(page)
 
 
-def test_bad_input_is_told_and_the_music_goes_on(page: Page) -> None:
+def test_bad_input_is_refused_and_the_music_goes_on(page: Page) -> None:
     press_play(page)
     page.get_by_label("Prompt A").fill("   ")
     page.get_by_label("Prompt A").press("Enter")

@@ -1,4 +1,4 @@
-"""What goes wrong around the real page: broken connections, careful browsers, full houses."""
+"""The real page gets around broken connections, careful browsers and a full server."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from riffusion.engines.protocol import Engine
 from riffusion.serving.server import Serving, serve
@@ -34,7 +34,7 @@ def test_sockets_that_are_blocked_and_a_missing_worklet_are_got_around(
     )
     press_play(page)
     wait_for_playhead(page, 1)
-    assert page.evaluate("[riffusionPlayer.kind, riffusionPlayer.sink.kind]") == [
+    assert page.evaluate("[riffusionPlayer.connection.kind, riffusionPlayer.audio.sink.kind]") == [
         "fetch",
         "buffers",
     ]
@@ -43,8 +43,10 @@ def test_sockets_that_are_blocked_and_a_missing_worklet_are_got_around(
 def test_a_broken_connection_is_mended_and_nothing_is_lost(page: Page) -> None:
     press_play(page)
     wait_for_playhead(page, 1)
-    page.evaluate("riffusionPlayer.transport.break()")
-    page.wait_for_function("() => riffusionPlayer.reconnects === 1 && !riffusionPlayer.lostAt")
+    page.evaluate("riffusionPlayer.connection.transport.break()")
+    page.wait_for_function(
+        "() => riffusionPlayer.connection.reconnects === 1 && !riffusionPlayer.connection.lostAt"
+    )
     wait_for_playhead(page, 4)
     assert counters(page)["late"] == 0
     assert_played_the_master(page)
@@ -53,40 +55,43 @@ def test_a_broken_connection_is_mended_and_nothing_is_lost(page: Page) -> None:
 def test_a_change_while_the_connection_is_broken_is_not_lost(page: Page) -> None:
     press_play(page)
     wait_for_playhead(page, 1)
-    page.evaluate("riffusionPlayer.transport.break()")
+    page.evaluate("riffusionPlayer.connection.transport.break()")
     page.get_by_label("Prompt A").fill("techno")
     page.get_by_label("Prompt A").press("Enter")
     page.wait_for_function("() => riffusionPlayer.marks.some(mark => mark.prompt_a === 'techno')")
-    assert page.evaluate("riffusionPlayer.reconnects") == 1
+    assert page.evaluate("riffusionPlayer.connection.reconnects") == 1
 
 
 def test_a_connection_that_died_without_a_word_is_replaced(
     browser: Browser, tiny_engine: Engine, pages: list[Page]
 ) -> None:
+    dead: list[WebSocketRoute] = []
+    sockets: list[WebSocketRoute] = []
+
+    def relay(socket: WebSocketRoute) -> None:
+        """Pass messages on both ways until the socket is dead, which nobody is told."""
+        server = socket.connect_to_server()
+        sockets.append(socket)
+        socket.on_message(lambda message: None if socket in dead else server.send(message))
+        server.on_message(lambda message: None if socket in dead else socket.send(message))
+
     with serve(tiny_engine, lead_s=2.0) as serving:
         page = open_page(browser, serving.url, FAST)
         pages.append(page)
-        page.evaluate("riffusionPlayer.silentMs = 500")
+        page.route_web_socket("**/socket*", relay)
+        page.evaluate("riffusionPlayer.connection.silentMs = 500")
         press_play(page)
-        # What still comes is thrown away, and no end is told.
-        page.evaluate(
-            """() => {
-                const player = riffusionPlayer;
-                player.audio = player.event = () => {};
-                player.connect = () => {
-                    delete player.audio, delete player.event, delete player.connect;
-                    player.connect();
-                };
-            }"""
-        )
-        page.wait_for_function("() => riffusionPlayer.reconnects === 1 && !riffusionPlayer.lostAt")
+        dead.extend(sockets)
+        page.wait_for_function("() => riffusionPlayer.connection.reconnects === 1")
         wait_for_playhead(page, 6)
+        assert len(sockets) == 2
+        assert page.evaluate("riffusionPlayer.connection.lostAt") is None
 
 
-def test_sound_that_the_browser_holds_back_is_told_and_goes_on(page: Page) -> None:
+def test_sound_that_the_browser_holds_back_goes_on_after_a_click(page: Page) -> None:
     press_play(page)
     wait_for_playhead(page, 0.5)
-    page.evaluate("riffusionPlayer.context.suspend()")
+    page.evaluate("riffusionPlayer.audio.context.suspend()")
     expect(page.get_by_role("status").filter(has_text="holds the sound back")).to_be_visible()
     playhead = counters(page)["playhead"]
     page.locator(".riff-time").click()
@@ -116,7 +121,7 @@ def test_play_with_an_empty_prompt_says_what_to_do(page: Page) -> None:
     press_play(page)
 
 
-def test_a_full_house_is_told(browser: Browser, tiny_engine: Engine, pages: list[Page]) -> None:
+def test_a_full_server_says_so(browser: Browser, tiny_engine: Engine, pages: list[Page]) -> None:
     with serve(tiny_engine, max_jams=1) as serving:
         pages.extend(open_page(browser, serving.url, FAST) for _ in range(2))
         press_play(pages[0])

@@ -1,4 +1,4 @@
-"""The real page in a real browser: Play, Stop, what is kept, and several pages."""
+"""The real page plays, stops, keeps the track, and plays in several windows."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_play_gives_sound_and_pictures(page: Page) -> None:
     assert counters(page)["dropouts"] == 0
     expect(page.locator(".riff-dropouts")).to_have_text("Dropouts: 0")
     expect(page.locator(".riff-place")).to_contain_text("180 bpm")
-    page.wait_for_function("() => riffusionPlayer.scope.frames > 10")
+    page.wait_for_function("() => riffusionPlayer.nowPlaying.spectrogram.frames > 10")
     colours = page.evaluate(
         """() => {
-            const { canvas, pen } = riffusionPlayer.scope;
+            const { canvas, pen } = riffusionPlayer.nowPlaying.spectrogram;
             const { data } = pen.getImageData(0, 0, canvas.width, canvas.height);
             return new Set(new Uint32Array(data.buffer)).size;
         }"""

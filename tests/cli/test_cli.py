@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,15 @@ def test_encode_and_decode_keep_stereo_and_length(song: Path, tmp_path: Path) ->
     np.testing.assert_allclose(spectra.argmax(axis=0) * rate / len(sound), (440, 660), atol=5)
 
 
+@pytest.fixture
+def ctrl_c_interrupts() -> Iterator[None]:
+    """Let SIGINT interrupt this process; a shell starts background jobs that ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_interrupts")
 def test_interrupted_jam_leaves_a_whole_file(model: tuple[str, ...], tmp_path: Path) -> None:
     track, session, image = (tmp_path / name for name in ("t.wav", "t.json", "t.png"))
 
@@ -203,12 +213,12 @@ def test_full_disk_is_told_and_what_fits_is_kept(model: tuple[str, ...], tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--prompt-a", ""), "prompt is ''"),
+        (("--prompt-a", ""), "prompt A is ''"),
         (("--prompt-a", " \t "), "describe some music"),
         (("--prompt-a", "x" * 10_000), "10000 characters; use at most 2000"),
-        (("--prompt-b", ""), "prompt is ''"),
-        (("--seed-a", "-1"), "seed is -1: use a whole number from 0"),
-        (("--seed-b", "9" * 30), "use a whole number from 0"),
+        (("--prompt-b", ""), "prompt B is ''"),
+        (("--seed-a", "-1"), "seed A is -1: use a whole number from 0"),
+        (("--seed-b", "9" * 30), "999: use a whole number from 0"),
         (("--seed-a", "9" * 9000), "is not a whole number"),
         (("--seed-a", "lucky"), "'lucky' is not a whole number"),
         (("--seed-a", "1.5"), "'1.5' is not a whole number"),

@@ -12,7 +12,7 @@ from PIL import Image
 from riffusion.cli.main import main
 from riffusion.song.markers import cue_sheet
 from riffusion.song.model import Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.plan import load_plan, read_plan
 from riffusion.spectral.image import from_image
 from riffusion.spectral.tags import read_info
@@ -21,6 +21,7 @@ RATE, HOP = 44100, 441
 QUICK = ("--steps", "1")
 PLAN = """\
 title: a "short" one
+bpm: 120
 order: [verse, chorus, verse]
 sections:
   verse: {bars: 2, prompt: jazz, seed: 1}
@@ -50,7 +51,7 @@ def test_a_line_becomes_plan_song_image_and_cue(model: tuple[str, ...], tmp_path
     files = ("--plan", str(plan), "--out", str(out), "--image", str(image))
     assert main(["song", "calm bossa nova", "--minutes", "0.25", *files, *model]) == 0
     planned = load_plan(plan)
-    places = places_of(planned, RATE)
+    places = place_sections(planned, RATE)
     assert soundfile.info(out).frames == places[-1].stop
     assert abs(places[-1].stop / RATE - 15) < 0.3
     with Image.open(image) as picture:
@@ -73,7 +74,7 @@ def test_a_plan_becomes_a_song_that_comes_back(
     out = tmp_path / "s.wav"
     assert main(["song", "--plan", str(plan), "--out", str(out), *model]) == 0
     sound, _ = soundfile.read(out, dtype="int16")
-    first, _, second = places_of(song(), RATE)
+    first, _, second = place_sections(song(), RATE)
     bar = RATE * 2  # the last bar fades out
     start = round(0.005 * RATE)  # of the fade at the start
     np.testing.assert_array_equal(
@@ -90,7 +91,7 @@ def test_variation_on_the_command_line(model: tuple[str, ...], plan: Path, tmp_p
         wanted = ("--plan", str(plan), "--out", str(out), "--variation", variation)
         assert main(["song", *wanted, *model]) == 0
         sounds.append(soundfile.read(out, dtype="int16")[0])
-    second = places_of(song(), RATE)[2].start
+    second = place_sections(song(), RATE)[2].start
     np.testing.assert_array_equal(sounds[0][: second - RATE], sounds[1][: second - RATE])
     assert not np.array_equal(sounds[0][second:], sounds[1][second:])
 
@@ -113,7 +114,7 @@ def test_compressed_formats(
 
 
 def test_cue_sheet() -> None:
-    sheet = cue_sheet(places_of(song(), RATE), RATE, "s.flac", song().title)
+    sheet = cue_sheet(place_sections(song(), RATE), RATE, "s.flac", song().title)
     assert sheet.splitlines() == [
         "TITLE \"a 'short' one\"",
         'FILE "s.flac" WAVE',
@@ -171,7 +172,7 @@ def test_a_stable_diffusion_checkpoint_plays_the_same_plan(
         main(["song", "--plan", str(plan), "--out", str(out), "--variation", "0.5", *engine]) == 0
     )
     sound, _ = soundfile.read(out, dtype="int16")
-    first, _, second = places_of(song(), RATE)
+    first, _, second = place_sections(song(), RATE)
     assert len(sound) == second.stop
     assert sound[first.start : first.stop].any()
     assert sound[second.start : second.start + RATE].any()

@@ -1,4 +1,4 @@
-"""Splitting with the real demucs, on a tiny network made here and saved as the hub has it."""
+"""The split command runs the real demucs on a tiny network saved in the format of the hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from riffusion.audio.waveform import Waveform
 from riffusion.cli.main import main
-from riffusion.compat.stems import load_model, stems_of
+from riffusion.compat.stems import load_model, separate_stems
 
 STEMS = ["drums", "bass", "other", "vocals"]
 RATE = 44100
@@ -25,14 +25,14 @@ ARGUMENTS = {"sources": STEMS, "channels": 4, "samplerate": RATE}
 def save_network(folder: Path, name: str, klass: str = "demucs.hdemucs.HDemucs") -> None:
     torch.manual_seed(len(name))
     network = HDemucs(**ARGUMENTS)
-    said = {"klass": klass, "args": "[]", "kwargs": json.dumps(ARGUMENTS)}
+    metadata = {"klass": klass, "args": "[]", "kwargs": json.dumps(ARGUMENTS)}
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
-    save_file(state, folder / f"{name}.safetensors", said)
+    save_file(state, folder / f"{name}.safetensors", metadata)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two networks, of which the YAML file lists one."""
+    """A model folder with two networks, of which the YAML file lists one."""
     folder = tmp_path_factory.mktemp("demucs")
     save_network(folder, "listed")
     save_network(folder, "other")
@@ -67,12 +67,12 @@ def test_a_file_for_each_stem(folder: Path, song: Path) -> None:
     assert np.abs(sound).max() > 0.001
 
 
-def test_stems_are_what_the_network_says_whatever_the_level(folder: Path, song: Path) -> None:
-    """Against the network itself, on the scaled sound. The same sound gives the same stems."""
+def test_stems_are_the_output_of_the_network_at_any_level(folder: Path, song: Path) -> None:
+    """Stems equal the network's output for the scaled sound, and the same sound the same stems."""
     sound = Waveform(soundfile.read(song, dtype="float32")[0].T, RATE)
     model = load_model(str(folder))
-    stems = stems_of(sound, model)
-    again = stems_of(sound, model)
+    stems = separate_stems(sound, model)
+    again = separate_stems(sound, model)
     assert all(np.array_equal(stems[name].samples, again[name].samples) for name in STEMS)
 
     mix = torch.from_numpy(sound.samples)
@@ -81,7 +81,7 @@ def test_stems_are_what_the_network_says_whatever_the_level(folder: Path, song: 
         (direct,) = model.models[0](scaled[None])
     for name, expected in zip(STEMS, direct, strict=True):
         wanted = expected * mix.mean(0).std() + mix.mean(0).mean()
-        # Within a hundredth of what is played: demucs pads the ends before it listens.
+        # The ends are left out, and an error of a hundredth is allowed, because demucs pads them.
         middle = slice(RATE // 4, -RATE // 4)
         error = (torch.from_numpy(stems[name].samples) - wanted)[:, middle].abs().max()
         assert error < 0.01 * wanted.abs().max()
@@ -90,7 +90,7 @@ def test_stems_are_what_the_network_says_whatever_the_level(folder: Path, song: 
 def test_mono_and_other_rates_are_brought_to_the_networks(folder: Path) -> None:
     time = np.arange(11025) / 22050
     low = Waveform(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32), 22050)
-    stems = stems_of(low, load_model(str(folder)))
+    stems = separate_stems(low, load_model(str(folder)))
     assert {stem.samples.shape for stem in stems.values()} == {(2, RATE // 2)}
     assert {stem.sample_rate for stem in stems.values()} == {RATE}
 

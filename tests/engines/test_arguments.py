@@ -1,4 +1,4 @@
-"""Engines by the options of a command line."""
+"""Options of a command line choose the engine that is loaded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from riffusion.engines.arguments import add_engine_arguments, engine_of, lora_of
+from riffusion.engines.arguments import add_engine_arguments, load_chosen_engine, parse_lora
 from riffusion.engines.stable.options import Lora
 from riffusion.errors import InvalidInput, RiffusionError
 
@@ -20,15 +20,15 @@ def parsed(*words: str) -> argparse.Namespace:
 
 def test_a_checkpoint_is_run_as_asked(tiny_stable_folder: Path) -> None:
     words = ["--model", str(tiny_stable_folder), "--device", "cpu"]
-    engine = engine_of(parsed(*words, "--scheduler", "ddim", "--frames", "64"))
+    engine = load_chosen_engine(parsed(*words, "--scheduler", "ddim", "--frames", "64"))
     assert engine.frames == 64
     assert "ddim" in engine.name
-    assert engine_of(parsed(*words)).frames == 512
+    assert load_chosen_engine(parsed(*words)).frames == 512
 
 
 def test_a_model_in_the_arguments_wins(tiny_stable_folder: Path, tiny_model_folder: Path) -> None:
-    assert engine_of(parsed("--device", "cpu"), str(tiny_model_folder)).name == "tiny"
-    chosen = engine_of(parsed("--model", str(tiny_stable_folder)), str(tiny_model_folder))
+    assert load_chosen_engine(parsed("--device", "cpu"), str(tiny_model_folder)).name == "tiny"
+    chosen = load_chosen_engine(parsed("--model", str(tiny_stable_folder)), str(tiny_model_folder))
     assert chosen.name == tiny_stable_folder.name
 
 
@@ -41,7 +41,7 @@ def test_a_model_in_the_arguments_wins(tiny_stable_folder: Path, tiny_model_fold
     ],
 )
 def test_a_lora_and_its_weight(text: str, lora: Lora) -> None:
-    assert lora_of(text) == lora
+    assert parse_lora(text) == lora
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_a_lora_and_its_weight(text: str, lora: Lora) -> None:
 )
 def test_what_cannot_be_is_named(words: list[str], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        engine_of(parsed(*words))
+        load_chosen_engine(parsed(*words))
 
 
 def test_the_shipped_kind_takes_no_options_of_checkpoints(tiny_model_folder: Path) -> None:
     with pytest.raises(RiffusionError, match="Stable Diffusion"):
-        engine_of(parsed("--model", str(tiny_model_folder), "--scheduler", "ddim"))
+        load_chosen_engine(parsed("--model", str(tiny_model_folder), "--scheduler", "ddim"))

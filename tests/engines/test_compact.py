@@ -1,4 +1,4 @@
-"""The shipped engine's code, on a tiny network with random weights."""
+"""What the shipped engine guarantees, on a tiny network with random weights."""
 
 from __future__ import annotations
 
@@ -10,17 +10,14 @@ import pytest
 import torch
 
 from riffusion.engines.clip import ClipRequest, Controls, LeadSheet, Mix, Prompt
-from riffusion.engines.compact.engine import (
-    COMPACT_PARAMS,
-    control_features,
-    lead_sheet_features,
-    log_mel,
-)
+from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.engines.compact.features import control_features, lead_sheet_features
 from riffusion.engines.compact.network import Conditioning, SpectrogramTransformer
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput, ModelError
+from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 
 BELLS, BEATS = Prompt("church bells", 1), Prompt("electronic beats", 2)
@@ -85,6 +82,23 @@ def test_guidance_leads_to_the_prompt_and_the_controls(tiny_engine: Engine) -> N
     by_neither = tiny_engine.generate([request(guidance=0.0)])[0]
     assert same(tiny_engine.generate([request(guidance=0.0, controls=dense)])[0], by_neither)
     assert not same(tiny_engine.generate([request(controls=dense)])[0], by_neither)
+
+
+def last_step(engine: Engine, time: float, guidance: float) -> Spectrogram:
+    """Generate a clip whose only step is at ``time``, from 0 (noise) to 1 (clean)."""
+    anchor = engine.generate([request(start=Prompt("waltz", 9))])[0]
+    asked = request(anchor=anchor, strength=1 - time, steps=1, guidance=guidance)
+    return engine.generate([asked])[0]
+
+
+def test_guidance_is_weak_where_the_image_is_nearly_clean(tiny_engine: Engine) -> None:
+    """From time 0.95 on a scale above 1.5 has the effect of 1.5, and one below it its own."""
+    for time in (0.951, 0.99):
+        assert same(last_step(tiny_engine, time, 8.0), last_step(tiny_engine, time, 1.5))
+        assert not same(last_step(tiny_engine, time, 1.5), last_step(tiny_engine, time, 1.4))
+    before = 0.949
+    assert not same(last_step(tiny_engine, before, 8.0), last_step(tiny_engine, before, 1.5))
+    assert not same(last_step(tiny_engine, before, 8.0), last_step(tiny_engine, before, 7.0))
 
 
 def test_the_ends_of_a_walk_are_the_prompts_themselves(tiny_engine: Engine) -> None:
@@ -188,16 +202,6 @@ def test_an_unknown_control_differs_from_a_control_at_zero() -> None:
     assert control_features(Controls(drums=0.5)).tolist() == [0, 0, 0.5, 0, 0, 1]
 
 
-def test_patches_put_together_are_the_image_again() -> None:
-    network = SpectrogramTransformer(width=32, depth=1, heads=2, mel_bands=4, frames=64)
-    image = torch.randn(2, 64, 4)
-    # Every frame is drawn by two tokens, so the overlapping sum of its patches is twice itself,
-    # but for the half patches at the ends that only one token sees.
-    back = network._overlap_add(network._patches(image))
-    assert torch.allclose(back[:, 4:-4], 2 * image[:, 4:-4])
-    assert torch.allclose(back[:, :4], image[:, :4])
-
-
 def test_the_network_does_not_mix_the_windows_of_a_batch(tiny_model_folder: Path) -> None:
     network = SpectrogramTransformer.from_pretrained(tiny_model_folder).eval()
     images, times = torch.randn(2, 1, 128, 512), torch.tensor([0.2, 0.7])
@@ -216,7 +220,7 @@ def test_the_network_does_not_mix_the_windows_of_a_batch(tiny_model_folder: Path
     assert torch.allclose(together[1:], alone, atol=1e-4)
 
 
-def test_prompts_go_through_the_reader_of_the_model(
+def test_prompts_go_through_the_adapter_of_the_model(
     tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     for file in tiny_model_folder.iterdir():
@@ -224,17 +228,17 @@ def test_prompts_go_through_the_reader_of_the_model(
     all_is_bells = torch.zeros(2, 385)
     all_is_bells[0, -1] = 50.0
     PromptAdapter(all_is_bells, (BELLS.text,)).save(tmp_path)
-    reading, plain = load_engine(str(tmp_path)), load_engine(str(tiny_model_folder))
+    adapting, plain = load_engine(str(tmp_path)), load_engine(str(tiny_model_folder))
     scene = request(
         start=Prompt("a steeple at noon", 1, "rain"), end=Prompt("a steeple", 2, "rain")
     )
     bells = request(start=Prompt(BELLS.text, 1, BELLS.text), end=Prompt(BELLS.text, 2, BELLS.text))
-    read, told, unread = (
+    adapted, expected, unadapted = (
         engine.generate([asked])[0].magnitudes.log10()
-        for engine, asked in ((reading, scene), (plain, bells), (plain, scene))
+        for engine, asked in ((adapting, scene), (plain, bells), (plain, scene))
     )
-    assert torch.allclose(read, told, atol=0.01)
-    assert not torch.allclose(read, unread, atol=0.1)
+    assert torch.allclose(adapted, expected, atol=0.01)
+    assert not torch.allclose(adapted, unadapted, atol=0.1)
 
 
 def test_a_missing_model_says_what_a_model_is(tmp_path: Path) -> None:

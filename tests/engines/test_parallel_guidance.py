@@ -1,4 +1,4 @@
-"""Two evaluations at once, each on its half of the cores."""
+"""Parallel guidance runs two evaluations at once, each on its half of the cores."""
 
 from __future__ import annotations
 
@@ -32,38 +32,38 @@ def cores_of_a_new_thread() -> int:
     return found[0]
 
 
-def test_each_side_has_half_of_the_cores_and_nobody_else_has_fewer(cores: int) -> None:
-    sides = ParallelGuidance()
-    assert sides(lambda side: torch.get_num_threads()) == [cores // 2, cores // 2]
+def test_each_evaluation_has_half_of_the_cores_and_nothing_else_has_fewer(cores: int) -> None:
+    evaluations = ParallelGuidance()
+    assert evaluations(lambda index: torch.get_num_threads()) == [cores // 2, cores // 2]
     assert torch.get_num_threads() == cores
     assert cores_of_a_new_thread() == cores
-    assert sides(lambda side: torch.get_num_threads()) == [cores // 2, cores // 2]
+    assert evaluations(lambda index: torch.get_num_threads()) == [cores // 2, cores // 2]
 
 
-def test_both_sides_run_at_once(cores: int) -> None:
+def test_both_evaluations_run_at_once(cores: int) -> None:
     meeting = Barrier(2)
-    assert sorted(ParallelGuidance()(lambda side: meeting.wait(timeout=30))) == [0, 1]
+    assert sorted(ParallelGuidance()(lambda index: meeting.wait(timeout=30))) == [0, 1]
 
 
-def test_answers_come_in_order_without_gradients(cores: int) -> None:
+def test_results_come_in_order_without_gradients(cores: int) -> None:
     weight = torch.ones(1, requires_grad=True)
-    answers = ParallelGuidance()(lambda side: weight * side)
-    assert [float(answer) for answer in answers] == [0.0, 1.0]
-    assert not any(answer.requires_grad for answer in answers)
+    results = ParallelGuidance()(lambda index: weight * index)
+    assert [float(result) for result in results] == [0.0, 1.0]
+    assert not any(result.requires_grad for result in results)
 
 
-def test_an_error_of_one_side_is_the_caller_s(cores: int) -> None:
-    def evaluate(side: int) -> float:
-        return 1.0 / side
+def test_an_error_of_either_evaluation_reaches_the_caller(cores: int) -> None:
+    def evaluate(index: int) -> float:
+        return 1.0 / index
 
     with pytest.raises(ZeroDivisionError):
         ParallelGuidance()(evaluate)
 
 
-def test_it_needs_a_core_for_each_side(cores: int) -> None:
-    assert ParallelGuidance.pays()
+def test_it_needs_a_core_for_each_evaluation(cores: int) -> None:
+    assert ParallelGuidance.is_available()
     torch.set_num_threads(1)
-    assert not ParallelGuidance.pays()
+    assert not ParallelGuidance.is_available()
 
 
 def test_a_clip_is_the_same_however_many_cores_there_are(

@@ -1,4 +1,4 @@
-"""The steps from noise to image, against ways that are known."""
+"""The sampler's steps from noise to image, against paths with a known solution."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riffusion.engines.compact.sampler import Denoised, advance, schedule
+from riffusion.engines.compact.sampler import Denoised, advance, guidance_at, schedule
 
 LAST = 0.8
 
 
 def shrunk(steps: int) -> float:
-    """Where 1 comes to at ``LAST`` if the estimate is always half of what is there."""
+    """Integrate from 1 to time ``LAST`` where the denoised image is always half of the image."""
     image, before = torch.ones(1, dtype=torch.float64), None
     for now, following in pairwise([LAST * n / steps for n in range(steps + 1)]):
-        estimate = Denoised(now, image / 2)
-        image = advance(image, estimate, following, before)
-        before = estimate
+        denoised = Denoised(now, image / 2)
+        image = advance(image, denoised, following, before)
+        before = denoised
     return float(image)
 
 
@@ -33,7 +33,7 @@ def test_half_the_step_makes_a_quarter_of_the_error() -> None:
 
 
 @given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0.05, 0.4), st.floats(0.5, 0.95))
-def test_an_estimate_that_changes_evenly_is_followed_exactly(
+def test_a_denoised_image_that_changes_linearly_is_followed_exactly(
     level: float, slope: float, now: float, following: float
 ) -> None:
     # level + slope (1 + (1 - t) log(1 - t)) solves dx/dt = (level + slope t - x) / (1 - t).
@@ -41,15 +41,15 @@ def test_an_estimate_that_changes_evenly_is_followed_exactly(
         rest = torch.tensor(1 - time, dtype=torch.float64)
         return level + slope * (1 + rest * rest.log())
 
-    def estimate(time: float) -> Denoised:
+    def denoise(time: float) -> Denoised:
         return Denoised(time, torch.tensor(level + slope * time, dtype=torch.float64))
 
-    image = advance(exact(now), estimate(now), following, estimate(0.0))
+    image = advance(exact(now), denoise(now), following, denoise(0.0))
     assert float(image) == pytest.approx(float(exact(following)), abs=1e-9)
 
 
 @given(st.floats(0, 0.9), st.booleans())
-def test_the_last_step_ends_on_the_estimate(now: float, first: bool) -> None:
+def test_the_last_step_ends_on_the_denoised_image(now: float, first: bool) -> None:
     clean = torch.randn(3, generator=torch.Generator().manual_seed(0))
     before = None if first else Denoised(now - 0.1, torch.ones(3))
     assert torch.equal(advance(torch.zeros(3), Denoised(now, clean), 1.0, before), clean)
@@ -61,3 +61,10 @@ def test_the_times_rise_from_the_start_to_the_end(steps: int, start: float) -> N
     assert times[0] == pytest.approx(start)
     assert times[-1] == pytest.approx(1.0)
     assert all(now < following for now, following in pairwise(times))
+
+
+@given(st.floats(0, 30), st.floats(0, 1))
+def test_guidance_is_at_most_one_and_a_half_in_the_last_twentieth(
+    scale: float, time: float
+) -> None:
+    assert guidance_at(scale, time) == (scale if time < 0.95 else min(scale, 1.5))

@@ -1,10 +1,7 @@
-"""The Stable Diffusion engine's promises, on a tiny checkpoint with random weights."""
+"""What the Stable Diffusion engine guarantees, on a tiny checkpoint with random weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,54 +11,36 @@ import pytest
 import torch
 
 from benchmarks.stable import compare
-from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.clip import Prompt
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.image import BLACK, to_pixels, to_spectrogram
 from riffusion.engines.stable.loading import load_stable
-from riffusion.engines.stable.options import SCHEDULERS, Scheduler, StableOptions
-from riffusion.errors import InvalidInput, ModelError
+from riffusion.engines.stable.options import Scheduler, StableOptions
+from riffusion.errors import InvalidInput
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.image import from_image, to_image
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams
-from tests.listening import Listening
-
-BELLS, BEATS = Prompt("church bells", 1), Prompt("electronic beats", 2)
-FRAMES = 64
+from tests.engines.stable_engines import (
+    BEATS,
+    BELLS,
+    FRAMES,
+    anchor,
+    half_mask,
+    request,
+    same,
+    short,
+    with_model,
+)
+from tests.recording import RecordedEngine
 
 
 @pytest.fixture(scope="module")
 def engine(tiny_stable_folder: Path) -> StableEngine:
-    """With short windows, for speed."""
+    """An engine with short windows, for speed."""
     return short(tiny_stable_folder)
-
-
-def short(folder: Path, scheduler: Scheduler | None = None, frames: int = FRAMES) -> StableEngine:
-    engine = load_engine(str(folder), "cpu", StableOptions(scheduler=scheduler, frames=frames))
-    assert isinstance(engine, StableEngine)
-    return engine
-
-
-def request(**changes: object) -> ClipRequest:
-    return replace(ClipRequest(BELLS, BEATS, alpha=0.3, steps=3), **changes)  # type: ignore[arg-type]
-
-
-def same(a: Spectrogram, b: Spectrogram) -> bool:
-    return bool(torch.equal(a.magnitudes, b.magnitudes))
-
-
-def anchor(frames: int = FRAMES) -> Spectrogram:
-    noise = torch.rand(1, 512, frames, generator=torch.Generator().manual_seed(7))
-    return Spectrogram(BLACK * noise**4, RIFFUSION)
-
-
-def half_mask(frames: int = FRAMES) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Repaint the second half."""
-    mask = np.zeros((512, frames), np.float32)
-    mask[:, frames // 2 :] = 1
-    return mask
 
 
 def test_a_clip_is_a_finite_window_in_riffusions_geometry(engine: Engine) -> None:
@@ -121,9 +100,9 @@ def test_the_ends_of_a_walk_are_the_prompts_themselves(
 
 def test_strength_and_guidance_of_the_other_end_lerp() -> None:
     walked = request(alpha=0.25, strength=0.4, end_strength=0.8, guidance=8, end_guidance=4)
-    assert walked.walked_strength == pytest.approx(0.5)
-    assert walked.walked_guidance == pytest.approx(7)
-    assert request(strength=0.4, guidance=8, alpha=0.9).walked_strength == 0.4
+    assert walked.strength_at_alpha == pytest.approx(0.5)
+    assert walked.guidance_at_alpha == pytest.approx(7)
+    assert request(strength=0.4, guidance=8, alpha=0.9).strength_at_alpha == 0.4
 
 
 @pytest.mark.parametrize("frames", [8, 56])
@@ -166,6 +145,23 @@ def test_a_context_wins_over_anchor_and_mask(engine: Engine) -> None:
     assert torch.equal(clip.magnitudes[..., :32], context.magnitudes)
 
 
+def test_the_denoiser_sees_the_context_from_the_first_step_on(tiny_stable_folder: Path) -> None:
+    """The first latents that the UNet is given are the noisy context, whatever the anchor is."""
+    engine, model = with_model(tiny_stable_folder)
+    context = anchor().cut(0, 32)
+    first = []
+    for start in (anchor(), Spectrogram(anchor().magnitudes.flip(2), RIFFUSION)):
+        seen: list[torch.Tensor] = []
+        handle = model.unet.register_forward_pre_hook(
+            lambda _, inputs, seen=seen: seen.append(inputs[0].clone())
+        )
+        engine.generate([request(anchor=start, strength=0.7, context=context)])
+        handle.remove()
+        first.append(seen[0])
+    assert torch.equal(first[0][..., :4], first[1][..., :4])
+    assert not torch.equal(first[0][..., 4:], first[1][..., 4:])
+
+
 def test_an_anchor_of_any_loudness_is_the_same_image(engine: Engine) -> None:
     loud, quiet = engine.generate(
         [
@@ -174,76 +170,6 @@ def test_an_anchor_of_any_loudness_is_the_same_image(engine: Engine) -> None:
         ]
     )
     assert float((to_pixels(loud.magnitudes) - to_pixels(quiet.magnitudes)).abs().max()) < 1e-4
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_comes_nearer_to_the_anchor_with_less_strength(
-    tiny_stable_folder: Path, scheduler: Scheduler
-) -> None:
-    engine = short(tiny_stable_folder, scheduler)
-    kept, near, far = (
-        engine.generate([request(anchor=anchor(), strength=strength, guidance=1.0, steps=8)])[0]
-        for strength in (0.0, 0.3, 1.0)
-    )
-
-    def distance(clip: Spectrogram) -> float:
-        return float((to_pixels(clip.magnitudes) - to_pixels(kept.magnitudes)).abs().mean())
-
-    assert torch.isfinite(far.magnitudes).all()
-    assert 0 < distance(near) < distance(far)
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_keeps_what_the_mask_keeps(
-    tiny_stable_folder: Path, scheduler: Scheduler
-) -> None:
-    """Latents of the kept half are the anchor's; the original leaves a little noise in them, its
-    schedulers' last (0.04 of a standard deviation)."""
-    engine = short(tiny_stable_folder, scheduler)
-    unchanged = latents(engine, request(anchor=anchor(), strength=0.0))
-    masked = latents(engine, request(anchor=anchor(), mask=half_mask(), steps=8))
-    off = (masked - unchanged).abs() * engine._vae.config.scaling_factor
-    assert float(off[..., :4].mean()) < (0.06 if scheduler in ("ddim", "pndm") else 1e-5)
-    assert float(off[..., 4:].mean()) > 0.3
-
-
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_scheduler_continues_the_context_itself(
-    tiny_stable_folder: Path, scheduler: Scheduler
-) -> None:
-    """Whatever is drawn, the beginning of the window ends as the context's own latents."""
-    engine = short(tiny_stable_folder, scheduler)
-    given = anchor().cut(0, 24)
-    a, b = (
-        latents(engine, request(context=given, start=start, steps=4)) for start in (BELLS, BEATS)
-    )
-    assert torch.equal(a[..., :3], b[..., :3])
-    assert not torch.equal(a[..., 3:], b[..., 3:])
-
-
-def latents(engine: StableEngine, wanted: ClipRequest) -> torch.Tensor:
-    """What the engine decodes, in the autoencoder's own scale."""
-    seen: list[torch.Tensor] = []
-    handle = engine._vae.post_quant_conv.register_forward_pre_hook(
-        lambda _, inputs: seen.append(inputs[0].clone())
-    )
-    try:
-        engine.generate([wanted])
-    finally:
-        handle.remove()
-    return seen[0]
-
-
-def test_schedulers_draw_different_pictures(tiny_stable_folder: Path) -> None:
-    clips = [short(tiny_stable_folder, name).generate([request(steps=5)])[0] for name in SCHEDULERS]
-    for index, clip in enumerate(clips):
-        assert not any(same(clip, other) for other in clips[:index])
-
-
-def test_more_steps_than_a_scheduler_has_are_refused(tiny_stable_folder: Path) -> None:
-    engine = short(tiny_stable_folder, "lcm")
-    with pytest.raises(InvalidInput, match="steps is 100"):
-        engine.generate([request(steps=100)])
 
 
 @pytest.mark.parametrize("steps", [0, 10_000])
@@ -274,63 +200,11 @@ def test_odd_options_list_the_legal(options: dict[str, Any]) -> None:
 
 
 def test_a_window_may_be_long_and_need_not_fit_the_unet(tiny_stable_folder: Path) -> None:
-    # 9 latents wide: an odd number, which the UNet halves and doubles.
+    # A window of 72 frames is 9 latents wide: an odd number, which the UNet halves and doubles.
     for frames in (72, 2048):
         clip = short(tiny_stable_folder, frames=frames).generate([request(steps=1)])[0]
         assert clip.frames == frames
         assert torch.isfinite(clip.magnitudes).all()
-
-
-def test_an_anchor_is_encoded_once(engine: StableEngine) -> None:
-    with counted(engine._vae.encoder) as calls:
-        for alpha in (0.0, 0.5):
-            engine.generate([request(anchor=anchor(), strength=0.5, alpha=alpha)])
-            engine.generate([request(anchor=anchor(), strength=0.4, start=BEATS)])
-    assert len(calls) <= 1
-    with counted(engine._vae.encoder) as calls:
-        for seed in range(10):
-            noise = torch.rand(1, 512, FRAMES, generator=torch.Generator().manual_seed(seed))
-            engine.generate([request(anchor=Spectrogram(noise, RIFFUSION), steps=1, strength=0)])
-    assert len(calls) == 10
-    assert len(engine._anchors) == 8
-
-
-@contextmanager
-def counted(module: torch.nn.Module) -> Iterator[list[None]]:
-    calls: list[None] = []
-    handle = module.register_forward_pre_hook(lambda *_: calls.append(None))
-    try:
-        yield calls
-    finally:
-        handle.remove()
-
-
-def test_too_little_memory_is_tried_again_in_smaller_pieces(tiny_stable_folder: Path) -> None:
-    engine = short(tiny_stable_folder)
-    expected = engine.generate([request()])[0]
-    limit_batch(engine, 1)
-    for _ in range(2):
-        clip = engine.generate([request()])[0]
-        assert (
-            float((to_pixels(clip.magnitudes) - to_pixels(expected.magnitudes)).abs().max()) < 1e-4
-        )
-
-
-def test_too_little_memory_for_anything_is_said(tiny_stable_folder: Path) -> None:
-    engine = short(tiny_stable_folder)
-    limit_batch(engine, 0)
-    with pytest.raises(ModelError, match=r"too little memory .* fewer frames"):
-        engine.generate([request()])
-
-
-def limit_batch(engine: StableEngine, most: int) -> None:
-    """Let the UNet run out of memory with more than ``most`` images at a time."""
-
-    def check(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if len(inputs[0]) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    engine._unet.register_forward_pre_hook(check)
 
 
 def test_half_precision_is_close(tiny_stable_folder: Path, engine: Engine) -> None:
@@ -359,10 +233,10 @@ def test_pixels_are_those_of_the_image_codec() -> None:
 
 
 def test_it_jams(tiny_stable_folder: Path) -> None:
-    """Clips follow each other without a gap and continue each other, and again the same."""
+    """Clips follow without a gap and continue each other, and a second run gives the same bits."""
     engine = short(tiny_stable_folder, frames=256)
     settings = JamSettings(BELLS, BEATS, bpm=180.0, steps=1)
-    heard = Listening(engine)
+    heard = RecordedEngine(engine)
     blocks = list(islice(JamSession(heard, settings), 9))
     position = 0
     for block in blocks:
@@ -372,7 +246,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
     assert len({block.clip.index for block in blocks}) == 2
     assert np.isfinite(samples).all()
     assert 0.02 < float(np.sqrt(np.mean(samples**2))) < 0.5
-    first, second = heard.heard
+    first, second = heard.generated
     assert first[0].context is None
     assert second[0].context is not None
     context = second[0].context
@@ -383,7 +257,7 @@ def test_it_jams(tiny_stable_folder: Path) -> None:
 
 
 def occurs_in(part: Spectrogram, whole: Spectrogram) -> bool:
-    """Whether the frames of one follow each other in the other."""
+    """Return whether ``whole`` contains the frames of ``part`` in a row."""
     starts = range(whole.frames - part.frames + 1)
     return any(same(whole.cut(at, at + part.frames), part) for at in starts)
 

@@ -1,4 +1,4 @@
-"""Several clips at once by the Stable Diffusion engine, on a tiny checkpoint."""
+"""The Stable Diffusion engine generates several clips at once, on a tiny checkpoint."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 
 from riffusion.engines.clip import Prompt
-from riffusion.engines.loading import load_engine
-from riffusion.engines.stable.engine import StableEngine
 from riffusion.engines.stable.image import to_pixels
-from riffusion.engines.stable.options import Scheduler, StableOptions
+from riffusion.engines.stable.loading import StableModel
+from riffusion.engines.stable.options import StableOptions
 from riffusion.errors import InvalidInput
 from riffusion.spectral.spectrogram import Spectrogram
-from tests.engines.test_stable import FRAMES, anchor, half_mask, limit_batch, request
+from tests.engines.stable_engines import anchor, half_mask, limit_batch, request, with_model
 
 
 @pytest.mark.parametrize("scheduler", ["ddim", "dpm++", "euler", "lcm"])
 def test_a_batch_draws_what_one_by_one_draws(tiny_stable_folder: Path, scheduler: Any) -> None:
-    """Of all kinds, those that go together scattered among the others."""
-    one_by_one, batched = (batching(tiny_stable_folder, n, scheduler) for n in (1, 4))
+    """Requests of all kinds, with those that can run together scattered among the others."""
+    one_by_one, _ = with_model(tiny_stable_folder, scheduler, batch=1)
+    batched, model = with_model(tiny_stable_folder, scheduler, batch=4)
     kinds: list[dict[str, object]] = [
         {},
         {"anchor": anchor(), "strength": 0.6, "mask": half_mask()},
@@ -35,9 +35,9 @@ def test_a_batch_draws_what_one_by_one_draws(tiny_stable_folder: Path, scheduler
         for kind in kinds
     ]
     requests.append(request(start=Prompt("bells " * 100, 4), guidance=3.0))
-    seen = sizes(batched)
+    seen = sizes(model)
     clips = batched.generate(requests)
-    # Twice as many images where guidance is on.
+    # Guidance evaluates twice as many images.
     assert max(seen) == 6
     for clip, expected in zip(clips, one_by_one.generate(requests), strict=True):
         assert distance(clip, expected) < 1e-4
@@ -45,11 +45,11 @@ def test_a_batch_draws_what_one_by_one_draws(tiny_stable_folder: Path, scheduler
 
 
 def test_a_batch_too_large_for_the_memory_is_halved(tiny_stable_folder: Path) -> None:
-    engine = batching(tiny_stable_folder, 5)
+    engine, model = with_model(tiny_stable_folder, batch=5)
     requests = [request(start=Prompt("church bells", seed)) for seed in range(10)]
-    expected = batching(tiny_stable_folder, 1).generate(requests)
-    seen = sizes(engine)
-    limit_batch(engine, 4)  # two clips with guidance
+    expected = with_model(tiny_stable_folder)[0].generate(requests)
+    seen = sizes(model)
+    limit_batch(model, 4)  # two clips with guidance
     clips = engine.generate(requests)
     assert seen[:2] == [10, 4]
     assert max(seen[1:]) == 4, "what was too much once is not tried again"
@@ -63,20 +63,13 @@ def test_a_batch_out_of_reason_is_refused(batch: int) -> None:
         StableOptions(batch=batch)
 
 
-def batching(folder: Path, batch: int, scheduler: Scheduler | None = None) -> StableEngine:
-    options = StableOptions(scheduler=scheduler, frames=FRAMES, batch=batch)
-    engine = load_engine(str(folder), "cpu", options)
-    assert isinstance(engine, StableEngine)
-    return engine
-
-
-def sizes(engine: StableEngine) -> list[int]:
-    """How many images the UNet is given from now on, call by call."""
+def sizes(model: StableModel) -> list[int]:
+    """Record how many images the UNet is given in each call from now on."""
     seen: list[int] = []
-    engine._unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    model.unet.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     return seen
 
 
 def distance(a: Spectrogram, b: Spectrogram) -> float:
-    """The largest difference of two clips as images, whose pixels are 0 to 1."""
+    """Return the largest difference of two clips as images, whose pixels are 0 to 1."""
     return float((to_pixels(a.magnitudes) - to_pixels(b.magnitudes)).abs().max())

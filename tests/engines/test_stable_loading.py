@@ -1,4 +1,4 @@
-"""Checkpoints and LoRAs that load, and everything that is refused with a way to go on."""
+"""Checkpoints and LoRAs load, and what is refused is refused with a way to go on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 import torch
@@ -18,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
+from riffusion.engines.stable.engine import StableEngine
+from riffusion.engines.stable.loading import load_stable
 from riffusion.engines.stable.options import Lora, Scheduler, StableOptions, is_hub_id
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.spectral.spectrogram import Spectrogram
@@ -201,7 +202,7 @@ def test_an_unknown_lora_on_the_hub_is_named(tiny_stable_folder: Path) -> None:
 
 
 def save_lora(file: Path, seed: int, width: int = 16, *, module: str = "attn2.to_q") -> Path:
-    """A LoRA for the tiny UNet's cross-attention, in diffusers' format."""
+    """Save a LoRA for the tiny UNet's cross-attention in diffusers' format."""
     generator = torch.Generator().manual_seed(seed)
     block = "unet.down_blocks.1.attentions.0.transformer_blocks.0"
     save_file(
@@ -217,17 +218,22 @@ def save_lora(file: Path, seed: int, width: int = 16, *, module: str = "attn2.to
 def test_loras_are_added_up_with_their_weights(tiny_stable_folder: Path, tmp_path: Path) -> None:
     files = [str(save_lora(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2)]
     loras = (Lora(files[0], 0.8), Lora(files[1], -0.5))
-    engine = load(tiny_stable_folder, *loras)
-    plain = load(tiny_stable_folder)
+    plain = load_stable(str(tiny_stable_folder), StableOptions(), "cpu").unet.state_dict()
     name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_q.weight"
-    expected = plain._unet.state_dict()[name].clone()  # type: ignore[attr-defined]
+    expected = plain[name].clone()
     for lora in loras:
         a, b = (tensor for _, tensor in sorted(load_file(lora.model).items()))
         expected += lora.weight * (b @ a)
-    found = engine._unet.state_dict()  # type: ignore[attr-defined]
-    assert set(found) == set(plain._unet.state_dict())  # type: ignore[attr-defined]
+    options = StableOptions(loras=loras)
+    found = load_stable(str(tiny_stable_folder), options, "cpu").unet.state_dict()
+    assert set(found) == set(plain)
     assert torch.allclose(found[name], expected, atol=1e-5)
-    assert not same(engine, plain)
+
+
+def test_loras_are_heard_and_named(tiny_stable_folder: Path, tmp_path: Path) -> None:
+    files = [str(save_lora(tmp_path / f"{seed}.safetensors", seed)) for seed in (1, 2)]
+    engine = load(tiny_stable_folder, Lora(files[0], 0.8), Lora(files[1], -0.5))
+    assert not same(engine, load(tiny_stable_folder))
     assert engine.name == "tiny-stable + 1:0.8 + 2:-0.5 + 64 frames"
 
 
@@ -240,9 +246,10 @@ def test_a_few_step_lora_draws_with_its_scheduler_in_four_steps(
     clips = []
     for loras in ((lora,), ()):
         options = StableOptions(scheduler=scheduler, loras=loras, frames=FRAMES)
-        engine: Any = load_engine(str(tiny_stable_folder), "cpu", options)
+        model = load_stable(str(tiny_stable_folder), options, "cpu")
+        engine = StableEngine(model, options)
         calls: list[int] = []
-        engine._unet.register_forward_pre_hook(
+        model.unet.register_forward_pre_hook(
             lambda _, inputs, calls=calls: calls.append(len(inputs[0]))
         )
         clips.append(engine.generate([asked])[0].magnitudes)

@@ -1,4 +1,4 @@
-"""The Stable Diffusion engine against the original Riffusion's procedure, written out step by step.
+"""The Stable Diffusion engine equals the original Riffusion's procedure, written out by hand.
 
 Nothing of the engine is used for the reference: it opens the checkpoint itself, works on PIL
 images as the original did, and does the arithmetic of the schedulers (DDIM, and PNDM's linear
@@ -35,7 +35,7 @@ START_GUIDANCE, END_GUIDANCE = 7.0, 4.0
 
 
 def anchor_image(frames: int = FRAMES) -> Image.Image:
-    """Blobs of sound between silence (255) and the loudest (0)."""
+    """Draw blobs of sound between silence (255) and the loudest (0)."""
     coarse = np.random.default_rng(5).integers(0, 256, (16, frames // 8), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((frames, 512), Image.Resampling.BICUBIC)
     grey = np.asarray(image).astype(np.float64)
@@ -44,7 +44,7 @@ def anchor_image(frames: int = FRAMES) -> Image.Image:
 
 
 def mask_image(frames: int = FRAMES) -> Image.Image:
-    """White (repaint) over the right half and the lowest quarter, grey in between."""
+    """Draw a mask: white (repaint) on the right half and the lowest quarter, with some grey."""
     grey = np.zeros((512, frames), np.uint8)
     grey[:, frames // 2 :] = 255
     grey[384:] = 255
@@ -54,7 +54,7 @@ def mask_image(frames: int = FRAMES) -> Image.Image:
 
 @dataclass
 class Reference:
-    """The original's ``riffuse``, for one checkpoint folder."""
+    """The original's ``riffuse`` and Magic Mix, for one checkpoint folder."""
 
     folder: Path
     unet: Any = field(init=False)
@@ -81,7 +81,7 @@ class Reference:
         anchor: Image.Image,
         mask: Image.Image | None,
     ) -> npt.NDArray[np.float64]:
-        """The red channel of the image, (512, frames), 0 to 1, top row first."""
+        """Return the red channel of the image, (512, frames), 0 to 1, top row first."""
         guidance = (1 - alpha) * START_GUIDANCE + alpha * END_GUIDANCE
         strength = (1 - alpha) * denoising[0] + alpha * denoising[1]
         start, end = self.embed(START.text), self.embed(END.text)
@@ -100,10 +100,10 @@ class Reference:
         ]
         noise = torch.from_numpy(spherical(alpha, *(one.numpy() for one in noises)))
 
-        # Timesteps 876, 751, ... 1: an eighth of 1000, and one because of "steps_offset": 1.
+        # The timesteps are 876, 751, ... 1: eighths of 1000, plus one for "steps_offset": 1.
         evenly = [1000 // STEPS * step + 1 for step in reversed(range(STEPS))]
         if kind == "pndm":
-            # The second is walked twice, because the first guess there has no history.
+            # The second timestep is visited twice, because its first guess has no history.
             evenly = [evenly[0], evenly[1], *evenly[1:]]
         count = min(int(STEPS * strength) + 1, STEPS)
         latents = self.noised(clean, noise, evenly[-count])
@@ -124,7 +124,7 @@ class Reference:
     def magic_mix(
         self, kmin: float, kmax: float, factor: float, anchor: Image.Image
     ) -> npt.NDArray[np.float64]:
-        """The playground's Magic Mix with DDIM: prompt START, guidance 7."""
+        """Return the image of the playground's Magic Mix with DDIM, prompt START and guidance 7."""
         text = torch.cat([self.embed(""), self.embed(START.text)])
         pixels = torch.from_numpy(np.asarray(anchor, np.float32) / 255).permute(2, 0, 1)[None]
         seen = self.vae.encode(2 * pixels - 1).latent_dist
@@ -162,7 +162,7 @@ class Reference:
 
 @dataclass
 class Ddim:
-    """Song, Meng and Ermon 2020, equation 12 with no noise."""
+    """The DDIM step: Song, Meng and Ermon 2020, equation 12 with no noise."""
 
     alphas: npt.NDArray[np.float64]
 
@@ -176,7 +176,7 @@ class Ddim:
 
 @dataclass
 class Pndm:
-    """Liu et al. 2022: linear multistep of the noise (their equation 12), without Runge-Kutta."""
+    """The PNDM step: Liu et al. 2022, linear multistep (equation 12) without Runge-Kutta."""
 
     alphas: npt.NDArray[np.float64]
     history: list[torch.Tensor] = field(default_factory=list)
@@ -207,7 +207,7 @@ class Pndm:
     def transferred(
         self, latents: torch.Tensor, noise: torch.Tensor, timestep: int, before: int
     ) -> torch.Tensor:
-        """Their equation 9."""
+        """Transfer latents from a timestep to another: equation 9."""
         now = self.alphas[timestep]
         following = self.alphas[before] if before >= 0 else self.alphas[0]
         scale = math.sqrt(following / now)
@@ -243,8 +243,8 @@ def engines(tiny_stable_folder: Path) -> dict[str, Engine]:
     }
 
 
-def image_of(clip: Spectrogram) -> npt.NDArray[np.float64]:
-    """Magnitudes as the image they were drawn as, 0 to 1, top row first."""
+def to_levels(clip: Spectrogram) -> npt.NDArray[np.float64]:
+    """Return magnitudes as the image they were drawn as, 0 to 1, top row first."""
     loudest = 30e6 / 32768
     loudness = (clip.magnitudes[0].double().numpy() / loudest) ** 0.25
     return np.asarray(1 - loudness[::-1])
@@ -281,7 +281,7 @@ def test_a_clip_is_what_the_original_draws(
     mask = mask_image() if masked else None
     expected = reference.riffuse(kind, alpha, denoising, anchor_image(), mask)
     clip = engines[kind].generate([request(alpha, denoising, masked=masked)])[0]
-    drawn = image_of(clip)
+    drawn = to_levels(clip)
     assert expected.std() > 0.01  # a picture, not a flat grey that anything would equal
     assert float(np.abs(drawn - expected).max()) <= TOLERANCE
 
@@ -296,7 +296,7 @@ def test_magic_mix_is_what_the_playground_draws(
     asked = replace(
         request(0.0, (kmax, kmax), masked=False), end_guidance=None, mix=Mix(kmin, factor)
     )
-    drawn = image_of(engines["ddim"].generate([asked])[0])
+    drawn = to_levels(engines["ddim"].generate([asked])[0])
     assert float(np.abs(drawn - expected).max()) <= TOLERANCE
     if factor < 1 and kmin < kmax:
         plain = reference.magic_mix(kmin, kmax, 1.0, anchor_image())

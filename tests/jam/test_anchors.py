@@ -1,4 +1,4 @@
-"""Anchors and masks: names, files of any geometry, and where they land on an engine's grid."""
+"""Anchors and masks come from names and files, and keep their place on an engine's grid."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_masks_that_cannot_be_are_told(tiny_engine: Engine) -> None:
 
 
 def test_band_centres_are_the_corners_of_the_scale() -> None:
-    """HTK: even on 2595 log10(1 + f / 700). Bins are 2.5 Hz apart."""
+    """The scale is even on 2595 log10(1 + f / 700), as in HTK. Bins are 2.5 Hz apart."""
     top = 2595 * np.log10(1 + 10000 / 700)
     expected = 700 * (10 ** (np.linspace(0, top, 514)[1:-1] / 2595) - 1)
     assert np.abs(band_centres_hz(RIFFUSION) - expected).max() < 2.5

@@ -15,20 +15,15 @@ from riffusion.audio.mastering import Mastering
 from riffusion.engines.clip import MAX_SEED, Controls, Prompt
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput
-from riffusion.jam.session import (
-    JamBlock,
-    JamSession,
-    bars_per_clip,
-    clip_seed,
-    clip_window,
-    render,
-)
+from riffusion.jam.block import JamBlock
+from riffusion.jam.clip_window import bars_per_clip, clip_seed, clip_window
+from riffusion.jam.session import JamSession, render
 from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S
 from riffusion.jam.timeline import first_segment
 from riffusion.music.rhythm import BarGrid
 from riffusion.spectral.griffin_lim import griffin_lim
 from tests.jamming import HOP, RATE, A, B, Grid, jam, play, settings_with, tempi
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 
 def test_blocks_follow_each_other_without_a_gap(tiny_engine: Engine) -> None:
@@ -157,7 +152,7 @@ def test_bars_too_long_for_the_engine_are_refused_with_the_tempo_that_fits() -> 
 
 
 def test_requests_carry_beat_chords_and_what_sounds(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     play(jam(engine, bpm=100, chords="C Am", controls=Controls(drums=0.5)), 12 * RATE)
     first, second = engine.requests[:2]
     assert first.context is None
@@ -176,7 +171,7 @@ def test_requests_carry_beat_chords_and_what_sounds(tiny_engine: Engine) -> None
 
 
 def test_each_clip_has_its_own_noise_and_the_same_in_every_run(tiny_engine: Engine) -> None:
-    first, second = Listening(tiny_engine), Listening(tiny_engine)
+    first, second = RecordedEngine(tiny_engine), RecordedEngine(tiny_engine)
     for engine in (first, second):
         play(jam(engine), 14 * RATE)
     seeds = [(request.start.seed, request.end.seed) for request in first.requests]
@@ -206,7 +201,7 @@ def test_noise_seeds_are_legal(seed: int, index: int) -> None:
     ],
 )
 def test_the_walk(tiny_engine: Engine, path: str, expected: list[float]) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     session = jam(engine, path=path, walk_bars=4)
     play(session, 17 * RATE)
     assert [request.alpha for request in engine.requests] == expected
@@ -216,7 +211,7 @@ def test_memory_does_not_grow(tiny_engine: Engine) -> None:
     session = jam(tiny_engine)
 
     def kept_after(seconds: int) -> int:
-        """Bytes in use at that time, having changed the prompt every six seconds."""
+        """Return the bytes in use then, after a change of the prompt every six seconds."""
         while session.position < seconds * RATE:
             session.change({"prompt_a": Prompt("more", session.position)})
             for _ in render(session, session.position + 6 * RATE):

@@ -1,4 +1,4 @@
-"""Changes of a jam: at bar lines, the same live and replayed."""
+"""Changes of a jam take effect at bar lines, and sound the same live and replayed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riffusion.audio.mastering import Samples
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.session import JamSession, render
 from riffusion.music.rhythm import BarGrid
 from tests.jamming import QUICK, RATE, jam, play, settings_with
-from tests.listening import Listening
-
-
-def apply(session: JamSession, changes: dict[str, Any], not_before: int, heard: Samples) -> Samples:
-    """Change, and cut what a listener has to where the session starts again."""
-    session.change(changes, not_before)
-    return heard[:, : session.position]
-
+from tests.recording import RecordedEngine
 
 CHANGES = st.fixed_dictionaries(
     {},
@@ -172,7 +164,7 @@ def test_a_new_tempo_counts_from_its_bar_line(tiny_engine: Engine) -> None:
 
 
 def test_holding_stops_the_walk_where_it_is(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     session = jam(engine, walk_bars=4)
     session.change({"path": "hold"}, not_before=4 * RATE)
     play(session, 15 * RATE)
@@ -186,7 +178,7 @@ def test_holding_stops_the_walk_where_it_is(tiny_engine: Engine) -> None:
         ({"bpm": 61, "beats_per_bar": 7}, "beats per minute or more"),
         ({"key": "H"}, "key is 'H'"),
         ({"chords": "C Q"}, "chord 2 is 'Q'"),
-        ({"path": "sideways"}, "ping-pong, once, hold, manual"),
+        ({"path": "sideways"}, "ping-pong, once, manual, hold"),
         ({"position": 1.5}, "from 0 to 1"),
         ({"walk_bars": 0}, "from 1 to 1024"),
         ({"guidance": float("nan")}, "from 0 to 30"),

@@ -1,4 +1,4 @@
-"""Anchors that go round: in time at every tempo, with their mask, the same in a replay."""
+"""Anchors repeat in time at every tempo, with their mask, and the same in a replay."""
 
 from __future__ import annotations
 
@@ -18,23 +18,24 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput, InvalidSession
 from riffusion.jam.anchors import anchor_sound, find_anchor, library
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
+from riffusion.jam.block import JamBlock, Samples
 from riffusion.jam.loops import (
     Loop,
-    anchor_of,
+    encode_anchor,
+    encode_mask,
     library_anchor,
     library_mask,
+    load_anchor_ref,
+    load_mask_ref,
     make_loop,
-    mask_of,
-    own_anchor,
-    own_mask,
 )
 from riffusion.jam.masks import named_mask
-from riffusion.jam.session import JamBlock, JamSession, Samples, render
-from riffusion.jam.session_file import parse_session, replay
+from riffusion.jam.session import JamSession, render, replay
+from riffusion.jam.session_file import parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
-from tests.listening import Listening
+from tests.recording import RecordedEngine
 
 SETTINGS = JamSettings(Prompt("bells", 1), Prompt("beats", 2), bpm=120, steps=1)
 PARAMS = SpectrogramParams(mel_bands=4)
@@ -46,8 +47,8 @@ def tone(seconds: float, hz: float = 440.0, rate: int = RATE) -> Waveform:
     return Waveform(0.3 * np.sin(2 * np.pi * hz * time)[None].astype(np.float32), rate)
 
 
-def heard(blocks: list[JamBlock], samples: int) -> Samples:
-    """What a listener has of the blocks, splices overwritten."""
+def joined(blocks: list[JamBlock], samples: int) -> Samples:
+    """Return the track that blocks make, in which later ones overwrite earlier ones."""
     sound = np.zeros((blocks[0].samples.shape[0], samples), np.float32)
     for block in blocks:
         sound[:, block.start : block.start + block.samples.shape[1]] = block.samples
@@ -55,7 +56,7 @@ def heard(blocks: list[JamBlock], samples: int) -> Samples:
 
 
 def counting_loop(frames: int, beats: int | None, mask: bool = False) -> Loop:
-    """Each frame says its own number."""
+    """Return a loop whose frames have their own number as magnitude."""
     numbers = torch.arange(frames, dtype=torch.float32).expand(1, 4, frames)
     columns = np.arange(512, dtype=np.float32)[None].repeat(4, axis=0)
     return Loop(Spectrogram(numbers.contiguous(), PARAMS), beats, columns if mask else None)
@@ -83,7 +84,7 @@ def test_at_its_own_tempo_every_frame_of_an_anchor_sounds_once() -> None:
 
 
 def test_at_another_tempo_the_beats_still_meet() -> None:
-    """Half as fast, each frame sounds twice, and every beat falls on the anchor's beat."""
+    """At half the tempo each frame sounds twice, and every beat falls on the anchor's beat."""
     loop = counting_loop(400, 8)
     window, _ = loop.window(np.arange(800) * 8 / 800, SETTINGS)
     assert torch.equal(window.magnitudes[0, 0, ::100], torch.arange(0, 400, 50).float())
@@ -93,7 +94,7 @@ def test_at_another_tempo_the_beats_still_meet() -> None:
     ("seconds", "beats_per_bar", "beats"),
     [(0.3, 4, 4), (2.0, 4, 4), (2.9, 4, 4), (3.1, 4, 8), (4.5, 3, 9), (20.0, 4, 40)],
 )
-def test_own_sound_is_the_nearest_whole_bars(
+def test_an_uploaded_sound_is_the_nearest_whole_bars(
     seconds: float, beats_per_bar: int, beats: int
 ) -> None:
     loop = counting_loop(round(seconds * 100), None)
@@ -114,16 +115,16 @@ def test_a_loop_of_the_library_is_whole_bars_of_its_own_tempo(
 
 
 def test_the_ends_of_a_loop_meet(tiny_engine: Engine) -> None:
-    """A steady tone of whole waves goes round without a step."""
-    loop = make_loop(tiny_engine, own_anchor(tone(2.0, 441.0)), None)
+    """A steady tone of whole waves repeats without a step."""
+    loop = make_loop(tiny_engine, encode_anchor(tone(2.0, 441.0)), None)
     power = loop.spectrogram.magnitudes.square().sum((0, 1))
     assert (power / power.mean() - 1).abs().max() < 0.02
 
 
 def test_a_jam_plays_its_anchor_on_its_bars(tiny_engine: Engine) -> None:
-    """What the engine is asked to start from is the loop at the beats of the jam, and a new anchor
-    begins at the bar line where it comes in."""
-    listening = Listening(tiny_engine)
+    """Requests start from the loop at the beats of the jam, and a new anchor begins at its bar
+    line."""
+    listening = RecordedEngine(tiny_engine)
     settings = SETTINGS.changed({"anchor": library_anchor("marimba"), "strength": 0.4})
     session = JamSession(listening, settings)
     list(render(session, 4 * RATE))
@@ -149,38 +150,38 @@ def test_a_jam_plays_its_anchor_on_its_bars(tiny_engine: Engine) -> None:
     assert not drums.mask[-1].any()
 
 
-def test_an_anchor_is_heard(tiny_engine: Engine) -> None:
+def test_an_anchor_is_joined(tiny_engine: Engine) -> None:
     def sound(**more: object) -> Samples:
         session = JamSession(tiny_engine, SETTINGS.changed(more))
-        return heard(list(render(session, RATE)), RATE)
+        return joined(list(render(session, RATE)), RATE)
 
     plain = sound()
     assert np.array_equal(plain, sound(strength=0.1, mask=library_mask("all")))
-    low = sound(anchor=own_anchor(tone(2.0, 300.0)), strength=0.0)
-    high = sound(anchor=own_anchor(tone(2.0, 3000.0)), strength=0.0)
+    low = sound(anchor=encode_anchor(tone(2.0, 300.0)), strength=0.0)
+    high = sound(anchor=encode_anchor(tone(2.0, 3000.0)), strength=0.0)
     for played, hz in ((low, 300.0), (high, 3000.0)):
         spectrum = np.abs(np.fft.rfft(played[0]))
         loudest = spectrum.argmax() * RATE / len(played[0])
         assert abs(loudest / hz - 1) < 0.06  # a band of the tiny engine's scale
 
 
-def test_sessions_with_own_anchors_replay_to_the_same_bytes(tiny_engine: Engine) -> None:
-    mask = own_mask(named_mask("left_half"))
-    settings = SETTINGS.changed({"anchor": own_anchor(tone(2.3)), "mask": mask})
+def test_sessions_with_uploads_replay_to_the_same_bytes(tiny_engine: Engine) -> None:
+    mask = encode_mask(named_mask("left_half"))
+    settings = SETTINGS.changed({"anchor": encode_anchor(tone(2.3)), "mask": mask})
     session = JamSession(tiny_engine, settings)
     played = list(render(session, 2 * RATE))
     session.change({"anchor": library_anchor("vibes"), "mask": None})
     played += render(session, 4 * RATE)
-    session.change({"anchor": own_anchor(tone(3.0, 200.0))}, not_before=6 * RATE)
+    session.change({"anchor": encode_anchor(tone(3.0, 200.0))}, not_before=6 * RATE)
     played += render(session, 9 * RATE)
     text = json.dumps(session.export())
     again = replay(tiny_engine, parse_session(text))
-    assert np.array_equal(heard(played, 9 * RATE), heard(list(render(again, 9 * RATE)), 9 * RATE))
+    assert np.array_equal(joined(played, 9 * RATE), joined(list(render(again, 9 * RATE)), 9 * RATE))
     assert len(json.loads(text)["own"]) == 3
     assert json.dumps(again.export()) == text
 
 
-def test_sessions_without_own_anchors_hold_no_data(tiny_engine: Engine) -> None:
+def test_sessions_without_uploads_hold_no_data(tiny_engine: Engine) -> None:
     session = JamSession(tiny_engine, SETTINGS.changed({"anchor": library_anchor("og_beat")}))
     exported = session.export()
     assert "own" not in exported
@@ -194,8 +195,8 @@ def test_sessions_from_before_there_were_anchors_are_read(tiny_engine: Engine) -
     assert parse_session(json.dumps(content)).settings == SETTINGS
 
 
-def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine) -> None:
-    settings = SETTINGS.changed({"anchor": own_anchor(tone(1.0))})
+def test_uploaded_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine) -> None:
+    settings = SETTINGS.changed({"anchor": encode_anchor(tone(1.0))})
     content = json.loads(json.dumps(JamSession(tiny_engine, settings).export()))
     (name,) = content["own"]
     for own in ({}, {name: "AAAA"}, {name: "?"}, {name: 1}, [], {"own-0": "AAAA"}):
@@ -205,27 +206,25 @@ def test_own_data_that_is_not_what_its_name_says_is_refused(tiny_engine: Engine)
         parse_session(json.dumps({**content, "extra": {}}))
 
 
-def test_a_jam_uses_no_more_own_data_than_a_session_holds(
-    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_a_jam_uses_no_more_uploads_than_a_session_holds(
+    tiny_engine: Engine,
 ) -> None:
-    monkeypatch.setattr("riffusion.jam.session.MAX_OWN_BYTES", 100_000)
     noise = np.random.default_rng(0).normal(0, 0.1, (1, RATE)).astype(np.float32)
-    session = JamSession(
-        tiny_engine, SETTINGS.changed({"anchor": own_anchor(Waveform(noise, RATE))})
-    )
+    settings = SETTINGS.changed({"anchor": encode_anchor(Waveform(noise, RATE))})
+    session = JamSession(tiny_engine, settings, max_upload_bytes=100_000)
     before = session.settings
     with pytest.raises(InvalidInput, match="session file holds"):
-        session.change({"anchor": own_anchor(Waveform(noise[:, ::-1], RATE))})
+        session.change({"anchor": encode_anchor(Waveform(noise[:, ::-1], RATE))})
     assert session.settings == before
 
 
 def test_files_and_names_are_anchors_and_masks(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "long.wav", tone(25.0, rate=8000).samples.T, 8000)
-    assert decode_audio(anchor_of(str(tmp_path / "long.wav")).data).duration_s == 20.0
-    assert anchor_of("marim") == AssetRef("marimba")
+    assert decode_audio(load_anchor_ref(str(tmp_path / "long.wav")).data).duration_s == 20.0
+    assert load_anchor_ref("marim") == AssetRef("marimba")
     Image.new("L", (512, 512), "white").save(tmp_path / "white.png")
-    assert mask_of(str(tmp_path / "white.png")) == own_mask(named_mask("all"))
-    assert mask_of("middle") == AssetRef("middle")
+    assert load_mask_ref(str(tmp_path / "white.png")) == encode_mask(named_mask("all"))
+    assert load_mask_ref("middle") == AssetRef("middle")
 
 
 def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
@@ -242,6 +241,6 @@ def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="strength is 2"):
         SETTINGS.changed({"strength": 2})
     with pytest.raises(InvalidInput, match="missing or damaged"):
-        AssetRef(own_asset(b"a").name, b"b")
+        AssetRef(make_upload(b"a").name, b"b")
     with pytest.raises(InvalidAudio, match="silence"):
-        own_anchor(Waveform(np.zeros((1, 100), np.float32), RATE))
+        encode_anchor(Waveform(np.zeros((1, 100), np.float32), RATE))

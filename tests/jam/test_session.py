@@ -19,14 +19,16 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidSession, StorageError
-from riffusion.jam.session import JamSession, render
-from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session, replay, save_session
+from riffusion.jam.session import JamSession, render, replay, save_session
+from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.griffin_lim import griffin_lim
 
 RATE = 44100
 QUICK = partial(griffin_lim, iterations=1)
-START = JamSettings(Prompt("church bells 🔔", 1), Prompt("electronic beats", 2), steps=1)
+START = JamSettings(
+    Prompt("church bells 🔔", 1), Prompt("electronic beats", 2), bpm=120.0, key="C", steps=1
+)
 CHANGES: tuple[dict[str, Any], ...] = (
     {"prompt_b": Prompt("اجمل الاغاني", 2**63 - 1)},
     {"bpm": 93.7, "key": "Cm"},
@@ -38,7 +40,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 @pytest.fixture(scope="module")
 def played(tiny_engine: Engine) -> JamSession:
-    """A session of a few seconds with two changes."""
+    """A session that has played a few seconds, with two changes."""
     session = JamSession(tiny_engine, START, vocoder=QUICK)
     session.change(CHANGES[1], not_before=RATE)
     session.change(CHANGES[0], not_before=3 * RATE)

@@ -1,4 +1,4 @@
-"""Whether an engine keeps up: the arithmetic, and a real measurement."""
+"""The speed of an engine is measured, and says whether it keeps up."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riffusion.audio.waveform import Waveform
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine, EngineWrapper, never
-from riffusion.jam.session import JamSession, JamSettings
+from riffusion.jam.settings import JamSettings
 from riffusion.jam.speed import Speed, measure_speed
 from riffusion.spectral.spectrogram import Spectrogram
 
-SETTINGS = JamSettings(Prompt("church bells"), Prompt("electronic beats"))
+SETTINGS = JamSettings(Prompt("church bells"), Prompt("electronic beats"), bpm=120.0)
 
 durations = st.floats(1e-3, 100)
 
@@ -40,11 +41,24 @@ def test_more_steps_are_slower() -> None:
 
 
 class TimedEngine(EngineWrapper):
-    """A real engine that says how long it took: 1 s, 2 s when cold, and 0.5 s a step."""
+    """A real engine with a clock of its own: a clip takes 1 s, the first one 2 s, a step 0.5 s.
 
-    def __init__(self, engine: Engine) -> None:
+    Vocoding takes no time, unless ``piece_s`` says how long a piece takes; ``pieces`` counts them
+    and ``vocoded`` their samples.
+    """
+
+    def __init__(self, engine: Engine, piece_s: float = 0.0) -> None:
         super().__init__(engine)
         self.seconds = 0.0
+        self.piece_s, self.pieces, self.vocoded = piece_s, 0, 0
+        self.vocoder = self._vocode
+
+    def _vocode(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
+        sound = self.engine.vocoder(spectrogram, prefix=prefix)
+        self.seconds += self.piece_s
+        self.pieces += 1
+        self.vocoded += sound.samples.shape[1] - (prefix.samples.shape[1] if prefix else 0)
+        return sound
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
@@ -67,18 +81,11 @@ def test_a_real_measurement_gives_a_speed(tiny_engine: Engine) -> None:
     assert 0 < speed.real_time_factor(12) < math.inf
 
 
-def test_all_of_a_clip_becomes_sound_while_it_is_timed(
-    tiny_engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sessions: list[JamSession] = []
-
-    class Kept(JamSession):
-        def __init__(self, engine: Engine, settings: JamSettings) -> None:
-            super().__init__(engine, settings)
-            sessions.append(self)
-
-    monkeypatch.setattr("riffusion.jam.speed.JamSession", Kept)
-    measure_speed(tiny_engine, SETTINGS)
-    assert len(sessions) == 3
-    for session in sessions:
-        assert not session.has_pending_audio
+def test_all_of_a_clip_is_vocoded_while_it_is_timed(tiny_engine: Engine) -> None:
+    """Three clips of 4 s are vocoded whole, and the time of all their pieces counts."""
+    engine = TimedEngine(tiny_engine, piece_s=0.125)
+    speed = measure_speed(engine, SETTINGS, engine.clock)
+    pieces, rest = divmod(engine.pieces, 3)
+    assert rest == 0
+    assert engine.vocoded / tiny_engine.params.sample_rate > 3 * (4.0 - 0.1)
+    assert speed == Speed(1.0 + pieces * 0.125, 0.5, 4.0)

@@ -1,4 +1,4 @@
-"""Clips become one sound: no gap, no click, no change of level, and a bounded past."""
+"""Clips become one track without gaps, clicks or changes of level, and with a bounded past."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ QUICK = partial(griffin_lim, iterations=2)
 
 
 def music(seconds: float) -> Samples:
-    """A chord that swells and fades twice a second, with a little noise."""
+    """Return a chord that swells and fades twice a second, with a little noise."""
     time = np.arange(round(seconds * RATE)) / RATE
     tones = sum(np.sin(2 * np.pi * hz * time) for hz in (220.0, 277.2, 329.6, 880.0))
     hiss = np.random.default_rng(0).standard_normal(len(time)) * 0.02
@@ -34,7 +34,7 @@ def music(seconds: float) -> Samples:
 
 
 def clips_of(samples: Samples) -> list[tuple[int, int, Spectrogram]]:
-    """Windows of one long spectrogram, two bars apart: bar line, first frame, clip."""
+    """Return windows of one long spectrogram, two bars apart: bar line, first frame, clip."""
     spectrogram = mel_spectrogram(Waveform(samples, RATE), COMPACT_PARAMS)
     lines = range(0, samples.shape[1] - FRAMES * HOP, 2 * BAR)
     firsts = [max(0, line // HOP - CONTEXT) for line in lines]
@@ -55,7 +55,7 @@ def new_stitcher() -> Stitcher:
 
 
 class Level:
-    """A vocoder that plays the value of the last magnitude: sound one can read."""
+    """A vocoder whose samples all have the value of the last magnitude."""
 
     prefix: Waveform | None = None
 
@@ -72,9 +72,9 @@ def level_clip(level: float) -> Spectrogram:
 
 
 @given(st.integers(1, 4000), st.floats(0, 1))
-def test_gains_keep_the_power_of_signals_of_that_likeness(samples: int, likeness: float) -> None:
-    old, new = crossfade_gains(samples, likeness)
-    assert np.allclose(old**2 + new**2 + 2 * old * new * likeness, 1)
+def test_gains_keep_the_power_of_signals_of_that_correlation(samples: int, r: float) -> None:
+    old, new = crossfade_gains(samples, r)
+    assert np.allclose(old**2 + new**2 + 2 * old * new * r, 1)
     assert np.allclose(old, new[::-1])
     assert (np.diff(old) <= 1e-9).all()
     assert old.min() >= 0
@@ -222,7 +222,7 @@ def test_rewinding_and_playing_on_gives_the_same_samples(back_to: int) -> None:
     straight = stitched(clips[:1], new_stitcher())
 
     def replacing(stitcher: Stitcher) -> Samples:
-        """Another clip from ``back_to`` on."""
+        """Push another clip at ``back_to`` and return what it plays."""
         _, _, clip = clips[1]
         stitcher.push(back_to, back_to // HOP - CONTEXT, clip)
         return stitcher.play_to(back_to + BAR)

@@ -1,4 +1,4 @@
-"""Which settings rule when, and what carries over from one to the next."""
+"""A timeline says which settings apply where, and what continues through a change."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from riffusion.engines.clip import Prompt
 from riffusion.jam.settings import JamSettings
-from riffusion.jam.timeline import Segment, Timeline, first_segment
+from riffusion.jam.timeline import Change, Segment, Timeline, first_segment
 
 RATE = 44100
-START = JamSettings(Prompt("a"), Prompt("b"), walk_bars=8)
+START = JamSettings(Prompt("a"), Prompt("b"), bpm=120.0, key="C", walk_bars=8)
 
 
 def begun(**changes: Any) -> Segment:
@@ -70,11 +70,27 @@ def test_the_next_change_is_known() -> None:
     assert timeline.change_after(10**9) is None
 
 
-def test_the_past_can_be_forgotten_but_not_the_present() -> None:
-    timeline = with_changes((4, {"bpm": 90}), (6, {"key": "Am"}))
-    assert timeline.forget(timeline.bar_sample(5)).segments == timeline.segments[1:]
-    assert timeline.forget(10**9).segments == timeline.segments[2:]
-    assert timeline.forget(-5) == timeline
+def test_a_timeline_says_what_changed_and_where() -> None:
+    timeline = with_changes((4, {"bpm": 90}), (6, {"key": "Am", "bpm": 90.0}))
+    assert timeline.changes() == (
+        Change(4, 8 * RATE, {"bpm": 90}),
+        Change(6, 8 * RATE + 2 * round(4 * 60 / 90 * RATE), {"key": "Am"}),
+    )
+    assert (timeline.first, timeline.last.key) == (START, "Am")
+
+
+def test_a_lead_sheet_is_the_same_however_much_came_before() -> None:
+    """A window that begins after many changes has the beats and chords of the same window alone."""
+    changes = tuple((bar, {"chords": "Dm" if bar % 2 else "C Am"}) for bar in range(1, 60))
+    long, short = with_changes(*changes), with_changes(*changes[-4:])
+    line = long.bar_sample(59)
+    samples = np.arange(line - 400 * 441, line + 100 * 441, 441)
+    expected, found = short.lead_sheet(samples, line), long.lead_sheet(samples, line)
+    assert np.array_equal(found.beats, expected.beats)
+    for bar in (57, 58, 59):
+        at = int(np.searchsorted(samples, long.bar_sample(bar)))
+        chord = {2, 5, 9} if bar % 2 else {0, 4, 7}
+        assert set(np.flatnonzero(found.chroma[at])) == chord
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from riffusion.errors import InvalidInput, ServerError
 from riffusion.jam.asset import AssetRef
 from riffusion.live.stream import JamStream
 from riffusion.serving.uploads import UploadStore
+from tests.full_disk import files_of_at_most
 from tests.streaming import (
     CLIP_S,
     LEAD_S,
@@ -32,17 +31,6 @@ from tests.streaming import (
     track_of,
     until,
 )
-
-
-@contextlib.contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Let no file grow beyond ``size`` bytes while the block runs, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_what_is_heard_is_the_track(tiny_engine: Engine) -> None:

@@ -14,7 +14,7 @@ import pytest
 from riffusion.audio.waveform import Waveform, encode_audio
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.live.jam_source import JamSource
 from riffusion.live.song_source import SongSource
 from riffusion.live.source import LiveSource, Passage, RefusedSetting
@@ -37,7 +37,7 @@ sections:
 def noise(seconds: float, seed: int = 0) -> AssetRef:
     """Return an uploaded anchor of some seconds of stereo noise."""
     samples = np.random.default_rng(seed).uniform(-0.5, 0.5, (2, round(seconds * RATE)))
-    return own_asset(encode_audio(Waveform(samples.astype(np.float32), RATE), ".flac"))
+    return make_upload(encode_audio(Waveform(samples.astype(np.float32), RATE), ".flac"))
 
 
 def open_source(engine: Engine, **values: object) -> JamSource:

@@ -27,6 +27,7 @@ from riffusion.jam.setting_values import SHAPE
 from riffusion.serving.routes import MAX_BODY_BYTES
 from riffusion.serving.server import Serving, serve
 from riffusion.spectral.image import from_image, image_to_audio, read_image, read_info
+from tests.ports import unused_port
 
 RATE = 44100
 REQUEST: dict[str, Any] = {
@@ -41,7 +42,7 @@ OTHER_SITE = {"Origin": "http://app.example"}
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, max_jams=2) as running:
+    with serve(tiny_engine, port=unused_port(), max_jams=2) as running:
         yield running
 
 

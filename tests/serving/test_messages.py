@@ -10,7 +10,7 @@ from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.setting_values import read_settings
 from riffusion.live.connection import Audio
-from riffusion.serving.fields import DEFAULTS, NAMES, read_link
+from riffusion.serving.links import DEFAULTS, NAMES, read_link
 from riffusion.serving.protocol import AUDIO, RECORD, START, parse_message, record
 from riffusion.serving.uploads import UploadStore
 from tests.streaming import change, open_jam, open_registry, run

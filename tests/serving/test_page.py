@@ -21,10 +21,11 @@ import app
 from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
 from riffusion.jam.session_file import parse_session
-from riffusion.serving.fields import read_settings
+from riffusion.jam.setting_values import read_settings
 from riffusion.serving.page import EXAMPLES
 from riffusion.serving.server import Serving, check_port, free_port, serve
 from riffusion.spectral.image import from_image, read_image, read_info
+from tests.ports import unused_port
 
 RATE = 44100
 FAST = {"bpm": 180, "steps": 1}
@@ -33,7 +34,7 @@ FRAME_HEADER = 8
 
 @pytest.fixture(scope="module")
 def serving(tiny_engine: Engine) -> Iterator[Serving]:
-    with serve(tiny_engine, max_jams=8) as running:
+    with serve(tiny_engine, port=unused_port(), max_jams=8) as running:
         yield running
 
 
@@ -73,7 +74,7 @@ def played(serving: Serving, client: httpx.Client) -> tuple[str, bytes]:
 
 def test_the_page_opens(client: httpx.Client) -> None:
     assert client.get("/").status_code == 200
-    for name in ("player.js", "worklet.js", "sink.js", "transport.js", "scope.js", "view.js"):
+    for name in ("player.js", "connection.js", "audio-graph.js", "form.js", "worklet.js"):
         answer = client.get(f"/jam/player/{name}")
         assert answer.status_code == 200
         assert "javascript" in answer.headers["content-type"]

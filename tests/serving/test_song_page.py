@@ -1,4 +1,4 @@
-"""Songs on the real page in a real browser: plan, edit, reorder, play, jump, keep."""
+"""Musicians plan, edit, play and capture songs on the real page."""
 
 from __future__ import annotations
 
@@ -32,6 +32,15 @@ sections:
   chorus: {bars: 2, prompt: techno}
 """
 BAR = 58800  # samples, at 180 bpm
+# Gradio has timers of its own: only those of our modules count.
+COUNT_INTERVALS = """
+const { setInterval } = window;
+window.intervals = [];
+window.setInterval = (action, ms, ...rest) => {
+    if (Error().stack.includes("/jam/player/")) window.intervals.push(ms);
+    return setInterval(action, ms, ...rest);
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +75,7 @@ def plan(page: Page) -> str:
 
 
 def block(page: Page, index: int) -> tuple[float, float]:
-    """The middle of a block on the screen."""
+    """Return the middle of a block on the screen."""
     shown = page.locator(".riff-timeline button").nth(index)
     shown.scroll_into_view_if_needed()
     box = shown.bounding_box()
@@ -150,7 +159,7 @@ def test_a_song_plays_jumps_and_goes_on_through_bad_plans(page: Page) -> None:
 
 
 def assert_heard_the_track(page: Page) -> None:
-    """Where nothing had to wait or came late, what was heard is what the server has."""
+    """Compare what was heard with the server's track if nothing had to wait or came late."""
     heard = take_recording(page)
     answer = httpx.get(page.evaluate("riffusionPlayer.url() + '/track.wav'"), timeout=60)
     track, _ = soundfile.read(io.BytesIO(answer.content), dtype="float32", always_2d=True)
@@ -215,6 +224,28 @@ def test_a_kept_section_has_its_sound_to_save(page: Page) -> None:
 
 
 def read_plan_fields(page: Page) -> dict[str, dict[str, object]]:
-    """The sections of the plan, by name."""
+    """Return the sections of the plan by name."""
     fields: dict[str, dict[str, object]] = page.evaluate("riffusionSong.plan.fields.sections")
     return fields
+
+
+@pytest.mark.parametrize("query", [{}, {"sink": "buffers"}], ids=["worklet", "buffers"])
+def test_the_timeline_moves_without_polling(
+    browser: Browser, serving: Serving, query: dict[str, str]
+) -> None:
+    page = open_page(browser, serving.url, query, script=COUNT_INTERVALS)
+    page.wait_for_function("() => Boolean(window.riffusionSong)")
+    use_plan(page, PLAN)
+    page.wait_for_function("() => riffusionSong.plan !== null")
+    play_song(page)
+    line = page.locator(".riff-playhead")
+    expect(line).to_be_visible()
+    left = "line => parseFloat(line.style.left)"
+    first = line.evaluate(left)
+    wait_for_playhead(page, 1)
+    assert line.evaluate(left) > first
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(line).to_be_hidden()
+    # The only interval asks the server each minute to keep the stopped track.
+    assert page.evaluate("window.intervals") == [60_000]
+    page.context.close()

@@ -1,4 +1,4 @@
-"""What a jam plays becomes a section: what was asked for, and the sound that was heard."""
+"""A jam is captured as a section of a song, with its settings and its sound."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from riffusion.audio.waveform import INT16_SCALE, Waveform, decode_audio, encode
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, InvalidPlan
-from riffusion.jam.asset import AssetRef, own_asset
+from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment, first_segment
 from riffusion.serving.uploads import UploadStore
 from riffusion.song.capture import (
-    KEPT_STRENGTH,
-    MAX_KEPT_S,
+    CAPTURE_STRENGTH,
+    MAX_CAPTURE_S,
+    capture_section,
     cut_passage,
-    heard_passage,
-    kept_section,
+    find_passage,
     with_section,
 )
 from riffusion.song.model import Section, Song
@@ -49,23 +49,23 @@ SONG = Song(
     bpm=180,
     steps=1,
 )
-# A tone a bar: what the bars of a passage are told by.
+# The bars of a passage are told apart by their tones, one a bar.
 TONES_HZ = (220.0, 523.0, 1245.0, 2960.0)
 
 
 def jam_at(alpha: float, **changes: object) -> Segment:
-    """A jam that stands at a place of its walk, from its first bar on."""
+    """Return a segment whose walk stands at ``alpha`` from its first bar on."""
     held = {"path": "hold", "position": alpha, **changes}
     return first_segment(SETTINGS.changed(held), RATE)
 
 
 def passage(bpm: float) -> AssetRef:
-    """A bar of each tone."""
+    """Return an anchor with a bar of each tone."""
     bar = round(4 * 60 / bpm * RATE)
     seconds = np.arange(bar) / RATE
     tones = [0.3 * np.sin(2 * np.pi * hz * seconds) for hz in TONES_HZ]
     sound = np.concatenate(tones)[None].astype(np.float32)
-    return own_asset(encode_audio(Waveform(sound, RATE), ".flac"))
+    return make_upload(encode_audio(Waveform(sound, RATE), ".flac"))
 
 
 def loudest_hz(sound: np.ndarray) -> float:
@@ -80,7 +80,7 @@ def loudest_hz(sound: np.ndarray) -> float:
 def test_a_kept_section_says_what_the_jam_plays(
     alpha: float, prompts: tuple[str, str | None]
 ) -> None:
-    kept = kept_section(jam_at(alpha), 0, "chorus", 8)
+    kept = capture_section(jam_at(alpha), 0, "chorus", 8)
     assert (kept.prompt.text, kept.prompt_b and kept.prompt_b.text) == prompts
     assert kept.blend == (0.3 if prompts[1] else None)
     assert (kept.bpm, kept.key, kept.controls.drums) == (90, "Am", 0.7)
@@ -90,7 +90,7 @@ def test_a_kept_section_says_what_the_jam_plays(
 
 
 def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
-    kept = kept_section(jam_at(0.0), 0, "b", 8)
+    kept = capture_section(jam_at(0.0), 0, "b", 8)
     replaced = with_section(SONG, kept, SETTINGS)
     assert replaced.order == SONG.order
     assert replaced.section("b").prompt.text == "church bells"
@@ -103,11 +103,11 @@ def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
 
 def test_what_was_heard_wins_over_what_the_jam_started_from() -> None:
     segment = jam_at(0.0, anchor=AssetRef("marimba"), strength=0.6)
-    assert kept_section(segment, 0, "b", 8).anchor == AssetRef("marimba")
-    assert kept_section(segment, 0, "b", 8).strength == 0.6
+    assert capture_section(segment, 0, "b", 8).anchor == AssetRef("marimba")
+    assert capture_section(segment, 0, "b", 8).strength == 0.6
     heard = passage(90)
-    kept = kept_section(segment, 0, "b", 8, heard)
-    assert (kept.anchor, kept.strength) == (heard, KEPT_STRENGTH)
+    kept = capture_section(segment, 0, "b", 8, heard)
+    assert (kept.anchor, kept.strength) == (heard, CAPTURE_STRENGTH)
 
 
 @given(
@@ -125,12 +125,12 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     chords_bar = min(began, chords_began)
     segment = replace(first_segment(settings, RATE), bar=began, chords_bar=chords_bar)
     sample = round((began + heard) * segment.grid.bar_samples)
-    found = heard_passage(segment, sample, bars)
+    found = find_passage(segment, sample, bars)
     first = chords_bar + -(-(began - chords_bar) // chords) * chords
     rounds = (segment.grid.bar_at(sample) - first) // chords
     turn_s = chords * segment.grid.bar_samples / RATE
     if found is None:
-        assert rounds < 1 or turn_s > MAX_KEPT_S
+        assert rounds < 1 or turn_s > MAX_CAPTURE_S
         return
     start, stop = (segment.grid.bar_at(edge) for edge in found)
     assert found == (segment.grid.bar_sample(start), segment.grid.bar_sample(stop))
@@ -138,8 +138,8 @@ def test_a_passage_is_whole_bars_from_the_first_chord_on(
     assert (start - chords_bar) % chords == 0
     assert stop - start <= bars
     assert stop - start == bars or (stop - start) % chords == 0
-    assert (found[1] - found[0]) / RATE <= MAX_KEPT_S + 1 / RATE
-    # And no newer one of that length began with the first chord.
+    assert (found[1] - found[0]) / RATE <= MAX_CAPTURE_S + 1 / RATE
+    # No newer passage of that length began with the first chord.
     assert stop + chords > segment.grid.bar_at(sample)
 
 
@@ -147,10 +147,10 @@ def test_nothing_before_the_last_change_is_kept() -> None:
     first = first_segment(SETTINGS, RATE)
     changed = first.changed(6, {"prompt_a": Prompt("guitar")})
     at = changed.grid.bar_sample(13)
-    assert heard_passage(first, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (4, 12))
-    # Chords go on through a change of prompt: they begin anew at bar 8.
-    assert heard_passage(changed, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (8, 12))
-    assert heard_passage(changed, changed.grid.bar_sample(11), 8) is None
+    assert find_passage(first, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (4, 12))
+    # The progression continues through a change of prompt and begins again at bar 8.
+    assert find_passage(changed, at, 8) == tuple(first.grid.bar_sample(bar) for bar in (8, 12))
+    assert find_passage(changed, changed.grid.bar_sample(11), 8) is None
 
 
 def test_the_passage_is_cut_from_the_track_as_it_was_heard() -> None:
@@ -166,7 +166,7 @@ def test_the_passage_is_cut_from_the_track_as_it_was_heard() -> None:
 
 
 def test_a_section_begins_with_the_first_bar_of_its_passage(tiny_engine: Engine) -> None:
-    """At strength 0 nothing but the passage is heard, bar by bar, round and round."""
+    """At strength 0 nothing but the passage is played, bar by bar, and repeats."""
     bpm = 120.0
     section = Section("a", 6, Prompt("x"), anchor=passage(bpm), strength=0.0)
     song = Song((section,), ("a",), bpm=bpm, steps=1)
@@ -175,7 +175,7 @@ def test_a_section_begins_with_the_first_bar_of_its_passage(tiny_engine: Engine)
     bar = round(4 * 60 / bpm * RATE)
     middles = [heard[n * bar + bar // 4 : n * bar + 3 * bar // 4] for n in range(5)]
     expected = [TONES_HZ[n % 4] for n in range(5)]
-    # Mel bands are wide, and the tones further apart.
+    # Mel bands are wide, but the tones are further apart.
     np.testing.assert_allclose([loudest_hz(part) for part in middles], expected, rtol=0.1)
 
 

@@ -1,4 +1,4 @@
-"""Plans: what is written is read again, and what is wrong is told with its line."""
+"""Plans are read as they were written, and errors name their line."""
 
 from __future__ import annotations
 

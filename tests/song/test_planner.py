@@ -1,4 +1,4 @@
-"""A thousand plans: valid, as long as asked, and not the same song over and over."""
+"""Plans are valid and as long as asked for, and a thousand of them differ."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from riffusion.song.brief import parse_brief
 from riffusion.song.forms import CYCLES, ENDINGS, MIDDLES, OPENINGS, ROLES
 from riffusion.song.model import parse_transition
 from riffusion.song.plan import plan_text, read_plan
-from riffusion.song.planner import chords_of, plan_song
+from riffusion.song.planner import plan_song, spell_chords
 from riffusion.training.corpus.score import transpose
 
 LINES = (
@@ -119,7 +119,7 @@ def test_degrees_are_those_of_the_corpus() -> None:
         for form in style.forms:
             for key in ("C", "F#m", "Bb"):
                 parsed = parse_key(key)
-                ours = parse_chords(chords_of(form, parsed))
+                ours = parse_chords(spell_chords(form, parsed))
                 corpus = parse_chords(" ".join(transpose(d, parsed.tonic) for d in form.split()))
                 assert [c.pitch_classes for c in ours] == [c.pitch_classes for c in corpus]
 

@@ -1,10 +1,11 @@
-"""Songs come back: boundaries on the grid, the same name with the same bytes, variation."""
+"""Sections begin on the grid, and return with the same bytes, or varied."""
 
 from __future__ import annotations
 
 import gc
 import tracemalloc
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice, pairwise
@@ -18,25 +19,26 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from riffusion.audio.track import Pcm, to_pcm
-from riffusion.engines.clip import Controls, Prompt
-from riffusion.engines.protocol import Engine
-from riffusion.errors import InvalidInput
-from riffusion.jam.asset import AssetRef
+from riffusion.engines.clip import ClipRequest, Controls, Prompt
+from riffusion.engines.protocol import Engine, EngineWrapper, never
+from riffusion.errors import InvalidAudio, InvalidInput
+from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.stitcher import Samples
 from riffusion.music.harmony import parse_chords
 from riffusion.song.model import Section, Song, Transition, parse_transition
-from riffusion.song.placement import places_of
-from riffusion.song.session import SongSession, join
-from riffusion.song.takes import filling, section_settings, transition_changes
+from riffusion.song.placement import place_sections
+from riffusion.song.session import SongSession, crossfade_under_ceiling
+from riffusion.song.takes import fill_controls, section_settings, transition_changes
 from riffusion.spectral.griffin_lim import griffin_lim
-from tests.listening import Listening
+from riffusion.spectral.spectrogram import Spectrogram
+from tests.recording import RecordedEngine
 
 RATE = 44100
 STEP = 1 / 32768  # takes are kept in 16 bits
 QUICK = partial(griffin_lim, iterations=1)
-# What SongSession says about returns: the same bytes until then, before their end.
+# A return has the same bytes up to here before its end, as SongSession says.
 WINDOW = round(0.32 * RATE)
 FADE_IN = round(0.005 * RATE)  # of the song
 VERSE = Section("verse", 2, Prompt("funky piano", 1), chords="Am F C G")
@@ -51,19 +53,19 @@ def song(order: tuple[str, ...] = ORDER, **values: Any) -> Song:
 
 
 def play(engine: Engine, wanted: Song) -> tuple[SongSession, Samples]:
-    """The session and all that it played."""
+    """Return the session and all the audio that it gave out."""
     with SongSession(engine, wanted, vocoder=QUICK) as session:
         return session, np.concatenate([block.samples for block in session], axis=1)
 
 
 def parts(session: SongSession, heard: Samples, name: str) -> list[Pcm]:
-    """What was heard of each place of a name, as 16-bit samples, without its window."""
-    places = [place for place in session.places if place.section.name == name]
-    return [to_pcm(heard[:, p.start + FADE_IN : p.stop - WINDOW]) for p in places]
+    """Return the audio of each section of a name, as 16-bit samples, without its fades."""
+    placement = [placed for placed in session.placement if placed.section.name == name]
+    return [to_pcm(heard[:, p.start + FADE_IN : p.stop - WINDOW]) for p in placement]
 
 
 def trimmed(sounds: list[Pcm]) -> list[Pcm]:
-    """All as long as the shortest: a section on the grid may be a sample longer than another."""
+    """Return all cut to the shortest: on the grid a section may be a sample longer than another."""
     length = min(sound.shape[1] for sound in sounds)
     assert all(sound.shape[1] - length <= 1 for sound in sounds)
     return [sound[:, :length] for sound in sounds]
@@ -76,16 +78,16 @@ def test_blocks_follow_each_other_to_the_end(tiny_stereo_engine: Engine) -> None
             assert block.start == position
             assert 0 < block.samples.shape[1] <= RATE // 4
             assert np.abs(block.samples).max() <= 0.95 + STEP
-            assert block.place.start <= block.start
+            assert block.placed.start <= block.start
             position += block.samples.shape[1]
-            assert position <= block.place.stop
-    assert position == session.samples == session.places[-1].stop
+            assert position <= block.placed.stop
+    assert position == session.samples == session.placement[-1].stop
 
 
 def test_boundaries_are_on_the_grid_to_the_sample() -> None:
     bars = {"verse": 2, "chorus": 3, "bridge": 2}
     exact_s = 0.0
-    for place in places_of(song(bpm=101.3), RATE):
+    for place in place_sections(song(bpm=101.3), RATE):
         bpm = 97.0 if place.section.name == "bridge" else 101.3
         assert abs(place.start - exact_s * RATE) <= 1.5  # at most two tempo changes, rounded
         exact_s += bars[place.section.name] * 4 * 60 / bpm
@@ -94,7 +96,7 @@ def test_boundaries_are_on_the_grid_to_the_sample() -> None:
 
 @given(st.floats(60, 180), st.lists(st.sampled_from(["verse", "chorus"]), min_size=1, max_size=50))
 def test_rounding_never_adds_up(bpm: float, order: list[str]) -> None:
-    places = places_of(song(tuple(order), bpm=bpm), RATE)
+    places = place_sections(song(tuple(order), bpm=bpm), RATE)
     for place in places:
         assert place.start == round(place.bar * 4 * 60 / bpm * RATE)
     for before, after in pairwise(places):
@@ -143,10 +145,12 @@ def test_variation_changes_returns_and_not_the_first(tiny_engine: Engine) -> Non
 
 
 def test_returns_start_from_the_clips_of_the_first(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     play(engine, song(("verse", "verse"), variation=0.3))
-    half = len(engine.heard) // 2
-    for (plain, clip), (varied, _) in zip(engine.heard[:half], engine.heard[half:], strict=True):
+    half = len(engine.generated) // 2
+    for (plain, clip), (varied, _) in zip(
+        engine.generated[:half], engine.generated[half:], strict=True
+    ):
         assert plain.anchor is None
         assert varied.anchor is not None
         assert torch.equal(varied.anchor.magnitudes, clip.magnitudes)
@@ -155,10 +159,10 @@ def test_returns_start_from_the_clips_of_the_first(tiny_engine: Engine) -> None:
 
 
 def test_without_variation_nothing_is_made_twice(tiny_engine: Engine) -> None:
-    once, often = Listening(tiny_engine), Listening(tiny_engine)
+    once, often = RecordedEngine(tiny_engine), RecordedEngine(tiny_engine)
     play(once, song(("verse", "chorus")))
     play(often, song(("verse", "chorus") * 10))
-    assert len(once.heard) == len(often.heard)
+    assert len(once.generated) == len(often.generated)
 
 
 def test_song_is_the_same_each_time(tiny_engine: Engine) -> None:
@@ -208,12 +212,12 @@ def test_song_fades_in_and_out(tiny_engine: Engine) -> None:
 @hypothesis_settings(max_examples=25)
 def test_joins_stay_under_the_ceiling(seed: int, loudness: float) -> None:
     old, new = np.random.default_rng(seed).uniform(-loudness, loudness, (2, 2, 1323))
-    joined = join(old.astype(np.float32), new.astype(np.float32), 0.95)
+    joined = crossfade_under_ceiling(old.astype(np.float32), new.astype(np.float32), 0.95)
     assert np.abs(joined).max() <= 0.95 + STEP
 
 
 def test_first_bar_of_a_section_has_its_first_chord(tiny_engine: Engine) -> None:
-    engine = Listening(tiny_engine)
+    engine = RecordedEngine(tiny_engine)
     with SongSession(engine, song(("verse",)), vocoder=QUICK) as session:
         session.block()
     sheet = engine.requests[0].lead_sheet
@@ -223,11 +227,65 @@ def test_first_bar_of_a_section_has_its_first_chord(tiny_engine: Engine) -> None
     np.testing.assert_array_equal(sounding, expected)
 
 
+def test_marks_lie_on_the_bars_of_their_clips(tiny_engine: Engine) -> None:
+    """A section has a bar of pickup, then clips of two bars; the fill cuts the last one short."""
+    with SongSession(tiny_engine, song(("verse", "chorus", "verse")), vocoder=QUICK) as session:
+        blocks = list(session)
+    bar_samples = 2 * RATE
+    marks = [block.clip for block in blocks]
+    places = {(mark.section, mark.bar, mark.chords) for mark in marks}  # type: ignore[attr-defined]
+    assert places == {
+        ("verse", 0, ("Am",)),
+        ("verse", 1, ("F", "C")),
+        ("chorus", 2, ("C",)),
+        ("chorus", 3, ("Am", "F")),
+        ("chorus", 4, ("F", "G")),
+        ("verse", 5, ("Am",)),
+        ("verse", 6, ("F", "C")),
+    }
+    for block, mark in zip(blocks, marks, strict=True):
+        assert mark.start_sample == mark.bar * bar_samples
+        # A block is of the clip that sounds where it begins.
+        sounds = range(mark.bar, mark.bar + len(mark.chords))
+        assert block.start // bar_samples in sounds
+
+
+class SilentEngine(EngineWrapper):
+    """An engine that fails a test when it is asked for a clip."""
+
+    def generate(
+        self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+    ) -> list[Spectrogram]:
+        raise AssertionError("a getter generated a clip")
+
+
+def test_getters_make_nothing(tiny_engine: Engine) -> None:
+    """They answer although the anchor of the first section cannot be read."""
+    broken = replace(VERSE, anchor=make_upload(b"no sound"))
+    wanted = Song((broken,), ("verse",), bpm=120.0, steps=1)
+    with SongSession(SilentEngine(tiny_engine), wanted, vocoder=QUICK) as session:
+        assert not session.ready
+        assert not session.has_pending_audio
+        assert (session.position, session.finished) == (0, False)
+        with pytest.raises(InvalidAudio):
+            session.block()
+
+
+def test_getters_say_what_is_there(tiny_engine: Engine) -> None:
+    with SongSession(tiny_engine, song(("verse", "chorus")), vocoder=QUICK) as session:
+        seen = set()
+        for _ in session:
+            seen.add((session.ready, session.has_pending_audio))
+        assert seen == {(True, True), (True, False), (False, True), (False, False)}
+        assert not session.ready
+        assert not session.has_pending_audio
+
+
 def test_fill_is_in_the_last_bars() -> None:
     (change,) = transition_changes(CHORUS, VERSE.prompt, section_settings(song(), CHORUS), RATE)
     assert change.bar == 1 + 3 - 1
     assert change.changes == {"controls": Controls(density=0.8, drums=1.0)}
-    assert filling(Controls(density=0.9)).density == 1.0
+    assert fill_controls(Controls(density=0.9)).density == 1.0
 
 
 def test_an_anchor_lets_the_drums_of_a_fill_in() -> None:

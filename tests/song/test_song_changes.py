@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -16,10 +15,11 @@ from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput, StorageError
 from riffusion.jam.stitcher import Samples
 from riffusion.song.model import Section, Song
-from riffusion.song.placement import place_in, places_of
+from riffusion.song.placement import follow_section, place_sections
 from riffusion.song.plan import plan_text, read_plan
 from riffusion.song.session import SectionMark, SongChange, SongSession
 from riffusion.spectral.griffin_lim import griffin_lim
+from tests.full_disk import files_of_at_most
 
 RATE = 44100
 BAR = RATE * 4 * 60 // 180
@@ -61,7 +61,7 @@ def test_a_jump_is_heard_from_the_next_bar_line_on(tiny_stereo_engine: Engine) -
         assert session.change(SongChange(SONG, jump=3), not_before) == BAR
         assert not_before <= session.position < BAR
         jumped = heard(session, before=track)
-        assert [place.name for place in session.places] == ["a", "b"]
+        assert [place.name for place in session.placement] == ["a", "b"]
     # One bar of a, then b to the end of the song; nothing else, and b is the same b.
     assert jumped.shape[1] == 2 * BAR
     np.testing.assert_array_equal(jumped[:, :not_before], straight[:, :not_before])
@@ -91,7 +91,7 @@ def test_what_plays_is_played_to_its_end_whatever_the_new_plan_says(tiny_engine:
         assert session.change(SongChange(changed)) == 2 * BAR
         changed_track = heard(session, before=track)
         # What plays is now the second section; another "a" is left.
-        assert [place.index for place in session.places] == [0, 2]
+        assert [place.index for place in session.placement] == [0, 2]
         assert session.song == changed
     kept = 2 * BAR - WINDOW
     np.testing.assert_array_equal(changed_track[:, :kept], straight[:, :kept])
@@ -120,10 +120,10 @@ def test_what_cannot_be_played_changes_nothing(
 ) -> None:
     with live(tiny_engine) as session:
         track = heard(session, BAR)
-        places = session.places
+        places = session.placement
         with pytest.raises(InvalidInput, match=message):
             session.change(change)
-        assert (session.places, session.song) == (places, SONG)
+        assert (session.placement, session.song) == (places, SONG)
         assert heard(session, before=track).shape[1] == 6 * BAR
 
 
@@ -170,7 +170,6 @@ def test_a_disk_that_was_full_loses_nothing(tiny_engine: Engine, variation: floa
     song = replace(SONG, variation=variation)
     with live(tiny_engine, song) as session:
         straight = heard(session)
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     blocks: list[Samples] = []
 
     def play() -> None:
@@ -179,12 +178,8 @@ def test_a_disk_that_was_full_loses_nothing(tiny_engine: Engine, variation: floa
 
     with live(tiny_engine, song) as session:
         blocks.append(heard(session, BAR // 4))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (BAR * 4, limits[1]))
-        try:
-            with pytest.raises(StorageError):
-                play()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        with files_of_at_most(BAR * 4), pytest.raises(StorageError):
+            play()
         play()
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), straight)
 
@@ -213,15 +208,15 @@ def test_marks_say_which_section_sounds_and_lie_on_bar_lines(tiny_engine: Engine
 def test_the_section_that_plays_is_found_again(
     order: tuple[str, ...], name: str, index: int, found: int
 ) -> None:
-    place = places_of(SONG, RATE)[index]
+    place = place_sections(SONG, RATE)[index]
     assert place.name == name
     sections = tuple(Section(other, 1, Prompt("x")) for other in dict.fromkeys(order))
-    assert place_in(Song(sections, order), place) == found
+    assert follow_section(Song(sections, order), place) == found
 
 
 def test_a_blend_stays_where_it_is(tiny_engine: Engine) -> None:
     blended = replace(SONG.sections[0], prompt_b=Prompt("rock", 9), blend=0.25)
     with live(tiny_engine, replace(SONG, sections=(blended, SONG.sections[1]))) as session:
-        assert {block.clip.alpha for block in session if block.place.name == "a"} == {0.25}
+        assert {block.clip.alpha for block in session if block.placed.name == "a"} == {0.25}
     with pytest.raises(InvalidInput, match="second prompt"):
         replace(blended, prompt_b=None)

@@ -26,7 +26,7 @@ from riffusion.spectral.spectrogram import (
     SpectrogramParams,
     mel_spectrogram,
 )
-from riffusion.training.evaluation.decoders import Decoder
+from riffusion.training.evaluation.vocoders import OfflineVocoder
 
 # The shipped engine's grid, but for its top: the bounds below were measured on this one.
 SHIPPED = SpectrogramParams(
@@ -383,7 +383,7 @@ def test_a_million_frames_are_read_as_they_are_needed() -> None:
 
 
 @pytest.mark.parametrize("decode", [griffin_lim, griffin_lim_in_blocks])
-def test_one_frame_is_refused(decode: Decoder) -> None:
+def test_one_frame_is_refused(decode: OfflineVocoder) -> None:
     with pytest.raises(InvalidInput, match="at least two"):
         decode(Spectrogram(torch.ones(1, SMALL.mel_bands, 1), SMALL))
 

@@ -1,11 +1,9 @@
-"""A corpus that is damaged, odd or too big for the disk: each says what is wrong and what to do."""
+"""A corpus that is damaged, odd or too big for the disk: each error says what is wrong."""
 
 from __future__ import annotations
 
 import json
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,11 @@ from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.errors import InvalidAudio, InvalidInput, StorageError
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.corpus.dataset import FRAMES, Corpus
-from riffusion.training.corpus.shards import Song, listing_of, read_songs, write_shard
+from riffusion.training.corpus.shards import Song, get_listing_path, read_songs, write_shard
+from riffusion.training.corpus.windows import draw_batch, draw_window
 from riffusion.training.evaluation.engine import evaluate_audio
-from riffusion.training.evaluation.judge import Judge
+from riffusion.training.evaluation.style_judge import StyleJudge
+from tests.full_disk import files_of_at_most
 
 RATE = COMPACT_PARAMS.sample_rate
 SONG = Song(
@@ -30,23 +30,12 @@ SONG = Song(
 
 
 def write_corpus(folder: Path, frames: int = 700, level: float = -2.0, **changes: Any) -> Path:
-    """A shard of one song of steady noise."""
+    """Write a shard with one song of steady noise."""
     rng = np.random.default_rng(0)
     image = level + 0.5 * rng.standard_normal((frames, 2, COMPACT_PARAMS.mel_bands))
     song = Song(**{**SONG.__dict__, "frames": frames, **changes})
     write_shard(folder, 0, [song], image.astype(np.float16))
     return folder
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """Writing more than this fails, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize(
@@ -67,7 +56,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 def test_a_song_that_cannot_be_is_named(
     tmp_path: Path, damage: Callable[[dict[str, Any]], object], said: str
 ) -> None:
-    listing = listing_of(write_corpus(tmp_path), 0)
+    listing = get_listing_path(write_corpus(tmp_path), 0)
     entries = json.loads(listing.read_text())
     damage(entries[0])
     listing.write_text(json.dumps(entries))
@@ -77,7 +66,7 @@ def test_a_song_that_cannot_be_is_named(
 
 
 def test_a_list_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    listing = listing_of(write_corpus(tmp_path), 0)
+    listing = get_listing_path(write_corpus(tmp_path), 0)
     listing.write_text(listing.read_text()[:100])
     with pytest.raises(InvalidInput, match="rendered again"):
         read_songs(tmp_path)
@@ -108,7 +97,7 @@ def test_captions_in_any_script_and_wrong_ones_train(
     tmp_path: Path, captions: tuple[str, ...]
 ) -> None:
     corpus = Corpus(write_corpus(tmp_path, captions=captions), "train")
-    conditioning = corpus.batch(np.random.default_rng(0), 4).conditioning
+    conditioning = draw_batch(corpus, np.random.default_rng(0), 4).conditioning
     assert torch.isfinite(conditioning.text).all()
 
 
@@ -119,7 +108,7 @@ def test_silent_clipped_and_short_songs_give_whole_windows(
     corpus = Corpus(write_corpus(tmp_path, frames, level), "train")
     rng = np.random.default_rng(0)
     for _ in range(20):
-        window = corpus.window(rng)
+        window = draw_window(corpus, rng)
         assert window.frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert torch.isfinite(window.controls).all()
 
@@ -129,7 +118,7 @@ def test_frames_that_are_no_numbers_are_named(tmp_path: Path) -> None:
         write_corpus(tmp_path, level=np.nan)
         corpus = Corpus(tmp_path, "train")
     with pytest.raises(InvalidInput, match="no numbers"):
-        corpus.window(np.random.default_rng(0))
+        draw_window(corpus, np.random.default_rng(0))
 
 
 def test_a_full_disk_leaves_no_half_shard(tmp_path: Path) -> None:
@@ -160,7 +149,7 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path: Path) -> None:
 
 
 def test_odd_audio_is_judged_and_what_is_none_is_named(tmp_path: Path) -> None:
-    judge = Judge(["church bells", "house"]).eval()
+    judge = StyleJudge(["church bells", "house"]).eval()
     folder = tmp_path / "house"
     folder.mkdir()
     tone = 3 * np.sin(np.arange(40_000) / 20).astype(np.float32)[None]

@@ -1,4 +1,4 @@
-"""The corpus: composing, captions, rendering and windows, with the real tools."""
+"""The corpus: composition, captions, rendering and windows, with the real tools."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ from riffusion.spectral.spectrogram import mel_spectrogram
 from riffusion.training.corpus import score as notation
 from riffusion.training.corpus.build import (
     JAM_BPM,
+    choose_split,
     compose,
     make_shard,
     make_song,
+    make_song_rng,
     render_corpus,
-    song_rng,
-    split_of,
 )
-from riffusion.training.corpus.captions import Description, scenes_of, write_captions
-from riffusion.training.corpus.dataset import FRAMES, PATCH, Corpus, brightness
+from riffusion.training.corpus.captions import Description, load_scenes, write_captions
+from riffusion.training.corpus.dataset import FRAMES, Corpus
+from riffusion.training.corpus.features import measure_brightness
 from riffusion.training.corpus.renderer import installed_soundfonts, render
 from riffusion.training.corpus.shards import read_songs
+from riffusion.training.corpus.windows import PATCH, draw_batch, draw_window, splice_songs
 
 
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two real songs a shard, three shards, all in the training split."""
+    """Render two songs for each of three shards, all in the training split."""
     folder = tmp_path_factory.mktemp("corpus")
-    numbers = [n for n in range(200) if split_of(n) == "train" and STYLES[n % len(STYLES)].grooves]
+    numbers = [
+        n for n in range(200) if choose_split(n) == "train" and STYLES[n % len(STYLES)].grooves
+    ]
     for shard in range(3):
         make_shard(folder, shard, 0, numbers[2 * shard : 2 * shard + 2])
     return folder
@@ -60,13 +64,13 @@ def test_every_groove_plays_every_form(style: notation.Style) -> None:
     assert 2 <= score.beats_per_bar <= 6
     assert score.notes(drums=True) or score.notes(drums=False)
     assert key.split()[1] in ("major", "minor")
-    assert all(notation.chord_pitch_classes(chord) for chord in score.chords)
+    assert all(notation.list_pitch_classes(chord) for chord in score.chords)
 
 
 @given(tonic=st.integers(0, 11), degree=st.sampled_from(["1", "b3", "57", "2m7b5", "b6", "6m"]))
 def test_degrees_move_with_the_tonic(tonic: int, degree: str) -> None:
-    at_c = notation.chord_pitch_classes(notation.transpose(degree, 0))
-    moved = notation.chord_pitch_classes(notation.transpose(degree, tonic))
+    at_c = notation.list_pitch_classes(notation.transpose(degree, 0))
+    moved = notation.list_pitch_classes(notation.transpose(degree, tonic))
     assert sorted((pitch + tonic) % 12 for pitch in at_c) == sorted(moved)
 
 
@@ -84,15 +88,15 @@ def test_captions_name_the_style_the_lead_or_a_scene(seed: int, lead: int | None
 
 
 def test_every_style_has_scenes_and_no_two_share_one() -> None:
-    scenes = [scene for style in STYLES for scene in scenes_of(style.name)]
+    scenes = [scene for style in STYLES for scene in load_scenes(style.name)]
     assert len(scenes) == len(set(scenes))
-    assert min(len(scenes_of(style.name)) for style in STYLES) >= 10
-    assert scenes_of("a style of a listener's own") == ()
+    assert min(len(load_scenes(style.name)) for style in STYLES) >= 10
+    assert load_scenes("a style of a listener's own") == ()
 
 
 def test_a_third_of_the_songs_leave_the_tempi_of_their_style() -> None:
     bells = next(style for style in STYLES if style.name == "church bells")
-    tempi = [compose(song_rng(number, 0), bells)[0].bpm for number in range(300)]
+    tempi = [compose(make_song_rng(number, 0), bells)[0].bpm for number in range(300)]
     outside = sum(not bells.bpm[0] <= bpm <= bells.bpm[1] for bpm in tempi)
     # Of those that leave (0.35 of all), a bit over half are faster than any bells of the style.
     assert 0.12 < outside / len(tempi) < 0.28
@@ -116,7 +120,9 @@ def test_a_song_is_as_long_as_its_bars_and_repeats() -> None:
 def test_onsets_fall_on_the_grid_that_the_lead_sheet_promises() -> None:
     chords = ("C",) * 4
     beats = [(float(beat), 0.2, 60, 110) for beat in range(16)]
-    score = notation.empty_score(100.0, 4, chords).plus(notation.part(0, 115, 120, beats))
+    score = notation.make_empty_score(100.0, 4, chords).add_events(
+        notation.write_part(0, 115, 120, beats)
+    )
     wave = Waveform(render(score, installed_soundfonts()[-1], random.Random(0)), 44100)
     frames = log_mel(mel_spectrogram(wave, COMPACT_PARAMS).magnitudes).mean((0, 1)).numpy()
     rises = np.diff(frames)
@@ -131,7 +137,7 @@ def test_a_corpus_is_resumed_and_its_splits_do_not_mix(tmp_path: Path) -> None:
     before = (tmp_path / "mels-00000.npy").read_bytes()
     assert list(render_corpus(tmp_path, 0.01, 0, 1)) == []
     assert (tmp_path / "mels-00000.npy").read_bytes() == before
-    splits = [split_of(number) for number in range(2000)]
+    splits = [choose_split(number) for number in range(2000)]
     assert splits.count("test") in range(60, 140)
     assert splits.count("validation") in range(60, 140)
 
@@ -144,7 +150,7 @@ def test_a_folder_without_a_corpus_says_how_to_make_one(tmp_path: Path) -> None:
 def test_windows_come_with_everything_that_is_known(small_corpus: Path) -> None:
     corpus = Corpus(small_corpus, "train")
     rng = np.random.default_rng(0)
-    windows = [corpus.window(rng) for _ in range(60)]
+    windows = [draw_window(corpus, rng) for _ in range(60)]
     for window in windows:
         assert window.frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert window.lead_sheet.shape == (FRAMES, LEAD_SHEET_DIM)
@@ -154,7 +160,7 @@ def test_windows_come_with_everything_that_is_known(small_corpus: Path) -> None:
     shown = [window.context > 0 for window in windows]
     assert 0.2 < np.mean(shown) < 0.8
     assert any(not window.prompt_known for window in windows)
-    batch = corpus.batch(rng, 16)
+    batch = draw_batch(corpus, rng, 16)
     conditioning = batch.conditioning
     assert batch.images.shape == (16, 2, COMPACT_PARAMS.mel_bands, FRAMES)
     unknown = conditioning.text_known[:, 0] == 0
@@ -166,7 +172,7 @@ def test_the_other_past_ends_where_the_new_song_has_a_bar_line(small_corpus: Pat
     corpus = Corpus(small_corpus, "train")
     rng = np.random.default_rng(1)
     for _ in range(20):
-        frames, sheet = corpus._with_other_past(rng, 0, 104)
+        frames, sheet = splice_songs(corpus, rng, 0, 104)
         assert frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert sheet.frames == FRAMES
         phase = sheet.beats[104] / sheet.beats_per_bar % 1
@@ -176,8 +182,8 @@ def test_the_other_past_ends_where_the_new_song_has_a_bar_line(small_corpus: Pat
 def test_brightness_is_where_the_energy_lies() -> None:
     low, high = (np.full((10, 2, 128), -4.0, np.float32) for _ in range(2))
     low[..., 10] = high[..., 90] = 1.0
-    assert brightness(low) == pytest.approx(10, abs=0.1)
-    assert brightness(high) == pytest.approx(90, abs=0.1)
+    assert measure_brightness(low) == pytest.approx(10, abs=0.1)
+    assert measure_brightness(high) == pytest.approx(90, abs=0.1)
 
 
 def test_a_song_description_survives_the_file(small_corpus: Path) -> None:

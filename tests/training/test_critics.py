@@ -1,4 +1,4 @@
-"""The critics that hear through noise, and what a model learns from them."""
+"""The critics that recognise music in noise, and what a model learns from them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from riffusion.engines.compact.network import BEAT_KNOWN, CHORDS, TURNS, Spectro
 from riffusion.errors import ModelError
 from riffusion.music.instruments import LEAD_FAMILIES
 from riffusion.music.styles import STYLES
-from riffusion.training.corpus.build import make_shard, split_of
-from riffusion.training.corpus.captions import Named, named_in, scenes_of
-from riffusion.training.corpus.dataset import FRAMES, Batch, Corpus
-from riffusion.training.engine.critics.both import Critics, critics_of
-from riffusion.training.engine.critics.loss import lesson
-from riffusion.training.engine.critics.score import (
+from riffusion.training.corpus.build import choose_split, make_shard
+from riffusion.training.corpus.captions import CaptionLabels, find_labels, load_scenes
+from riffusion.training.corpus.dataset import FRAMES, Corpus
+from riffusion.training.corpus.windows import Batch, cut_windows, draw_batch
+from riffusion.training.engine.critics.critic_training import draw_later_times
+from riffusion.training.engine.critics.lead_sheet import (
     FRAMES_EACH,
-    HeardScore,
-    ScoreCritic,
-    train_score_critic,
+    LeadSheetCritic,
+    LeadSheetEstimate,
+    train_lead_sheet_critic,
     von_mises_error,
 )
+from riffusion.training.engine.critics.loading import Critics, load_critics
+from riffusion.training.engine.critics.loss import critic_loss
 from riffusion.training.engine.critics.style import UNNAMED, StyleCritic, train_style_critic
-from riffusion.training.engine.critics.through_noise import later
-from riffusion.training.engine.flow import guess
+from riffusion.training.engine.flow import denoise
 from riffusion.training.engine.train import Trainer, TrainOptions
 
 STYLE_NAMES = [style.name for style in STYLES]
@@ -39,12 +40,12 @@ SHAPE = {"width": 32, "depth": 1, "heads": 2}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Organ and bells, songs of both in training and some for validation."""
+    """Render organ and bells, some songs of both for training and for validation."""
     made = tmp_path_factory.mktemp("songs")
     wanted = [STYLE_NAMES.index(style) for style in ("church organ", "church bells")]
     numbers = [n for n in range(60 * len(STYLES)) if n % len(STYLES) in wanted]
-    chosen = [n for n in numbers if split_of(n) == "train"][:8]
-    make_shard(made, 0, 0, chosen + [n for n in numbers if split_of(n) == "validation"][:2])
+    chosen = [n for n in numbers if choose_split(n) == "train"][:8]
+    make_shard(made, 0, 0, chosen + [n for n in numbers if choose_split(n) == "validation"][:2])
     return made
 
 
@@ -55,37 +56,37 @@ def corpus(folder: Path) -> Corpus:
 
 @pytest.fixture(scope="module")
 def critics(corpus: Corpus) -> Critics:
-    style, score = train_style_critic(corpus, 60), train_score_critic(corpus, 60)
+    style, score = train_style_critic(corpus, 60), train_lead_sheet_critic(corpus, 60)
     return Critics(style.requires_grad_(False), score.requires_grad_(False))
 
 
 def cuts(corpus: Corpus, time: float) -> tuple[torch.Tensor, torch.Tensor, list[int]]:
-    """Noisy windows, their lead sheets, and the songs they are of."""
+    """Return noisy windows, their lead sheets, and the numbers of their songs."""
     rng, noise = np.random.default_rng(5), torch.Generator().manual_seed(5)
     songs = np.arange(len(corpus.songs)).repeat(4)
-    images, sheets = corpus.cuts(rng, songs)
+    images, sheets = cut_windows(corpus, rng, songs)
     noisy = time * images + (1 - time) * torch.randn(images.shape, generator=noise)
     return noisy, sheets, songs.tolist()
 
 
-def told(critic: StyleCritic, corpus: Corpus, time: float) -> float:
-    """The share of windows at that time whose style it names."""
+def recognised(critic: StyleCritic, corpus: Corpus, time: float) -> float:
+    """Return the share of windows at that time whose style the critic recognises."""
     noisy, _, songs = cuts(corpus, time)
     heard = critic(noisy, torch.full((len(songs),), time)).styles.argmax(1)
     right = [critic.styles.index(corpus.songs[n].style) for n in songs]
     return float((heard == torch.tensor(right)).float().mean())
 
 
-def test_it_tells_styles_through_noise_and_nothing_from_noise(
+def test_it_recognises_styles_in_noisy_images_and_nothing_in_noise(
     critics: Critics, corpus: Corpus
 ) -> None:
-    assert told(critics.style, corpus, 0.4) > 0.9
-    assert 0.3 < told(critics.style, corpus, 0.0) < 0.7
+    assert recognised(critics.style, corpus, 0.4) > 0.9
+    assert 0.3 < recognised(critics.style, corpus, 0.0) < 0.7
 
 
-def test_it_tells_the_chords_asked_from_others(critics: Critics, corpus: Corpus) -> None:
+def test_it_prefers_the_right_chords_to_others(critics: Critics, corpus: Corpus) -> None:
     noisy, sheets, songs = cuts(corpus, 0.5)
-    heard = critics.score(noisy, torch.full((len(songs),), 0.5))
+    heard = critics.lead_sheet(noisy, torch.full((len(songs),), 0.5))
     pitched, everywhere = torch.ones(len(songs)), torch.ones(len(songs), FRAMES)
     right = heard.error(sheets, pitched, everywhere)
     other = sheets.clone()
@@ -98,15 +99,19 @@ def test_the_balance_of_left_and_right_does_not_count(critics: Critics) -> None:
     other = images.clone()
     other[:, 1] += 1
     assert torch.equal(critics.style(images, times).styles, critics.style(other, times).styles)
-    assert torch.equal(critics.score(images, times).turns, critics.score(other, times).turns)
+    assert torch.equal(
+        critics.lead_sheet(images, times).turns, critics.lead_sheet(other, times).turns
+    )
 
 
 def test_what_a_caption_does_not_name_costs_nothing(critics: Critics) -> None:
     critic = critics.style
     heard = critic(torch.randn(3, 2, 128, 512), torch.full((3,), 0.3))
     device = torch.device("cpu")
-    bells, nothing = Named("church bells", "bells"), Named(None, None)
-    styles, leads = critic.classes([bells, nothing, Named("no such style", None)], device)
+    bells, nothing = CaptionLabels("church bells", "bells"), CaptionLabels(None, None)
+    styles, leads = critic.find_classes(
+        [bells, nothing, CaptionLabels("no such style", None)], device
+    )
     assert styles.tolist() == [critic.styles.index("church bells"), UNNAMED, UNNAMED]
     assert leads.tolist() == [LEAD_FAMILIES.index("bells"), UNNAMED, UNNAMED]
     first = replace(heard, styles=heard.styles[:1], leads=heard.leads[:1])
@@ -115,8 +120,8 @@ def test_what_a_caption_does_not_name_costs_nothing(critics: Critics) -> None:
     assert float(heard.error(none, none)) == 0.0
 
 
-def asked_score() -> torch.Tensor:
-    """A lead sheet of two clips: beats of a quarter turn a frame, a chord of three pitches."""
+def make_lead_sheet() -> torch.Tensor:
+    """Return a lead sheet of two clips: a sixteenth of a turn a frame, a chord of three pitches."""
     sheet = torch.zeros(2, FRAMES, 17)
     turns = torch.arange(FRAMES) * torch.pi / 8
     sheet[..., TURNS] = torch.stack([turns.cos(), turns.sin(), turns.cos(), turns.sin()], -1)
@@ -125,15 +130,15 @@ def asked_score() -> torch.Tensor:
     return sheet
 
 
-def heard_as(sheet: torch.Tensor, sure: float) -> HeardScore:
+def estimate_of(sheet: torch.Tensor, sure: float) -> LeadSheetEstimate:
     every = sheet[:, ::FRAMES_EACH]
     turns = sure * every[..., TURNS].reshape(len(sheet), -1, 2, 2)
-    return HeardScore(turns, sure * (2 * every[..., CHORDS] - 1))
+    return LeadSheetEstimate(turns, sure * (2 * every[..., CHORDS] - 1))
 
 
 def test_what_is_not_asked_of_a_score_costs_nothing() -> None:
-    sheet, pitched, everywhere = asked_score(), torch.ones(2), torch.ones(2, FRAMES)
-    heard = heard_as(sheet, 5.0)
+    sheet, pitched, everywhere = make_lead_sheet(), torch.ones(2), torch.ones(2, FRAMES)
+    heard = estimate_of(sheet, 5.0)
     whole = heard.error(sheet, pitched, everywhere)
     wrong = sheet.clone()
     wrong[1] = wrong[1].roll(3, 0).roll(1, 1)
@@ -148,19 +153,19 @@ def test_what_is_not_asked_of_a_score_costs_nothing() -> None:
     assert float(heard.error(unknown, pitched, everywhere)) == 0.0
 
 
-def test_a_late_beat_and_a_wrong_chord_cost_the_more_the_surer_they_sound() -> None:
-    sheet, pitched, everywhere = asked_score(), torch.ones(2), torch.ones(2, FRAMES)
+def test_a_late_beat_and_a_wrong_chord_cost_more_the_surer_the_critic_is() -> None:
+    sheet, pitched, everywhere = make_lead_sheet(), torch.ones(2), torch.ones(2, FRAMES)
     late, other = sheet.clone(), sheet.clone()
     late[..., TURNS] = sheet[..., TURNS].roll(4, 1)
     other[..., CHORDS] = sheet[..., CHORDS].roll(1, -1)
     for wrong in (late, other):
-        errors = [heard_as(wrong, sure).error(sheet, pitched, everywhere) for sure in (1.0, 4.0)]
-        assert errors[1] > errors[0] > heard_as(sheet, 1.0).error(sheet, pitched, everywhere)
+        errors = [estimate_of(wrong, sure).error(sheet, pitched, everywhere) for sure in (1.0, 4.0)]
+        assert errors[1] > errors[0] > estimate_of(sheet, 1.0).error(sheet, pitched, everywhere)
 
 
 @given(st.floats(0.0, 40.0), st.floats(-3.0, 3.0))
 def test_the_error_of_a_direction_is_that_of_a_distribution(length: float, angle: float) -> None:
-    """Likelihoods of all directions are one on the whole, over the uniform one."""
+    """The likelihoods of all directions have mean one, relative to the uniform one."""
     around = torch.linspace(-torch.pi, torch.pi, 4097)[:-1].double()
     directions = torch.stack([around.cos(), around.sin()], -1)
     vector = length * torch.tensor([np.cos(angle), np.sin(angle)], dtype=torch.float64)
@@ -171,55 +176,55 @@ def test_the_error_of_a_direction_is_that_of_a_distribution(length: float, angle
 @pytest.mark.parametrize(
     ("caption", "named"),
     [
-        ("sad afrobeat loop", Named("afrobeat", None)),
-        ("afrobeat with saxophone", Named("afrobeat", "saxophone")),
-        ("slow sax", Named(None, "saxophone")),
-        ("something for the road", Named(None, None)),
-        (scenes_of("afrobeat")[0], Named("afrobeat", None)),
+        ("sad afrobeat loop", CaptionLabels("afrobeat", None)),
+        ("afrobeat with saxophone", CaptionLabels("afrobeat", "saxophone")),
+        ("slow sax", CaptionLabels(None, "saxophone")),
+        ("something for the road", CaptionLabels(None, None)),
+        (load_scenes("afrobeat")[0], CaptionLabels("afrobeat", None)),
     ],
 )
-def test_what_captions_name(caption: str, named: Named) -> None:
-    assert named_in(caption, "afrobeat", 65) == named
-    assert named_in(caption, "afrobeat", None) == replace(named, lead=None)
+def test_what_captions_name(caption: str, named: CaptionLabels) -> None:
+    assert find_labels(caption, "afrobeat", 65) == named
+    assert find_labels(caption, "afrobeat", None) == replace(named, lead=None)
 
 
 def test_later_times_are_later_and_before_the_end() -> None:
     times = torch.linspace(0, 1, 50)
-    after = later(times, torch.Generator().manual_seed(0))
+    after = draw_later_times(times, torch.Generator().manual_seed(0))
     assert (after >= times).all()
     assert (after <= 1).all()
 
 
-def lesson_batch(corpus: Corpus) -> Batch:
-    return corpus.batch(np.random.default_rng(2), 48)
+def training_batch(corpus: Corpus) -> Batch:
+    return draw_batch(corpus, np.random.default_rng(2), 48)
 
 
-class Deaf(nn.Module):
-    """In place of a critic: it scores nothing, so that the other one's lesson is heard alone."""
+class WithoutInput(nn.Module):
+    """A critic that sees no input, so that only the other one can teach anything."""
 
-    def __init__(self, critic: StyleCritic | ScoreCritic) -> None:
+    def __init__(self, critic: StyleCritic | LeadSheetCritic) -> None:
         super().__init__()
         self.critic = critic
 
     def forward(self, noisy: torch.Tensor, times: torch.Tensor) -> object:
         return self.critic(torch.zeros_like(noisy), times)
 
-    def classes(self, named: list[Named], device: torch.device) -> object:
-        return self.critic.classes(named, device)  # type: ignore[operator]
+    def find_classes(self, named: list[CaptionLabels], device: torch.device) -> object:
+        return self.critic.find_classes(named, device)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("alone", ["style", "score"])
-def test_a_model_learns_from_each_to_be_heard(critics: Critics, corpus: Corpus, alone: str) -> None:
+@pytest.mark.parametrize("alone", ["style", "lead_sheet"])
+def test_a_model_learns_from_each_critic(critics: Critics, corpus: Corpus, alone: str) -> None:
     torch.manual_seed(0)
-    other = "score" if alone == "style" else "style"
-    taught: Critics = replace(critics, **{other: Deaf(getattr(critics, other))})
+    other = "lead_sheet" if alone == "style" else "style"
+    taught: Critics = replace(critics, **{other: WithoutInput(getattr(critics, other))})
     network = SpectrogramTransformer(channels=2, **SHAPE)
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
-    batch, errors = lesson_batch(corpus), []
+    batch, errors = training_batch(corpus), []
     for _ in range(12):
         rng = torch.Generator().manual_seed(1)
-        guessed = guess(network, batch.images, batch.conditioning, rng)
-        error = lesson(taught, network, guessed, batch, rng)
+        denoised = denoise(network, batch.images, batch.conditioning, rng)
+        error = critic_loss(taught, network, denoised, batch, rng)
         optimizer.zero_grad()
         error.backward()
         optimizer.step()
@@ -232,14 +237,16 @@ def test_beat_and_chords_are_asked_of_what_follows_a_context(
 ) -> None:
     torch.manual_seed(0)
     network = SpectrogramTransformer(channels=2, **SHAPE)
-    batch = lesson_batch(corpus)
-    guessed = guess(network, batch.images, batch.conditioning, torch.Generator().manual_seed(1))
+    batch = training_batch(corpus)
+    denoised = denoise(network, batch.images, batch.conditioning, torch.Generator().manual_seed(1))
 
     def error(moved: torch.Tensor) -> float:
         sheet = batch.conditioning.lead_sheet.clone()
         sheet[moved] = sheet[moved].roll(1, -1)
         other = replace(batch, conditioning=replace(batch.conditioning, lead_sheet=sheet))
-        return lesson(critics, network, guessed, other, torch.Generator().manual_seed(1)).item()
+        return critic_loss(
+            critics, network, denoised, other, torch.Generator().manual_seed(1)
+        ).item()
 
     given = batch.conditioning.context > 0
     continued = given.any(1, keepdim=True)
@@ -254,35 +261,37 @@ def test_continued_and_unprompted_windows_alone_teach_nothing(
     critics: Critics, corpus: Corpus
 ) -> None:
     network = SpectrogramTransformer(channels=2, **SHAPE)
-    batch = lesson_batch(corpus)
+    batch = training_batch(corpus)
     shown = replace(batch.conditioning, context=torch.ones_like(batch.conditioning.context))
     for conditioning in (shown, batch.conditioning.unguided()):
         other = replace(batch, conditioning=conditioning)
         rng = torch.Generator().manual_seed(1)
-        guessed = guess(network, other.images, conditioning, rng)
-        assert float(lesson(critics, network, guessed, other, rng)) == 0.0
+        denoised = denoise(network, other.images, conditioning, rng)
+        assert float(critic_loss(critics, network, denoised, other, rng)) == 0.0
 
 
 def test_critics_are_kept_for_their_own_scale(folder: Path, tmp_path: Path) -> None:
     corpus = Corpus(folder, "train")
-    first = critics_of(corpus, tmp_path, 1)
+    first = load_critics(corpus, tmp_path, 1)
     kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert len(kept) == 2
-    again = critics_of(corpus, tmp_path, 1)
+    again = load_critics(corpus, tmp_path, 1)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == kept
     images, times = torch.randn(2, 2, 128, 512), torch.full((2,), 0.5)
-    assert torch.equal(first.score(images, times).chords, again.score(images, times).chords)
+    assert torch.equal(
+        first.lead_sheet(images, times).chords, again.lead_sheet(images, times).chords
+    )
     scale = replace(corpus.statistics.scale, mean=-3.0)
-    critics_of(Corpus(folder, "train", scale), tmp_path, 1)
+    load_critics(Corpus(folder, "train", scale), tmp_path, 1)
     assert len(list(tmp_path.iterdir())) == 4
     for path in kept:
         path.write_bytes(b"cut off")
     with pytest.raises(ModelError, match="train it anew"):
-        critics_of(corpus, tmp_path, 1)
+        load_critics(corpus, tmp_path, 1)
 
 
 def test_a_run_is_taught_by_the_critics_beside_its_corpus(folder: Path, tmp_path: Path) -> None:
-    critics_of(Corpus(folder, "train"), folder, 2)
+    load_critics(Corpus(folder, "train"), folder, 2)
     kept = {path: path.read_bytes() for path in folder.glob("*-critic-*.safetensors")}
     assert len(kept) == 2
     options = TrainOptions(0.05, batch=24, **SHAPE, compiled=False, critic=0.1)

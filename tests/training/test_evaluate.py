@@ -1,4 +1,4 @@
-"""The evaluation: known sounds, sets against sets, and the whole table on a tiny model."""
+"""The evaluation: known sounds, statistics of sets, and the whole table on a tiny model."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.styles import STYLES
 from riffusion.spectral.log_mel import ImageScale, log_mel
 from riffusion.spectral.spectrogram import mel_spectrogram
-from riffusion.training.corpus.build import make_shard, split_of
-from riffusion.training.corpus.captions import scenes_of
+from riffusion.training.corpus.build import choose_split, make_shard
+from riffusion.training.corpus.captions import load_scenes
 from riffusion.training.corpus.dataset import FRAMES, Corpus
-from riffusion.training.engine.warm_start import start_from
-from riffusion.training.evaluation import comparing
+from riffusion.training.engine.warm_start import warm_start
+from riffusion.training.evaluation import embedding_statistics
 from riffusion.training.evaluation import engine as evaluate
-from riffusion.training.evaluation.decoders import VOCODERS
-from riffusion.training.evaluation.judge import Judge, impression, save_judge
-from riffusion.training.evaluation.measures.distribution import grid_flux
+from riffusion.training.evaluation.measures.distribution import measure_grid_flux
 from riffusion.training.evaluation.measures.styles import UNSEEN_PROMPTS
 from riffusion.training.evaluation.renders import Renders
 from riffusion.training.evaluation.samples import (
-    Asked,
     Sample,
-    ask,
-    ask_like,
-    studio,
-    with_controls,
+    SampleRequest,
+    make_matched_requests,
+    make_requests,
+    open_generator,
+    vary_control,
 )
+from riffusion.training.evaluation.style_judge import StyleJudge, make_judge_image, save_style_judge
+from riffusion.training.evaluation.vocoders import CONTINUING_VOCODERS
 from riffusion.training.plots import draw_gain
 
 RATE = COMPACT_PARAMS.sample_rate
@@ -56,28 +56,30 @@ def chord(pitches: list[int]) -> Waveform:
 def test_a_grid_in_the_image_is_seen() -> None:
     rng = np.random.default_rng(0)
     smooth = rng.standard_normal((FRAMES, 128)).astype(np.float32)
-    assert grid_flux(smooth, 8) == pytest.approx(1.0, abs=0.1)
+    assert measure_grid_flux(smooth, 8) == pytest.approx(1.0, abs=0.1)
     steps = np.repeat(rng.standard_normal((FRAMES // 8, 128)), 8, 0).astype(np.float32)
-    assert grid_flux(steps + 0.1 * smooth, 8) > 5
+    assert measure_grid_flux(steps + 0.1 * smooth, 8) > 5
 
 
 def test_sets_are_as_far_apart_as_they_were_made() -> None:
     one, other = GROUPS.standard_normal((4000, 4)), GROUPS.standard_normal((4000, 4))
-    assert comparing.frechet_distance(one, other) == pytest.approx(0.0, abs=0.02)
-    assert comparing.frechet_distance(one, other + 3.0) == pytest.approx(36.0, rel=0.05)
+    assert embedding_statistics.frechet_distance(one, other) == pytest.approx(0.0, abs=0.02)
+    assert embedding_statistics.frechet_distance(one, other + 3.0) == pytest.approx(36.0, rel=0.05)
     # Gaussians of deviation 1 and 2: four times (2 - 1) squared.
-    assert comparing.frechet_distance(one, 2 * other) == pytest.approx(4.0, rel=0.1)
-    assert comparing.spread(2 * one[:200]) == pytest.approx(2 * comparing.spread(one[:200]))
-    assert comparing.nearest(one[:10], one).max() < 1e-6
-    assert comparing.nearest(one[:10] + 100, one).min() > 100
+    assert embedding_statistics.frechet_distance(one, 2 * other) == pytest.approx(4.0, rel=0.1)
+    assert embedding_statistics.mean_pairwise_distance(2 * one[:200]) == pytest.approx(
+        2 * embedding_statistics.mean_pairwise_distance(one[:200])
+    )
+    assert embedding_statistics.nearest_distances(one[:10], one).max() < 1e-6
+    assert embedding_statistics.nearest_distances(one[:10] + 100, one).min() > 100
 
 
 @given(st.lists(st.integers(-100, 100), min_size=3, max_size=20, unique=True))
 def test_rank_correlation_sees_order_only(values: list[int]) -> None:
     asked = np.array(values, float)
-    assert comparing.rank_correlation(asked, np.exp(asked / 50)) == pytest.approx(1.0)
-    assert comparing.rank_correlation(asked, -(asked**3)) == pytest.approx(-1.0)
-    assert comparing.rank_correlation(asked, np.ones(len(asked))) == 0.0
+    assert embedding_statistics.rank_correlation(asked, np.exp(asked / 50)) == pytest.approx(1.0)
+    assert embedding_statistics.rank_correlation(asked, -(asked**3)) == pytest.approx(-1.0)
+    assert embedding_statistics.rank_correlation(asked, np.ones(len(asked))) == 0.0
 
 
 @given(st.integers(0, 2**31), st.sampled_from([1, 2]))
@@ -102,7 +104,7 @@ def test_a_stereo_run_starts_with_what_a_mono_model_of_another_scale_knew(tmp_pa
     torch.nn.init.normal_(mono.draw.weight, std=0.2)
     mono.save_pretrained(tmp_path)
     stereo = SpectrogramTransformer(**size, max_hz=20000.0, channels=2)
-    start_from(stereo, tmp_path)
+    warm_start(stereo, tmp_path)
     noisy = torch.randn(1, 2, 128, 512)
     conditioning = _conditioning()
     with torch.no_grad():
@@ -111,14 +113,14 @@ def test_a_stereo_run_starts_with_what_a_mono_model_of_another_scale_knew(tmp_pa
     assert torch.allclose(after[:, :1], before, atol=1e-4)
     assert (after[:, 1] == 0).all()
     wider = SpectrogramTransformer(**size, max_hz=16000.0)
-    start_from(wider, tmp_path)
+    warm_start(wider, tmp_path)
     # Band 100 of the lower scale lies where band 94 of the higher one does.
     moved, there = (n.draw.weight.view(16, -1, 32)[0] for n in (wider, mono))
     assert torch.nn.functional.cosine_similarity(moved[100], there[94], dim=0) > 0.5
     with pytest.raises(ModelError, match="another width"):
-        start_from(SpectrogramTransformer(**{**size, "width": 16}), tmp_path)
+        warm_start(SpectrogramTransformer(**{**size, "width": 16}), tmp_path)
     with pytest.raises(ModelError, match="no model to start from"):
-        start_from(stereo, tmp_path / "nothing")
+        warm_start(stereo, tmp_path / "nothing")
 
 
 def _conditioning() -> object:
@@ -135,24 +137,24 @@ def _conditioning() -> object:
 
 
 def test_requests_cover_prompts_tempi_and_keys() -> None:
-    asked = ask([("jazz", ("jazz",)), ("rock", ("rock",))], 6)
+    asked = make_requests([("jazz", ("jazz",)), ("rock", ("rock",))], 6)
     assert len({one.seed for one in asked}) == 12
     assert len({one.key for one in asked}) == 12
     assert len({one.bpm for one in asked}) > 5
     assert all((one.lead_sheet(9, 0.01).chroma[0] > 0).any() for one in asked)
-    louder = with_controls(asked[0], "density", (0.1, 0.9))
+    louder = vary_control(asked[0], "density", (0.1, 0.9))
     assert [one.controls.density for one in louder] == [0.1, 0.9]
     assert {one.seed for one in louder} == {asked[0].seed}
 
 
 def test_renders_are_asked_for_as_they_are(splits: Path) -> None:
     test = Renders.draw(Corpus(splits, "test"), 1)
-    whole = test.whole()
+    whole = test.keep_full_arrangements()
     assert {whole.song(n).arrangement for n in range(len(whole))} <= {"band", "no lead", "solo"}
-    for number, asked in enumerate(ask_like(whole)):
+    for number, asked in enumerate(make_matched_requests(whole)):
         song, sheet = whole.song(number), asked.lead_sheet(FRAMES, COMPACT_PARAMS.frame_s)
         assert (asked.prompt, asked.bpm) == (song.style, song.bpm)
-        assert asked.right == (song.style,)
+        assert asked.accepted == (song.style,)
         assert np.array_equal(sheet.chroma, whole.lead_sheet(number).chroma)
         assert sheet.beats_per_bar == song.beats_per_bar
 
@@ -166,7 +168,7 @@ def test_unseen_prompts_name_styles_that_exist_and_are_unseen() -> None:
         assert set(entry["styles"]) <= names
         assert entry["prompt"] not in words
     # Captions name scenes too: none that shares most of its words with one of these prompts.
-    for scene in (scene for style in STYLES for scene in scenes_of(style.name)):
+    for scene in (scene for style in STYLES for scene in load_scenes(style.name)):
         for entry in listing:
             asked, written = _content(entry["prompt"]), _content(scene)
             assert len(asked & written) < 0.6 * min(len(asked), len(written)), (entry, scene)
@@ -179,7 +181,7 @@ def _content(text: str) -> set[str]:
 
 @pytest.fixture(scope="session")
 def splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few real songs of every split, in two styles."""
+    """Render a few songs of every split, in two styles."""
     folder = tmp_path_factory.mktemp("splits")
     # Seven songs of house in training, because the first have no drums.
     numbers = [
@@ -187,7 +189,9 @@ def splits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for split in ("train", "validation", "test")
         for style, count in (("house", 7 if split == "train" else 2), ("church bells", 1))
         for number in [
-            n for n in range(4000) if STYLES[n % len(STYLES)].name == style and split_of(n) == split
+            n
+            for n in range(4000)
+            if STYLES[n % len(STYLES)].name == style and choose_split(n) == split
         ][:count]
     ]
     make_shard(folder, 0, 0, numbers)
@@ -228,8 +232,8 @@ def test_the_whole_table(
 
 
 def test_audio_of_another_system_is_judged_too(splits: Path, tmp_path: Path) -> None:
-    judge = Judge(["church bells", "house"]).eval()
-    save_judge(judge, tmp_path / "judge.safetensors")
+    judge = StyleJudge(["church bells", "house"]).eval()
+    save_style_judge(judge, tmp_path / "judge.safetensors")
     audio = tmp_path / "audio"
     (audio / "house").mkdir(parents=True)
     write_audio(chord([60, 64, 67]), audio / "house" / "one.wav")
@@ -244,7 +248,7 @@ def test_audio_of_another_system_is_judged_too(splits: Path, tmp_path: Path) -> 
 
 def test_an_impression_is_half_as_fine(splits: Path) -> None:
     corpus = Corpus(splits, "train")
-    assert impression(corpus.frames(0, 0, FRAMES)).shape == (FRAMES // 2, 64)
+    assert make_judge_image(corpus.frames(0, 0, FRAMES)).shape == (FRAMES // 2, 64)
 
 
 def test_the_curve_of_the_docs_is_drawn_from_its_table(tmp_path: Path) -> None:
@@ -256,23 +260,26 @@ def test_the_curve_of_the_docs_is_drawn_from_its_table(tmp_path: Path) -> None:
 
 
 def test_clips_made_in_other_processes_are_the_same(tiny_model_folder: Path) -> None:
-    asked = ask([("house", ("house",)), ("jazz", ("jazz",))], 1)
-    with studio(tiny_model_folder, 1) as here, studio(tiny_model_folder, 2) as elsewhere:
+    asked = make_requests([("house", ("house",)), ("jazz", ("jazz",))], 1)
+    with (
+        open_generator(tiny_model_folder, 1) as here,
+        open_generator(tiny_model_folder, 2) as elsewhere,
+    ):
         pairs = zip(here.clips(asked, "here"), elsewhere.clips(asked, "there"), strict=True)
         for one, other in pairs:
             assert np.array_equal(one.levels, other.levels)
-            assert one.asked == other.asked
+            assert one.request == other.request
 
 
-@pytest.mark.parametrize("name", VOCODERS)
+@pytest.mark.parametrize("name", CONTINUING_VOCODERS)
 def test_clips_heard_through_a_vocoder_are_those_of_its_sound(
     tiny_model_folder: Path, name: str
 ) -> None:
-    asked = ask([("house", ("house",))], 1)
+    asked = make_requests([("house", ("house",))], 1)
     drawn, heard = (studio_clip(tiny_model_folder, asked, through) for through in (None, name))
     engine = load_engine(str(tiny_model_folder))
-    clip = engine.generate([asked[0].request(engine)])[0]
-    sound = VOCODERS[name]()(clip, prefix=None)
+    clip = engine.generate([asked[0].make_clip_request(engine)])[0]
+    sound = CONTINUING_VOCODERS[name]()(clip, prefix=None)
     expected = log_mel(mel_spectrogram(sound, engine.params).magnitudes)
     assert np.allclose(heard.levels, expected.permute(2, 0, 1).numpy(), atol=1e-5)
     assert np.allclose(drawn.levels, log_mel(clip.magnitudes).permute(2, 0, 1).numpy())
@@ -280,17 +287,17 @@ def test_clips_heard_through_a_vocoder_are_those_of_its_sound(
     assert heard.lead_sheet.frames == drawn.lead_sheet.frames
 
 
-def studio_clip(model: Path, asked: list[Asked], through: str | None) -> Sample:
-    with studio(model, 1, through) as made_in:
-        return made_in.clips(asked, "one")[0]
+def studio_clip(model: Path, asked: list[SampleRequest], through: str | None) -> Sample:
+    with open_generator(model, 1, through) as generator:
+        return generator.clips(asked, "one")[0]
 
 
 def test_jams_are_played_by_the_vocoder_asked_for(tiny_model_folder: Path) -> None:
-    asked = ask([("house", ("house",))], 1)
+    asked = make_requests([("house", ("house",))], 1)
     jams = {}
     for through in (None, "griffin-lim", "learned"):
-        with studio(tiny_model_folder, 1, through) as made_in:
-            jams[through] = made_in.jams(asked, "one")[0]
+        with open_generator(tiny_model_folder, 1, through) as generator:
+            jams[through] = generator.jams(asked, "one")[0]
     # This model brings no vocoder: Griffin-Lim is its own.
     assert np.array_equal(jams[None].levels, jams["griffin-lim"].levels)
     assert not np.allclose(jams[None].levels, jams["learned"].levels, atol=0.1)

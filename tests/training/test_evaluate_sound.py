@@ -1,4 +1,4 @@
-"""Measures of decoders on sounds whose answers are known, and the command on real files."""
+"""The measures of vocoders on sounds with known answers, and the command on real files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from riffusion.cli.main import main
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.music.styles import STYLES
 from riffusion.spectral.spectrogram import mel_spectrogram
-from riffusion.training.corpus.build import make_song, split_of
-from riffusion.training.corpus.sound import make_sound_file, song_numbers, sound_file
+from riffusion.training.corpus.build import choose_split, make_song
+from riffusion.training.corpus.sound import get_sound_path, make_sound_file, song_numbers
 from riffusion.training.evaluation import sound_measures as measures
-from riffusion.training.evaluation.decoders import BASELINE
+from riffusion.training.evaluation.vocoders import BASELINE
 from riffusion.vocoder.network import VocoderNetwork
 
 RATE = 44100
@@ -27,7 +27,7 @@ Samples = measures.Samples
 
 
 def hits(attack_s: float, seconds: float = 2.0) -> Samples:
-    """Stereo: a burst of noise every 0.4 s that rises evenly in ``attack_s`` and dies away."""
+    """Return stereo bursts of noise every 0.4 s that rise evenly in ``attack_s`` and decay."""
     rng = np.random.default_rng(0)
     t = np.arange(round(seconds * RATE)) / RATE % 0.4 - 0.2
     shape = np.clip(t / attack_s, 0, 1) * np.exp(-np.maximum(t, 0) * 25)
@@ -119,7 +119,7 @@ def test_the_command_compares_decoders(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_recordings_of_any_kind_are_measured(tmp_path: Path) -> None:
-    """MP3 in mono, Ogg at half the rate, four channels, 96 kHz: as people have them."""
+    """Mono MP3, Ogg at half the rate, four channels and 96 kHz are all measured."""
     folder, report = tmp_path / "recordings", tmp_path / "report.json"
     folder.mkdir()
     sound = Waveform(hits(0.002, 1.5), RATE)
@@ -168,7 +168,7 @@ def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
 def test_songs_of_a_split_come_style_by_style() -> None:
     numbers = list(islice(song_numbers("test"), 2 * len(STYLES)))
     assert len(set(numbers)) == len(numbers)
-    assert {split_of(number) for number in numbers} == {"test"}
+    assert {choose_split(number) for number in numbers} == {"test"}
     first = {number % len(STYLES) for number in numbers[: len(STYLES)]}
     assert len(first) == len(STYLES)
 
@@ -177,7 +177,7 @@ def test_the_sound_of_a_song_is_the_corpus_own(tmp_path: Path) -> None:
     number = next(song_numbers("train"))
     seconds, problem = make_sound_file(tmp_path, number, 0)
     assert problem is None
-    sound = read_audio(sound_file(tmp_path, number))
+    sound = read_audio(get_sound_path(tmp_path, number))
     assert sound.channels == 2
     assert sound.duration_s == pytest.approx(seconds)
     _, frames = make_song(number, 0)

@@ -1,4 +1,4 @@
-"""Training, checkpoints, the judge and what is measured without one."""
+"""Training, checkpoints, the judge of styles, and what is measured without one."""
 
 from __future__ import annotations
 
@@ -22,35 +22,40 @@ from riffusion.music.instruments import lead_family
 from riffusion.music.styles import STYLES
 from riffusion.spectral.log_mel import ImageScale
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
-from riffusion.training.corpus.build import make_shard, split_of
-from riffusion.training.corpus.dataset import Corpus, caption_of
+from riffusion.training.corpus.build import choose_split, make_shard
+from riffusion.training.corpus.dataset import Corpus
 from riffusion.training.corpus.shards import Song
+from riffusion.training.corpus.windows import draw_batch, draw_caption, draw_window
 from riffusion.training.engine.flow import flow_loss
 from riffusion.training.engine.train import (
     Trainer,
     TrainOptions,
-    learning_rate,
-    make_optimizers,
 )
-from riffusion.training.evaluation.judge import impression, load_judge, save_judge, train_judge
-from riffusion.training.evaluation.measures.styles import rank_of_right
+from riffusion.training.evaluation.measures.styles import rank_accepted
+from riffusion.training.evaluation.style_judge import (
+    load_style_judge,
+    make_judge_image,
+    save_style_judge,
+    train_style_judge,
+)
+from riffusion.training.optimization import learning_rate, make_optimizers
 
 CONFIG = {"width": 16}
 STYLE_NAMES = [style.name for style in STYLES]
 
 
 def songs_in(*styles: str) -> list[int]:
-    """Numbers of the first songs in these styles."""
+    """Return numbers of the first songs in these styles."""
     return [n for n in range(60 * len(STYLES)) if STYLE_NAMES[n % len(STYLES)] in styles]
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Bells and boxes, quick to render: some songs of each split."""
+    """Render some songs of bells for each split, which are quick to render."""
     folder = tmp_path_factory.mktemp("songs")
     bells = songs_in("church bells")
-    chosen = [n for n in bells if split_of(n) == "train"][:4]
-    chosen += [n for n in bells if split_of(n) != "train"][:6]
+    chosen = [n for n in bells if choose_split(n) == "train"][:4]
+    chosen += [n for n in bells if choose_split(n) != "train"][:6]
     make_shard(folder, 0, 0, chosen)
     return folder
 
@@ -206,7 +211,7 @@ def test_a_run_trains_stops_on_time_resumes_and_gives_a_model(corpus: Path, tmp_
 
 
 def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> None:
-    """From another model on, images keep its scale, whatever the songs are."""
+    """A run that starts from another model keeps its image scale, whatever the songs are."""
     songs, model, out = tmp_path / "songs", tmp_path / "model", tmp_path / "out"
     shutil.copytree(corpus, songs)
     shape: dict[str, Any] = {"width": 16, "depth": 1, "heads": 2, "compiled": False}
@@ -221,7 +226,7 @@ def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> Non
     assert trainer.progress.windows > 0
     assert trainer.train.statistics.scale == ImageScale(-1.5, 0.9, 0.3)
     assert trainer.validation.statistics.scale == ImageScale(-1.5, 0.9, 0.3)
-    images = trainer.validation.batch(np.random.default_rng(0), 4).images
+    images = draw_batch(trainer.validation, np.random.default_rng(0), 4).images
     assert float(images.diff(dim=-1).abs().mean()) > 0.01
 
 
@@ -243,7 +248,7 @@ def test_bare_names_ask_for_a_band(corpus: Path) -> None:
     rng = np.random.default_rng(0)
 
     def bare(song: Song, has_band: bool) -> int:
-        return sum(caption_of(song, has_band, rng) == song.style for _ in range(200))
+        return sum(draw_caption(song, has_band, rng) == song.style for _ in range(200))
 
     assert bells.arrangement == "solo"
     assert bells.style not in bells.captions
@@ -262,7 +267,7 @@ def test_emphasised_styles_are_drawn_oftener(corpus: Path, tmp_path: Path) -> No
 
     def rare(emphasis: tuple[str, ...]) -> int:
         drawn, rng = Corpus(folder, "train", emphasis=emphasis), np.random.default_rng(0)
-        return sum(drawn.window(rng).bpm == 77 for _ in range(200))
+        return sum(draw_window(drawn, rng).bpm == 77 for _ in range(200))
 
     # One of four songs, drawn three times as often.
     assert 30 < rare(()) < 70
@@ -273,7 +278,7 @@ def test_emphasised_styles_are_drawn_oftener(corpus: Path, tmp_path: Path) -> No
 
 def test_captions_reach_the_network_with_noise_around_them(corpus: Path) -> None:
     songs = Corpus(corpus, "train")
-    conditioning = songs.batch(np.random.default_rng(0), 64).conditioning
+    conditioning = draw_batch(songs, np.random.default_rng(0), 64).conditioning
     known = conditioning.text[conditioning.text_known[:, 0] > 0]
     nearest = torch.cdist(known, songs.embeddings.float()).amin(1) / known.shape[1] ** 0.5
     assert 0.2 < float(nearest.mean()) < 0.5  # uniform up to 0.7
@@ -284,19 +289,21 @@ def test_the_judge_tells_two_sounds_apart_and_survives_its_file(tmp_path: Path) 
     folder = tmp_path / "songs"
     folder.mkdir()
     numbers = songs_in("church organ", "church bells")
-    make_shard(folder, 0, 0, [n for n in numbers if split_of(n) == "train"][:8])
+    make_shard(folder, 0, 0, [n for n in numbers if choose_split(n) == "train"][:8])
     songs = Corpus(folder, "train")
-    judge = train_judge(songs, 60)
+    judge = train_style_judge(songs, 60)
     path = tmp_path / "judge.safetensors"
-    save_judge(judge, path)
-    again = load_judge(path)
-    windows = np.stack([impression(songs.frames(n, 200, 512)) for n in range(len(songs.songs))])
-    verdict = judge.listen(windows)
-    assert torch.equal(again.listen(windows).embedding, verdict.embedding)
+    save_style_judge(judge, path)
+    again = load_style_judge(path)
+    windows = np.stack(
+        [make_judge_image(songs.frames(n, 200, 512)) for n in range(len(songs.songs))]
+    )
+    verdict = judge.predict(windows)
+    assert torch.equal(again.predict(windows).embedding, verdict.embedding)
     right = [(song.style,) for song in songs.songs]
-    assert sum(place == 0 for place in rank_of_right(judge, verdict, right)) >= 7
+    assert sum(place == 0 for place in rank_accepted(judge, verdict, right)) >= 7
     leads = [(lead_family(song.lead),) for song in songs.songs]
-    assert sum(place == 0 for place in rank_of_right(judge, verdict, leads)) >= 7
+    assert sum(place == 0 for place in rank_accepted(judge, verdict, leads)) >= 7
     path.write_bytes(b"no judge")
     with pytest.raises(ModelError, match="train it anew"):
-        load_judge(path)
+        load_style_judge(path)

@@ -17,7 +17,7 @@ from riffusion.engines.loading import SHIPPED, load_engine
 from riffusion.errors import InvalidAudio, InvalidInput, ModelError
 from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, mel_bank, mel_spectrogram
-from riffusion.training.corpus.sound import song_numbers, song_sound
+from riffusion.training.corpus.sound import render_song_sound, song_numbers
 from riffusion.training.evaluation.sound_measures import log_spectral_distance
 from riffusion.vocoder.bands import BandsToBins, band_to_bin
 from riffusion.vocoder.learned import BLOCK_FRAMES, TILE_FRAMES, LearnedVocoder
@@ -279,7 +279,7 @@ def side_share(sound: Waveform) -> float:
 def test_the_shipped_vocoder_is_nearer_to_the_source_than_griffin_lim(
     shipped: LearnedVocoder,
 ) -> None:
-    song = song_sound(next(song_numbers("test")), seed=0).samples[:, 8 * 44100 :]
+    song = render_song_sound(next(song_numbers("test")), seed=0).samples[:, 8 * 44100 :]
     source = Waveform(song[:, : 399 * HOP], 44100)
     image = mel_spectrogram(source, COMPACT_PARAMS)
     ours, theirs = shipped(image), griffin_lim(image)

@@ -1,11 +1,11 @@
 """The network of the shipped engine: a diffusion transformer over mel-spectrogram images.
 
-Tokens are 8 frames of all bands; each token also sees and draws 4 frames of its neighbours
-(overlapping patches, added together at the output), so that token boundaries leave no grid. The
-network predicts the clean image, as in "Back to Basics: Let Denoising Generative Models Denoise"
-(Li and He, 2025); blocks are modulated by time, prompt, tempo and controls (adaLN, "Scalable
-Diffusion Models with Transformers", Peebles and Xie, 2023): by one map that all share and a small
-one of their own (low rank, as in "Cosmos World Foundation Model", NVIDIA, 2025).
+A token is 8 frames of all mel bands; it also sees and draws 4 frames of each neighbour
+(overlapping patches, added up at the output), so that token boundaries leave no grid. The network
+predicts the clean image, as in "Back to Basics: Let Denoising Generative Models Denoise" (Li and
+He, 2025). Time, prompt, tempo and controls modulate the blocks (adaLN, "Scalable Diffusion Models
+with Transformers", Peebles and Xie, 2023) through one linear map that all blocks share and a
+low-rank one of each block (as in "Cosmos World Foundation Model", NVIDIA, 2025).
 """
 
 from __future__ import annotations
@@ -19,23 +19,27 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
+from riffusion.engines.compact.patches import overlap_add, to_patches
+
 LEAD_SHEET_DIM = 17
-# Of a lead sheet: beat and bar as cosine and sine, whether they are known, twelve pitch classes.
+# The columns of a lead sheet are cosine and sine of beat and bar, a flag that they are known, and
+# twelve pitch classes.
 TURNS, BEAT_KNOWN, CHORDS = slice(0, 4), 4, slice(5, 17)
-CONTROLS = 3  # density, brightness, drums
+CONTROLS = 3  # the controls are density, brightness and drums
 TIME_DIM = 128
 TEMPO_DIM = 64
 TEMPO_SCALE = 200.0
-SMALLEST_RMS = 1e-6
+MIN_RMS = 1e-6
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What steers a batch of windows. Unknown parts are zero with their known flag at zero.
+    """The conditioning of a batch of windows. Unknown parts are 0, and so is their known flag.
 
-    ``text`` (batch, text dim), ``text_known`` (batch, 1), ``tempo`` (batch, 2: bpm / 200, known),
-    ``controls`` (batch, 6: three values 0 to 1, three known flags), ``lead_sheet`` (batch, frames,
-    17), ``context`` (batch, frames): 1 where a frame is given, clean, and must be continued.
+    ``text`` is (batch, text dim), ``text_known`` (batch, 1), ``tempo`` (batch, 2: bpm / 200, known
+    flag), ``controls`` (batch, 6: three values from 0 to 1, three known flags), ``lead_sheet``
+    (batch, frames, 17) and ``context`` (batch, frames): 1 where a frame is given clean and is to
+    be continued.
     """
 
     text: torch.Tensor
@@ -46,9 +50,10 @@ class Conditioning:
     context: torch.Tensor
 
     def unguided(self) -> Conditioning:
-        """The same with prompt and controls unknown: what guidance leads away from.
+        """Return the same with prompt and controls unknown: what guidance leads away from.
 
-        Guided by the prompt alone, controls hardly move the music (docs/model.md).
+        When guidance leads away from the prompt alone, controls hardly move the music
+        (docs/model.md).
         """
         return replace(
             self,
@@ -58,17 +63,17 @@ class Conditioning:
         )
 
     def rows(self, numbers: torch.Tensor) -> Conditioning:
-        """That of some windows of the batch."""
+        """Return the conditioning of the windows ``numbers`` of the batch."""
         return Conditioning(*(getattr(self, name)[numbers] for name in FIELDS))
 
     def joined(self, other: Conditioning) -> Conditioning:
-        """Two batches as one."""
+        """Return this batch followed by another one."""
         return Conditioning(
             *(torch.cat([getattr(self, name), getattr(other, name)]) for name in FIELDS)
         )
 
     def to(self, device: torch.device) -> Conditioning:
-        """The same on another device."""
+        """Return the same on another device."""
         return Conditioning(*(getattr(self, name).to(device) for name in FIELDS))
 
 
@@ -76,7 +81,10 @@ FIELDS = tuple(Conditioning.__dataclass_fields__)
 
 
 class Block(nn.Module):
-    """Attention with rotary positions and a gated feed-forward layer, both modulated."""
+    """A transformer block: attention with rotary positions and a gated feed-forward layer.
+
+    The modulation scales, shifts and gates both. ``rank`` 0 leaves out the block's own map.
+    """
 
     def __init__(self, width: int, heads: int, rank: int) -> None:
         super().__init__()
@@ -99,33 +107,41 @@ class Block(nn.Module):
         cosine: torch.Tensor,
         sine: torch.Tensor,
     ) -> torch.Tensor:
+        """Return ``x`` (batch, tokens, width) after the block.
+
+        ``steer`` (batch, width) is the embedded conditioning and ``shared`` (batch, 6, width) the
+        modulation that all blocks share.
+        """
         modulation = shared + self.modulation
         if self.own_modulation is not None:
             modulation = modulation + self.own_modulation(steer).view(shared.shape)
         scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = modulation[:, None].unbind(2)
-        x = torch.addcmul(x, gate_1, self._attend(_modulated(x, scale_1, shift_1), cosine, sine))
-        gate, up = self.gate_up(_modulated(x, scale_2, shift_2)).chunk(2, -1)
+        x = torch.addcmul(x, gate_1, self._attend(_modulate(x, scale_1, shift_1), cosine, sine))
+        gate, up = self.gate_up(_modulate(x, scale_2, shift_2)).chunk(2, -1)
         return torch.addcmul(x, gate_2, self.down(F.silu(gate) * up))
 
     def _attend(self, x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
+        """Return multi-head self-attention of ``x`` (batch, tokens, width)."""
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))
-        # Queries and keys together, with the scale of the logits: fewer and larger calls.
+        # Queries and keys are normalised together, with the scale of the logits: fewer and larger
+        # calls.
         size = qkv.shape[-1] ** -0.5
         weights = torch.stack([self.query_norm.weight * size, self.key_norm.weight])[:, None]
         normed = _norm(qkv[:, :, :2]) * weights.to(qkv.dtype)
         q, k = _rotate(normed, cosine, sine).permute(2, 0, 3, 1, 4)
-        # Written out: at 64 tokens this is faster on a CPU than the fused kernel, and compiles.
+        # Attention is written out: at 64 tokens this is faster on a CPU than the fused kernel, and
+        # it compiles.
         mixed = (q @ k.transpose(-1, -2)).softmax(-1) @ qkv[:, :, 2].transpose(1, 2)
         out: torch.Tensor = self.attention_out(mixed.transpose(1, 2).reshape(x.shape))
         return out
 
 
 class SpectrogramTransformer(ModelMixin, ConfigMixin):
-    """Noisy standardised log-mel images to clean ones.
+    """A diffusion transformer from noisy standardised log-mel images to clean ones.
 
-    Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean).
-    The scale of the training images (``mean``, ``std``, ``balance_std``) and the top of their mel
-    scale (``max_hz``) are kept in the configuration with the rest.
+    Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean). The
+    configuration also keeps the scale of the training images (``mean``, ``std``, ``balance_std``)
+    and the top of their mel scale in Hz (``max_hz``).
     """
 
     config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
@@ -176,10 +192,15 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
     def forward(
         self, noisy: torch.Tensor, time: torch.Tensor, conditioning: Conditioning
     ) -> torch.Tensor:
-        """(batch, channels, mel, frames) noisy and (batch,) times to the clean images."""
+        """Return the clean images of noisy ones.
+
+        ``noisy`` is (batch, channels, mel, frames) and ``time`` (batch,). Returns the shape of
+        ``noisy``.
+        """
         frames_first = noisy.flatten(1, 2).transpose(1, 2)
-        x = self.expand(self.embed(self._patches(frames_first)))
-        x = x + self.context_embed(self._patches(conditioning.context[..., None]))
+        context = conditioning.context[..., None]
+        x = self.expand(self.embed(to_patches(frames_first, self.patch, self.overlap)))
+        x = x + self.context_embed(to_patches(context, self.patch, self.overlap))
         x = x + self.lead_embed(
             conditioning.lead_sheet.reshape(len(x), -1, self.patch * LEAD_SHEET_DIM)
         )
@@ -197,34 +218,19 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         for block in self.blocks:
             x = block(x, steer, shared, self.cosine, self.sine)
         scale, shift = self.last_modulation(steer)[:, None].chunk(2, -1)
-        drawn = self._overlap_add(self.draw(_modulated(x, scale, shift)))
+        tokens = self.draw(_modulate(x, scale, shift))
+        drawn = overlap_add(tokens, self.patch, self.overlap, self.height)
         image: torch.Tensor = drawn.transpose(1, 2).reshape(noisy.shape)
         return image
 
-    def _patches(self, frames: torch.Tensor) -> torch.Tensor:
-        """(batch, frames, height) to (batch, tokens, span * height), neighbours overlapping."""
-        padded = F.pad(frames, (0, 0, self.overlap, self.overlap))
-        windows = padded.unfold(1, self.span, self.patch)
-        return windows.transpose(2, 3).flatten(2)
-
-    def _overlap_add(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(batch, tokens, span * height) to (batch, frames, height): the inverse, summed."""
-        if self.overlap == 0:
-            return tokens.reshape(len(tokens), -1, self.height)
-        batch, count, _ = tokens.shape
-        first, second = tokens.view(batch, count, 2, self.patch, self.height).unbind(2)
-        # With an overlap of half a patch each way a frame is drawn by exactly two tokens.
-        summed = F.pad(first, (0, 0, 0, 0, 0, 1)) + F.pad(second, (0, 0, 0, 0, 1, 0))
-        whole = summed.reshape(batch, (count + 1) * self.patch, self.height)
-        return whole[:, self.overlap : -self.overlap]
-
 
 def _two_layers(inputs: int, width: int) -> nn.Sequential:
+    """Return a two-layer perceptron with a SiLU between its layers."""
     return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
 
 
 def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:
-    """A linear map through ``rank`` numbers that begins as nothing. Hu et al., LoRA, 2021."""
+    """Return a linear map through ``rank`` numbers that starts at zero. Hu et al., LoRA, 2021."""
     up = nn.Linear(rank, outputs)
     nn.init.zeros_(up.weight)
     nn.init.zeros_(up.bias)
@@ -232,30 +238,34 @@ def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:
 
 
 def _norm(x: torch.Tensor) -> torch.Tensor:
-    """Over its root mean square. Zhang and Sennrich, 2019; on a CPU a third of ``F.rms_norm``."""
+    """Divide by the root mean square of the last axis. Zhang and Sennrich, 2019.
+
+    On a CPU this takes a third of the time of ``F.rms_norm``.
+    """
     rms: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * x.shape[-1] ** -0.5
-    return (x / rms.clamp(min=SMALLEST_RMS)).to(x.dtype)
+    return (x / rms.clamp(min=MIN_RMS)).to(x.dtype)
 
 
-def _modulated(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+def _modulate(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Normalise ``x`` and modulate it: adaptive layer norm."""
     return torch.addcmul(shift, _norm(x), 1 + scale)
 
 
 def _fourier(values: torch.Tensor, dim: int, scale: float) -> torch.Tensor:
-    """Sinusoidal features, (batch,) to (batch, dim). Vaswani et al., 2017."""
+    """Return sinusoidal features (batch, dim) of (batch,). Vaswani et al., 2017."""
     half = torch.arange(dim // 2, device=values.device, dtype=torch.float32)
     angles = values[:, None].float() * torch.exp(-math.log(10000.0) * half / (dim // 2)) * scale
     return torch.cat([angles.cos(), angles.sin()], -1)
 
 
 def _rotary(tokens: int, dim: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and signed sines (tokens, 1, 1, dim) of rotary positions. Su et al., 2021."""
+    """Return cosines and signed sines (tokens, 1, 1, dim) of rotary positions. Su et al., 2021."""
     rates = torch.exp(-math.log(10000.0) * torch.arange(dim // 2) / (dim // 2))
     angles = torch.arange(tokens)[:, None, None, None] * rates
     return torch.cat([angles.cos()] * 2, -1), torch.cat([-angles.sin(), angles.sin()], -1)
 
 
 def _rotate(x: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> torch.Tensor:
-    """(batch, tokens, ..., dim), each number of the first half turned with one of the second."""
+    """Rotate (batch, tokens, ..., dim): each number of the first half with one of the second."""
     a, b = x.chunk(2, -1)
     return torch.addcmul(x * cosine.to(x.dtype), torch.cat([b, a], -1), sine.to(x.dtype))

@@ -1,4 +1,4 @@
-"""Two evaluations of a small network at once, each on its half of the processor's cores."""
+"""Parallel guidance: both evaluations of a guided step at once, each on half of the CPU cores."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ import torch
 from riffusion.networks.threads import sharing_cores
 
 T = TypeVar("T")
-SIDES = 2
+EVALUATIONS = 2
 
 
 class ParallelGuidance:
-    """Two threads that share the cores of the thread that makes it."""
+    """Two threads that share the cores of the thread that creates them."""
 
     def __init__(self) -> None:
-        self._threads = sharing_cores(SIDES, "evaluation")
+        self._threads = sharing_cores(EVALUATIONS, "evaluation")
 
     @staticmethod
-    def pays() -> bool:
-        """Whether there is a core for each side."""
-        return torch.get_num_threads() >= SIDES
+    def is_available() -> bool:
+        """Return whether this thread has a core for each evaluation."""
+        return torch.get_num_threads() >= EVALUATIONS
 
     def __call__(self, evaluate: Callable[[int], T]) -> list[T]:
-        """``evaluate`` of 0 and 1, without gradients."""
+        """Return ``[evaluate(0), evaluate(1)]``, computed at once and without gradients.
+
+        An error of either call is raised here.
+        """
         task = torch.inference_mode()(evaluate)
-        sides = [thread.submit(task, side) for side, thread in enumerate(self._threads)]
-        return [side.result() for side in sides]
+        running = [thread.submit(task, index) for index, thread in enumerate(self._threads)]
+        return [evaluation.result() for evaluation in running]

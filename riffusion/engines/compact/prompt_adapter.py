@@ -1,9 +1,9 @@
-"""From wording that a model was never taught to what it knows.
+"""The prompt adapter: brings wordings that training never saw near to captions that it saw.
 
-A sentence encoder lays "viking battle hymn" no nearer to heavy metal than to church organ, and a
-model follows only captions like those it saw. The reader is a linear classifier of the encoder's
-vectors (multinomial logistic regression): it says which of the model's styles a scene makes one
-think of, or that the words are a caption as the model has seen them, to be left as they are.
+The sentence encoder lays "viking battle hymn" no nearer to heavy metal than to church organ, and
+a model follows only captions like those of its corpus. The adapter is a linear classifier of the
+encoder's embeddings (multinomial logistic regression). Its classes are the styles of the corpus,
+and one for captions as the model has seen them, which stay as they are.
 """
 
 from __future__ import annotations
@@ -20,50 +20,55 @@ from safetensors.torch import save_file
 from riffusion.engines.compact.prompt_encoder import TEXT_DIM, prompt_encoder
 from riffusion.errors import ModelError
 
-READER = "reader.safetensors"
-SHARPNESS = 2.0  # a blend of many styles is none
+# The file keeps the name that it has in the model folders that people have.
+ADAPTER_FILE = "reader.safetensors"
+# An inverse temperature: an even blend of many styles would be none of them.
+SHARPNESS = 2.0
 
 
 @dataclass(frozen=True)
 class PromptAdapter:
-    """``weights`` (styles + 1, 384 + 1): a row a style and one for captions, the last column the
-    bias. ``names`` are the styles' own captions."""
+    """A linear map from sentence embeddings to embeddings that a model knows.
+
+    ``weights`` (styles + 1, 384 + 1) has one row for each style and a last one for captions; the
+    last column is the bias. ``names`` are the captions of the styles.
+    """
 
     weights: torch.Tensor
     names: tuple[str, ...]
 
     @cached_property
-    def meanings(self) -> torch.Tensor:
-        """The vectors of the styles' names, (styles, 384)."""
+    def style_embeddings(self) -> torch.Tensor:
+        """The embeddings of the styles' names, float32 (styles, 384)."""
         return prompt_encoder()(self.names)
 
     def scores(self, texts: torch.Tensor) -> torch.Tensor:
-        """(texts, 384) to (texts, styles + 1)."""
+        """Return the logits (texts, styles + 1) of embeddings (texts, 384)."""
         return texts @ self.weights[:, :-1].T + self.weights[:, -1]
 
     def __call__(self, texts: torch.Tensor) -> torch.Tensor:
-        """(texts, 384) vectors to vectors of the same length that the model knows."""
+        """Return adapted embeddings (texts, 384), each of the same norm as in ``texts``."""
         scores = self.scores(texts)
-        as_it_is = scores.softmax(-1)[:, -1:]
+        caption = scores.softmax(-1)[:, -1:]
         styles = (SHARPNESS * scores[:, :-1]).softmax(-1)
-        read = as_it_is * texts + (1 - as_it_is) * styles @ self.meanings
-        aligned: torch.Tensor = read * (
-            texts.norm(dim=-1, keepdim=True) / read.norm(dim=-1, keepdim=True)
+        adapted = caption * texts + (1 - caption) * styles @ self.style_embeddings
+        scaled: torch.Tensor = adapted * (
+            texts.norm(dim=-1, keepdim=True) / adapted.norm(dim=-1, keepdim=True)
         )
-        return aligned
+        return scaled
 
     def save(self, folder: Path) -> None:
-        """Write it beside a model."""
-        about = {"styles": json.dumps(self.names)}
-        save_file({"weights": self.weights.half().contiguous()}, folder / READER, about)
+        """Write the adapter into the folder of its model, in half precision."""
+        metadata = {"styles": json.dumps(self.names)}
+        save_file({"weights": self.weights.half().contiguous()}, folder / ADAPTER_FILE, metadata)
 
     @classmethod
     def load(cls, folder: Path) -> PromptAdapter | None:
-        """The reader of the model in ``folder``, None where it has none.
+        """Return the adapter of the model in ``folder``, or None when it has none.
 
-        Raises ModelError where it is damaged.
+        Raises ModelError when the file is damaged.
         """
-        path = folder / READER
+        path = folder / ADAPTER_FILE
         if not path.exists():
             return None
         try:
@@ -71,8 +76,10 @@ class PromptAdapter:
                 names = tuple(str(name) for name in json.loads(file.metadata()["styles"]))
                 weights = file.get_tensor("weights").float()
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"the reader in {path} is damaged: fetch the folder again") from error
+            raise ModelError(
+                f"the prompt adapter in {path} is damaged: fetch the folder again"
+            ) from error
         if weights.shape != (len(names) + 1, TEXT_DIM + 1):
             what = f"{len(names)} styles and weights {tuple(weights.shape)}"
-            raise ModelError(f"the reader in {path} has {what}: fetch the folder again")
+            raise ModelError(f"the prompt adapter in {path} has {what}: fetch the folder again")
         return cls(weights, names)

@@ -1,4 +1,7 @@
-"""From noise to a clean image: the steps of flow matching, second order at one evaluation each."""
+"""The sampler: second-order steps of flow matching from noise to a clean image.
+
+Time runs from 0 (noise) to 1 (clean). Each step costs one denoised image.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-TIME_SHIFT = 2.0  # more of the steps are spent where the image is still mostly noise
+# The schedule spends more of its steps where the image is still mostly noise.
+TIME_SHIFT = 2.0
+# Strong guidance in the last steps burns the image in and adds nothing to how the prompt is
+# followed.
+LAST_GUIDED = 0.95
+WEAK_GUIDANCE = 1.5
 
 
 @dataclass(frozen=True)
 class Denoised:
-    """What the network took for the clean image at a time from 0 (noise) to 1 (clean)."""
+    """The network's prediction of the clean image at a time from 0 (noise) to 1 (clean)."""
 
     time: float
     clean: torch.Tensor
 
 
 def schedule(steps: int, start: float) -> list[float]:
-    """Times from ``start`` to 1, closer together near the noise; 1 alone where it starts there."""
+    """Return the ``steps + 1`` times from ``start`` to 1, closer together near the noise.
+
+    A start at 1 takes no step and returns [1.0].
+    """
     if start >= 1:
         return [1.0]
     even = np.linspace(0.0, 1.0, steps + 1)
@@ -28,16 +39,21 @@ def schedule(steps: int, start: float) -> list[float]:
     return [float(start + (1 - start) * time) for time in shifted]
 
 
+def guidance_at(scale: float, time: float) -> float:
+    """Return the guidance scale of a step at ``time``: at most 1.5 from time 0.95 on."""
+    return scale if time < LAST_GUIDED else min(scale, WEAK_GUIDANCE)
+
+
 def advance(
     image: torch.Tensor, now: Denoised, following: float, before: Denoised | None
 ) -> torch.Tensor:
-    """The image at time ``following``, on the way dx/dt = (clean - x) / (1 - t).
+    """Return the image at time ``following`` on the path dx/dt = (clean - x) / (1 - t).
 
-    Exact where the estimate changes linearly in time, which two estimates tell: an exponential
-    Adams-Bashforth step (Hochbruck and Ostermann, "Exponential integrators", 2010), as DPM-Solver++
-    (Lu et al., 2022) is, but straight in time, because the logarithm of the signal-to-noise ratio
-    that it counts in has no beginning here. The first step is of first order, and so is the last:
-    it ends on the estimate.
+    The step is exact where the denoised image changes linearly in time, which this and the one
+    before tell: an exponential Adams-Bashforth step (Hochbruck and Ostermann, "Exponential
+    integrators", 2010), as DPM-Solver++ (Lu et al., 2022) is. It is linear in time instead of in
+    the logarithm of the signal-to-noise ratio, because that has no beginning at time 0. The first
+    step (``before`` None) is of first order, and so is the last, which ends on the denoised image.
     """
     noise, left = 1 - now.time, 1 - following
     share = left / noise

@@ -1,4 +1,4 @@
-"""Stable Diffusion checkpoints from a folder or from the Hugging Face hub, with their LoRAs."""
+"""Loading Stable Diffusion checkpoints from a folder or the Hugging Face hub, with LoRAs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ from huggingface_hub.errors import (
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils import logging as transformers_logging
 
+from riffusion.engines._messages import first_line
 from riffusion.engines.stable.options import Lora, Precision, StableOptions, is_hub_id
 from riffusion.errors import ModelError
 
 INDEX = "model_index.json"
 NETWORKS = ("unet", "vae", "text_encoder")
-# All that is used. No safety checker: it judges photographs, and calls spectrograms what it likes.
+# The parts that are used. The safety checker is not: it judges photographs, and what it says of
+# spectrograms means nothing.
 PARTS = (INDEX, *(f"{part}/*" for part in (*NETWORKS, "tokenizer", "scheduler")))
 PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl", "*.msgpack")
 LATENT_CHANNELS = 4
@@ -38,7 +40,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class StableModel:
-    """The parts of a checkpoint, still on the CPU. ``name`` tells checkpoints apart."""
+    """The parts of a checkpoint, still on the CPU. ``name`` identifies it in sessions."""
 
     name: str
     unet: Any
@@ -49,34 +51,44 @@ class StableModel:
 
 
 def load_stable(model: str, options: StableOptions, device: str) -> StableModel:
-    """Load a folder or a hub id and add the LoRAs. Raises ModelError that says how to go on."""
-    # The bars of loads that take a moment would only disturb our own.
+    """Load a checkpoint from a folder or a hub id and add the LoRAs to its weights.
+
+    Raises ModelError when anything is missing, damaged or of another kind; the message says what
+    to do.
+    """
+    # Progress bars for loads of a moment would only disturb our own.
     diffusers_logging.disable_progress_bar()
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    dtype = dtype_for(options.precision, device)
+    dtype = choose_dtype(options.precision, device)
     if is_hub_id(model):
-        folder, name = _downloaded(model, options.pickles), model
+        folder, name = _download(model, options.pickles), model
     else:
         folder, name = Path(model), Path(model).resolve().name
-    loaded = _from_folder(folder, name, options.pickles, dtype)
+    loaded = _load_folder(folder, name, options.pickles, dtype)
     _add_loras(loaded, options.loras)
     return loaded
 
 
-def dtype_for(precision: Precision, device: str) -> torch.dtype:
-    """Half precision where it is fast and exact enough: on CUDA only."""
+def choose_dtype(precision: Precision, device: str) -> torch.dtype:
+    """Return the type of the weights. "auto" is half precision on CUDA only, where it is fast."""
     if precision == "auto":
         return torch.float16 if device == "cuda" else torch.float32
     return DTYPES[precision]
 
 
-def _downloaded(model: str, pickles: bool) -> Path:
-    """The folder of a hub id: in the hub's cache, or fetched now."""
+def choose_memory_format(device: torch.device) -> torch.memory_format:
+    """Return the layout that convolutions are fastest with: channels last, except on Apple's."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def _download(model: str, pickles: bool) -> Path:
+    """Return the folder of a hub id, downloaded unless it is in the cache."""
     unwanted = () if pickles else PICKLES
-    return _from_hub(model, PARTS, unwanted)
+    return _fetch_from_hub(model, PARTS, unwanted)
 
 
-def _from_hub(model: str, wanted: Sequence[str], unwanted: Sequence[str]) -> Path:
+def _fetch_from_hub(model: str, wanted: Sequence[str], unwanted: Sequence[str]) -> Path:
+    """Download the files that match ``wanted`` and not ``unwanted``. Raises ModelError."""
     folder = "Or fetch the whole repository on any machine and name its folder instead."
     try:
         return Path(snapshot_download(model, allow_patterns=[*wanted], ignore_patterns=[*unwanted]))
@@ -94,9 +106,10 @@ def _from_hub(model: str, wanted: Sequence[str], unwanted: Sequence[str]) -> Pat
         raise ModelError(f"{model!r} is no folder here and no hub id: {error}") from error
 
 
-def _from_folder(folder: Path, name: str, pickles: bool, dtype: torch.dtype) -> StableModel:
+def _load_folder(folder: Path, name: str, pickles: bool, dtype: torch.dtype) -> StableModel:
+    """Load the parts of a checkpoint with weights of type ``dtype``. Raises ModelError."""
     _check_kind(folder)
-    weights = [_weights(folder / part, pickles) for part in NETWORKS]
+    weights = [_choose_weights(folder / part, pickles) for part in NETWORKS]
     kinds: tuple[Any, ...] = (UNet2DConditionModel, AutoencoderKL, CLIPTextModel)
     try:
         unet, vae, text_encoder = (
@@ -115,7 +128,7 @@ def _from_folder(folder: Path, name: str, pickles: bool, dtype: torch.dtype) -> 
 
 
 def _check_kind(folder: Path) -> None:
-    """Raise ModelError unless the folder says that it is of the kind that runs here."""
+    """Raise ModelError unless the index of a folder names a pipeline that runs here."""
     try:
         index = json.loads((folder / INDEX).read_text())
         kind = str(index.get("_class_name"))
@@ -132,8 +145,12 @@ def _check_kind(folder: Path) -> None:
         )
 
 
-def _weights(folder: Path, pickles: bool) -> dict[str, Any]:
-    """How to open the weights of one part: preferably full precision, always safetensors."""
+def _choose_weights(folder: Path, pickles: bool) -> dict[str, Any]:
+    """Return the options of ``from_pretrained`` for the weights of one part.
+
+    Full precision is preferred, and pickled weights are opened only when ``pickles`` allows them.
+    Raises ModelError when there are no weights that may be opened.
+    """
     names = [path.name for path in folder.glob("*.safetensors")]
     plain = [name for name in names if ".fp16." not in name and ".non_ema." not in name]
     if plain:
@@ -157,7 +174,7 @@ def _weights(folder: Path, pickles: bool) -> dict[str, Any]:
 
 
 def _check_networks(folder: Path, unet: Any, vae: Any, text: Any) -> None:
-    """Raise ModelError where the parts do not fit each other or are of a kind we cannot run."""
+    """Raise ModelError when the parts do not fit each other or need inputs that we do not have."""
     channels = (unet.in_channels, unet.out_channels, vae.latent_channels)
     if channels != (LATENT_CHANNELS,) * 3:
         raise ModelError(
@@ -177,10 +194,10 @@ def _check_networks(folder: Path, unet: Any, vae: Any, text: Any) -> None:
 
 
 def _add_loras(model: StableModel, loras: Sequence[Lora]) -> None:
-    """Add LoRAs into the weights, so that they cost nothing when it plays."""
+    """Fuse LoRAs into the weights, so that they cost nothing when clips are generated."""
     if not loras:
         return
-    # Here and not above: it brings seconds of imports that only this needs.
+    # Imported here because it takes seconds that only LoRAs need.
     from diffusers import StableDiffusionPipeline
 
     pipeline: Any = StableDiffusionPipeline(  # type: ignore[no-untyped-call]
@@ -201,7 +218,8 @@ def _add_loras(model: StableModel, loras: Sequence[Lora]) -> None:
 
 
 def _load_lora(pipeline: Any, lora: Lora) -> None:
-    file = _lora_file(lora.model)
+    """Load one LoRA into a pipeline. Raises ModelError when it does not fit the checkpoint."""
+    file = _find_lora(lora.model)
     try:
         pipeline.load_lora_weights(
             file.parent, weight_name=file.name, adapter_name=ADAPTER, use_safetensors=True
@@ -218,9 +236,10 @@ def _load_lora(pipeline: Any, lora: Lora) -> None:
         )
 
 
-def _lora_file(model: str) -> Path:
+def _find_lora(model: str) -> Path:
+    """Return the safetensors file of a LoRA, downloaded for a hub id. Raises ModelError."""
     if is_hub_id(model):
-        folder = _from_hub(model, ["*.safetensors"], [])
+        folder = _fetch_from_hub(model, ["*.safetensors"], [])
         files = sorted(folder.glob("*.safetensors"))
         if len(files) == 1:
             return files[0]
@@ -235,9 +254,3 @@ def _lora_file(model: str) -> Path:
             "formats are refused, because opening them can run any program hidden in them."
         )
     return file
-
-
-def first_line(error: BaseException) -> str:
-    """The beginning of what a library said, short enough for a message of ours."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Schedulers by name, and one way to run them all from noise or from an anchor."""
+"""diffusers' schedulers by name, and one way to run them all from noise or from an anchor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from diffusers import (
 from riffusion.engines.stable.options import Scheduler
 from riffusion.errors import InvalidInput
 
-KINDS: dict[Scheduler, Any] = {
+SCHEDULER_CLASSES: dict[Scheduler, Any] = {
     "dpm++": DPMSolverMultistepScheduler,
     "unipc": UniPCMultistepScheduler,
     "ddim": DDIMScheduler,
@@ -28,54 +28,59 @@ KINDS: dict[Scheduler, Any] = {
     "lcm": LCMScheduler,
     "tcd": TCDScheduler,
 }
-# What these would be without being asked is for images of pixels, or draws noise of its own.
-FIXED: dict[Any, dict[str, Any]] = {
+# Settings that checkpoints must not choose: the defaults are for images of pixels, or draw noise
+# of their own.
+FORCED_SETTINGS: dict[Any, dict[str, Any]] = {
     DDIMScheduler: {"clip_sample": False},
     LCMScheduler: {"clip_sample": False},
     TCDScheduler: {"clip_sample": False},
     PNDMScheduler: {"skip_prk_steps": True},
     DPMSolverMultistepScheduler: {"algorithm_type": "dpmsolver++"},
 }
-THE_ORIGINALS = (DDIMScheduler, PNDMScheduler)
+ORIGINAL_CLASSES = (DDIMScheduler, PNDMScheduler)
 
 
-def scheduler_kind(name: Scheduler | None, config: Mapping[str, Any]) -> Any:
-    """The class called ``name``, or that of a checkpoint's own configuration.
+def choose_scheduler(name: Scheduler | None, config: Mapping[str, Any]) -> Any:
+    """Return the scheduler class called ``name``, or that of a checkpoint's configuration.
 
-    A checkpoint whose own is none of ours (ancestral ones, which draw noise of their own, and
-    historical ones) runs with DPM-Solver++.
+    A checkpoint whose own scheduler is not supported (ancestral ones, which draw noise of their
+    own, and historical ones) runs with DPM-Solver++.
     """
     if name is not None:
-        return KINDS[name]
-    own = {kind.__name__: kind for kind in KINDS.values()}
+        return SCHEDULER_CLASSES[name]
+    own = {kind.__name__: kind for kind in SCHEDULER_CLASSES.values()}
     return own.get(str(config.get("_class_name")), DPMSolverMultistepScheduler)
 
 
 class Sampler:
-    """One run of a scheduler over latents, from noise or from an anchor re-noised by ``strength``.
+    """One run of a scheduler over latents, from noise or from an anchor.
 
-    Where the run begins is the original's arithmetic. With DDIM and PNDM it is followed to the
-    letter, ``steps_offset`` included; the others came later and count from 0, and so does
-    ``mixed``, the original's magic mix. Raises InvalidInput for more steps than the scheduler has.
+    An anchor is re-noised by ``strength``, 0 to 1; None starts from noise alone. The first step is
+    where the original starts. With DDIM and PNDM its arithmetic is followed to the letter,
+    ``steps_offset`` included; the other schedulers came later and count from 0, and so do runs
+    with ``mixed``, the original's magic mix. ``timesteps`` are the steps to take, and ``first`` is
+    the number of the first of them. Raises InvalidInput for more steps than the scheduler has.
     """
 
     def __init__(
         self,
-        kind: Any,
+        scheduler_class: Any,
         config: Mapping[str, Any],
         steps: int,
         strength: float | None,
         *,
         mixed: bool = False,
     ) -> None:
-        self._scheduler = kind.from_config({**config, **FIXED.get(kind, {})})
-        self._as_original = isinstance(self._scheduler, THE_ORIGINALS) and not mixed
+        forced = FORCED_SETTINGS.get(scheduler_class, {})
+        self._scheduler = scheduler_class.from_config({**config, **forced})
+        self._as_original = isinstance(self._scheduler, ORIGINAL_CLASSES) and not mixed
         try:
             self._scheduler.set_timesteps(steps)
         except ValueError as error:
-            raise InvalidInput("steps", steps, f"{kind.__name__} says: {error}") from error
+            raise InvalidInput(
+                "steps", steps, f"{scheduler_class.__name__} says: {error}"
+            ) from error
         every = self._scheduler.timesteps
-        self._from_noise = strength is None
         self._noise_at, start = every[:1], 0
         if strength is not None:
             offset = self._scheduler.config.get("steps_offset", 0) if self._as_original else 0
@@ -88,7 +93,7 @@ class Sampler:
             self._scheduler.set_begin_index(start)
 
     def begin(self, anchor: torch.Tensor | None, noise: torch.Tensor) -> torch.Tensor:
-        """The latents of the first step. An anchor with no steps to go stays as it is."""
+        """Return the latents of the first step. An anchor with no steps to go stays as it is."""
         if anchor is None:
             return noise * float(self._scheduler.init_noise_sigma)
         if not len(self.timesteps):
@@ -97,7 +102,7 @@ class Sampler:
         return noised
 
     def network_input(self, latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
-        """Latents in the scale that the network was trained on."""
+        """Return latents in the scale that the network was trained on."""
         scaled: torch.Tensor = self._scheduler.scale_model_input(latents, timestep)
         return scaled
 
@@ -108,31 +113,41 @@ class Sampler:
         latents: torch.Tensor,
         draw: Callable[[], torch.Tensor],
     ) -> torch.Tensor:
-        """Latents after step ``index``; ``draw`` gives noise to the one scheduler that needs it."""
+        """Return the latents after step ``index``.
+
+        ``prediction`` is the noise in ``latents``. ``draw`` returns new noise for the one
+        scheduler that needs it.
+        """
         timestep = self.timesteps[index]
-        # Without noise of its own (eta 0) in DDIM and TCD.
+        # With eta 0 DDIM and TCD add no noise of their own.
         extra = {"eta": 0.0} if isinstance(self._scheduler, DDIMScheduler | TCDScheduler) else {}
         after = self._scheduler.step(prediction, timestep, latents, **extra)
         if isinstance(self._scheduler, LCMScheduler):
-            # It would draw from one seed, but noise walks between two.
+            # The scheduler would draw noise from one seed, but ours walks between two.
             return self.noised(after.denoised, draw(), index)
         following: torch.Tensor = after.prev_sample
         return following
 
     def noised(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
-        """What is known, as noisy as the latents are after step ``index``; clean after the last."""
+        """Return clean latents, made as noisy as those after step ``index``.
+
+        After the last step they stay clean.
+        """
         if index + 1 == len(self.timesteps):
             return clean
         return self.noised_before(clean, noise, index + 1)
 
     def noised_mask(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
-        """The same for an anchor's mask. The original's is a step late with its own schedulers."""
+        """Return the latents that a mask keeps, made as noisy as those after step ``index``.
+
+        With the original's own schedulers they are a step late, as they are in the original.
+        """
         if not self._as_original:
             return self.noised(clean, noise, index)
         return self.noised_before(clean, noise, index)
 
     def noised_before(self, clean: torch.Tensor, noise: torch.Tensor, index: int) -> torch.Tensor:
-        """What is known, as noisy as the latents are before step ``index``."""
+        """Return clean latents, made as noisy as those before step ``index``."""
         noised: torch.Tensor = self._scheduler.add_noise(
             clean, noise, self.timesteps[index : index + 1]
         )

@@ -1,8 +1,8 @@
-"""Captions: what someone would type to ask for the music that sounds, in many wordings.
+"""Captions of songs: what someone would type to ask for the music, in many wordings.
 
-Every caption keeps the style or the lead instrument and drops other fields at random, because
-short prompts must work as well as long ones. Some name a scene instead, where one thinks of such
-music ("fog rolling over the moors"): ``scenes.json``.
+Every caption names the style or the lead instrument and leaves out other facts at random, because
+short prompts must work as well as long ones. Some describe a scene in which one would think of such
+music ("fog rolling over the moors"); ``scenes.json`` has them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCENE_ALONE = 0.12
 SOLO_FORMS = ("solo {lead}", "{lead} solo", "{lead} alone", "unaccompanied {lead}", "{lead}")
 LEAD_ALONE = 0.08
 TOGETHER = ("with", "featuring", "and", "over", "plus")
-# Ways to ask that say nothing of the music itself.
+# These phrases say nothing of the music itself.
 REQUESTS = (
     "{core} music",
     "some {core}",
@@ -51,8 +51,8 @@ DENSITY_WORDS = (("sparse", "minimal", "slow-moving", "spacious"), ("busy", "den
 
 
 @dataclass(frozen=True)
-class Named:
-    """The style and the family of the lead instrument that a caption names; None where not."""
+class CaptionLabels:
+    """The style and the family of the lead that a caption names, None where it does not."""
 
     style: str | None
     lead: str | None
@@ -60,7 +60,7 @@ class Named:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known about a rendered piece. ``programs`` has the lead first, if there is one."""
+    """What is known about a rendered song. ``programs`` starts with the lead, if there is one."""
 
     style_words: tuple[str, ...]
     scenes: tuple[str, ...]
@@ -74,8 +74,8 @@ class Description:
     density: float
 
     @property
-    def feelings(self) -> tuple[str, ...]:
-        """Moods of the style, and those that mode, tempo and density suggest."""
+    def mood_words(self) -> tuple[str, ...]:
+        """Return words for the mood: of the style twice, and by mode, tempo and density."""
         mode = SAD_WORDS if self.key.endswith("minor") and self.bpm < 115 else ()
         mode = HAPPY_WORDS if self.key.endswith("major") and self.bpm > 95 else mode
         calm = CALM_WORDS if self.bpm < 90 and self.density < 0.45 else ()
@@ -84,36 +84,39 @@ class Description:
 
 
 @cache
-def _scenes() -> dict[str, list[str]]:
+def _read_scenes() -> dict[str, list[str]]:
     scenes: dict[str, list[str]] = json.loads(SCENES.read_text("utf-8"))
     return scenes
 
 
-def scenes_of(style: str) -> tuple[str, ...]:
-    """Phrases that make one think of a style without naming it; none for an unknown one."""
-    return tuple(_scenes().get(style, ()))
+def load_scenes(style: str) -> tuple[str, ...]:
+    """Return the phrases that evoke a style without naming it; none for an unknown style."""
+    return tuple(_read_scenes().get(style, ()))
 
 
 @cache
-def words_for(style: str) -> tuple[str, ...]:
-    """All that captions call a style: its name, what else people call it, and its scenes."""
+def list_style_words(style: str) -> tuple[str, ...]:
+    """Return all words for a style in captions: its name, its other names and its scenes."""
     others = next((known.words for known in STYLES if known.name == style), ())
-    return (style, *others, *scenes_of(style))
+    return (style, *others, *load_scenes(style))
 
 
-def named_in(caption: str, style: str, lead: int | None) -> Named:
-    """What ``caption`` names of the style and the lead (a General MIDI program) of its song."""
-    has_style = any(word in caption for word in words_for(style))
+def find_labels(caption: str, style: str, lead: int | None) -> CaptionLabels:
+    """Return what ``caption`` names of the style and the lead of its song.
+
+    ``lead`` is a General MIDI program, or None.
+    """
+    has_style = any(word in caption for word in list_style_words(style))
     has_lead = lead is not None and any(name in caption for name in everyday_names(lead))
-    return Named(style if has_style else None, lead_family(lead) if has_lead else None)
+    return CaptionLabels(style if has_style else None, lead_family(lead) if has_lead else None)
 
 
 def write_captions(rng: random.Random, about: Description, count: int) -> list[str]:
-    """``count`` captions of one piece, in different wordings."""
-    return [_tidy(_caption(rng, about)) for _ in range(count)]
+    """Return ``count`` captions of one song in different wordings."""
+    return [_remove_repetition(_write_caption(rng, about)) for _ in range(count)]
 
 
-def _caption(rng: random.Random, about: Description) -> str:
+def _write_caption(rng: random.Random, about: Description) -> str:
     style = rng.choice(about.style_words if rng.random() < 0.7 else about.style_words[:1])
     lead = rng.choice(everyday_names(about.lead)) if about.lead is not None else ""
     if about.scenes and about.arrangement != "drums" and rng.random() < SCENE_ALONE:
@@ -121,17 +124,18 @@ def _caption(rng: random.Random, about: Description) -> str:
     if about.arrangement == "drums":
         core = rng.choice((f"{style} drums", f"{style} {rng.choice(DRUM_SOLO_WORDS)}"))
     elif lead and rng.random() < LEAD_ALONE:
-        core = _dress_lead(rng, about, lead)
+        core = _decorate_lead(rng, about, lead)
         return rng.choice(REQUESTS).format(core=core) if rng.random() < 0.2 else core
     elif about.arrangement == "solo" and lead:
         solo = rng.choice(SOLO_FORMS).format(lead=lead)
         core = rng.choice((f"{style} {lead}", f"{solo}, {style}", f"{style}, {solo}"))
     else:
-        core = _band(rng, about, style, lead)
-    return _dress(rng, about, core)
+        core = _name_band(rng, about, style, lead)
+    return _decorate(rng, about, core)
 
 
-def _band(rng: random.Random, about: Description, style: str, lead: str) -> str:
+def _name_band(rng: random.Random, about: Description, style: str, lead: str) -> str:
+    """Return the style, with the lead and up to three other instruments at random."""
     others = [rng.choice(everyday_names(p)) for p in about.programs if p != about.lead]
     rng.shuffle(others)
     others = others[: rng.randint(0, 3)]
@@ -147,29 +151,30 @@ def _band(rng: random.Random, about: Description, style: str, lead: str) -> str:
     return ", ".join([style, *([lead] if lead else []), *others])
 
 
-def _dress_lead(rng: random.Random, about: Description, lead: str) -> str:
-    """The lead instrument and a mood, without a style."""
+def _decorate_lead(rng: random.Random, about: Description, lead: str) -> str:
+    """Return the lead instrument with a mood or a speed, without a style."""
     shapes = (
-        f"{rng.choice(about.feelings)} {lead}",
-        f"{rng.choice(about.feelings)} {lead}",
+        f"{rng.choice(about.mood_words)} {lead}",
+        f"{rng.choice(about.mood_words)} {lead}",
         f"{lead} solo",
-        f"{rng.choice(_speed_words(about.bpm))} {lead}",
+        f"{rng.choice(_find_speed_words(about.bpm))} {lead}",
         lead,
     )
     return rng.choice(shapes)
 
 
-def _speed_words(bpm: int) -> tuple[str, ...]:
+def _find_speed_words(bpm: int) -> tuple[str, ...]:
     return SLOW_WORDS if bpm < 85 else MIDDLE_WORDS if bpm < 118 else FAST_WORDS
 
 
-def _dress(rng: random.Random, about: Description, core: str) -> str:
+def _decorate(rng: random.Random, about: Description, core: str) -> str:
+    """Return ``core`` with mood, density, speed, tempo and key, each at random."""
     if rng.random() < 0.4:
-        core = f"{rng.choice(about.feelings)} {core}"
+        core = f"{rng.choice(about.mood_words)} {core}"
     if rng.random() < 0.15 and abs(about.density - 0.5) > 0.25:
         core = f"{rng.choice(DENSITY_WORDS[about.density > 0.5])} {core}"
     if rng.random() < 0.15:
-        speed = rng.choice(_speed_words(about.bpm))
+        speed = rng.choice(_find_speed_words(about.bpm))
         core = rng.choice((f"{speed} {core}", f"{core}, {speed}"))
     if rng.random() < 0.25:
         core = rng.choice(REQUESTS).format(core=core)
@@ -180,8 +185,8 @@ def _dress(rng: random.Random, about: Description, core: str) -> str:
     return core
 
 
-def _tidy(caption: str) -> str:
-    """Collapse repeated words ("church organ church organ" reads as a mistake)."""
+def _remove_repetition(caption: str) -> str:
+    """Remove repeated words: "church organ church organ" reads as a mistake."""
     words = caption.split()
     kept: list[str] = []
     for word in words:

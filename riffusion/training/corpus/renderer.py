@@ -1,4 +1,4 @@
-"""MIDI events to sound through FluidSynth and a General MIDI soundfont."""
+"""Scores to sound, through FluidSynth and a General MIDI soundfont."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GAIN = 0.35
 FULL_SCALE = 32768.0
 PAN_CONTROL, CENTRE, HALF_STAGE = 10, 64, 55
 
-# Where Debian puts permissively licensed soundfonts (MIT, public domain).
+# Debian installs soundfonts with permissive licences (MIT, public domain) here.
 SOUNDFONTS: tuple[Path, ...] = (
     Path("/usr/share/sounds/sf3/MuseScore_General_Lite.sf3"),
     Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
@@ -27,7 +27,7 @@ SOUNDFONTS: tuple[Path, ...] = (
 
 
 def installed_soundfonts() -> tuple[Path, ...]:
-    """The soundfonts of ``SOUNDFONTS`` that are on this machine; MissingTool if none is."""
+    """Return the soundfonts of ``SOUNDFONTS`` that are installed. Raises MissingTool if none is."""
     found = tuple(path for path in SOUNDFONTS if path.exists())
     if not found:
         raise MissingTool("no soundfont is installed: apt install fluidr3mono-gm-soundfont")
@@ -35,7 +35,7 @@ def installed_soundfonts() -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=4)
-def _synthesizer(soundfont: Path, sample_rate: int) -> Any:
+def _load_synthesizer(soundfont: Path, sample_rate: int) -> Any:
     try:
         import fluidsynth
     except ImportError as error:
@@ -52,13 +52,16 @@ def _synthesizer(soundfont: Path, sample_rate: int) -> Any:
 def render(
     score: Score, soundfont: Path, rng: random.Random, sample_rate: int = 44100
 ) -> npt.NDArray[np.float32]:
-    """Play a score: float32 (2, samples), exactly ``score.seconds`` long, in a random room."""
-    synth = _synthesizer(soundfont, sample_rate)
+    """Play a score in a random room: float32 (2, samples), exactly ``score.seconds`` long.
+
+    Raises MissingTool without FluidSynth or where it cannot load the soundfont.
+    """
+    synth = _load_synthesizer(soundfont, sample_rate)
     synth.system_reset()
     synth.set_reverb(
         rng.uniform(0.1, 0.9), rng.uniform(0, 0.6), rng.uniform(0.3, 1), rng.uniform(0.1, 0.8)
     )
-    _seat(synth, score, rng)
+    _pan_players(synth, score, rng)
     samples_per_beat = 60.0 / score.bpm * sample_rate
     total = round(score.seconds * sample_rate)
     blocks: list[npt.NDArray[np.int16]] = []
@@ -68,22 +71,22 @@ def render(
         if at > position:
             blocks.append(synth.get_samples(at - position))
             position = at
-        _play(synth, event.message)
+        _send(synth, event.message)
     if position < total:
         blocks.append(synth.get_samples(total - position))
     interleaved = np.concatenate(blocks).astype(np.float32) / FULL_SCALE
     return np.ascontiguousarray(interleaved.reshape(-1, 2).T)
 
 
-def _seat(synth: Any, score: Score, rng: random.Random) -> None:
-    """Seat the players from left to right, basses in the middle, on a narrow or wide stage."""
+def _pan_players(synth: Any, score: Score, rng: random.Random) -> None:
+    """Pan the instruments across a narrow or wide stage, basses in the middle."""
     width = rng.uniform(0.2, 1.0) * HALF_STAGE
     for channel, program in score.players().items():
         seat = CENTRE if program in BASS_PROGRAMS else CENTRE + rng.uniform(-width, width)
         synth.cc(channel, PAN_CONTROL, round(seat))
 
 
-def _play(synth: Any, message: Any) -> None:
+def _send(synth: Any, message: Any) -> None:
     if message.type == "note_on" and message.velocity:
         synth.noteon(message.channel, message.note, message.velocity)
     elif message.type in ("note_on", "note_off"):

@@ -1,4 +1,4 @@
-"""Writing music down: accompaniment from MMA, a lead line or a solo of our own, as MIDI events."""
+"""The written music as MIDI events: accompaniment by MMA, and melodies and solos by this module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MMA_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Event:
-    """One MIDI channel message at a position in beats from the start."""
+    """A MIDI channel message at a position in beats from the start."""
 
     beat: float
     message: Any
@@ -32,7 +32,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Score:
-    """A piece of music ready to be rendered. ``chords`` holds one chord name a bar."""
+    """A piece of music as it is written. ``chords`` holds one chord name a bar."""
 
     events: tuple[Event, ...]
     bpm: float
@@ -41,14 +41,16 @@ class Score:
 
     @property
     def bars(self) -> int:
+        """Return the number of bars."""
         return len(self.chords)
 
     @property
     def seconds(self) -> float:
+        """Return the length in seconds."""
         return self.bars * self.beats_per_bar * 60.0 / self.bpm
 
     def notes(self, drums: bool) -> list[Event]:
-        """Note-ons of the drum channel, or of all others."""
+        """Return the note-ons of the drum channel, or of all others."""
         return [
             e
             for e in self.events
@@ -58,7 +60,7 @@ class Score:
         ]
 
     def programs(self) -> list[int]:
-        """General MIDI programs that sound, drums left out, most notes first."""
+        """Return the General MIDI programs that sound but the drums, most notes first."""
         program: dict[int, int] = {}
         count: dict[int, int] = {}
         for event in self.events:
@@ -71,21 +73,21 @@ class Score:
         return sorted(count, key=lambda key: -count[key])
 
     def players(self) -> dict[int, int]:
-        """The program each channel but the drums' begins with."""
+        """Return the first program of each channel but the drums'."""
         changes = [e.message for e in self.events if e.message.type == "program_change"]
         return {m.channel: m.program for m in reversed(changes) if m.channel != DRUM_CHANNEL}
 
-    def only(self, channels: frozenset[int]) -> Score:
-        """The same music with only these MIDI channels left."""
+    def keep_channels(self, channels: frozenset[int]) -> Score:
+        """Return the same music with only these MIDI channels."""
         return replace(self, events=tuple(e for e in self.events if e.message.channel in channels))
 
-    def plus(self, events: list[Event]) -> Score:
-        """The same music with more events."""
+    def add_events(self, events: list[Event]) -> Score:
+        """Return the same music with more events."""
         return replace(self, events=tuple(sorted((*self.events, *events), key=lambda e: e.beat)))
 
 
 def transpose(degree: str, tonic: int) -> str:
-    """A scale degree such as ``b67`` (flat sixth, dominant seventh) as a chord name."""
+    """Return a scale degree such as ``b67`` (flat sixth, dominant seventh) as a chord name."""
     shift = 0
     while degree[0] in "b#":
         shift += 1 if degree[0] == "#" else -1
@@ -93,8 +95,13 @@ def transpose(degree: str, tonic: int) -> str:
     return NOTE_NAMES[(tonic + MAJOR_DEGREES[int(degree[0]) - 1] + shift) % 12] + degree[1:]
 
 
-def accompaniment(groove: str, bpm: int, chords: tuple[str, ...], extra: str, seed: int) -> Score:
-    """A band playing ``chords``, one a bar, written by MMA (Debian package ``mma``)."""
+def write_accompaniment(
+    groove: str, bpm: int, chords: tuple[str, ...], extra: str, seed: int
+) -> Score:
+    """Return a band that plays ``chords``, one a bar, as MMA (Debian package ``mma``) writes it.
+
+    Raises MissingTool where MMA is not installed, and RiffusionError where it fails.
+    """
     mma = shutil.which("mma")
     if mma is None:
         raise MissingTool("the accompaniment generator `mma` is not installed: apt install mma")
@@ -130,32 +137,32 @@ def _score_from_midi(midi: mido.MidiFile, bpm: float, chords: tuple[str, ...]) -
             elif not message.is_meta and hasattr(message, "channel"):
                 events.append(Event(tick / midi.ticks_per_beat, message))
         longest = max(longest, tick / midi.ticks_per_beat)
-    # Some grooves in three leave the 4/4 default in the header: trust the length instead.
+    # Some grooves in three leave the default 4/4 in the header, so the length decides.
     per_bar = longest / len(chords)
     beats = max(2, round(per_bar)) if per_bar < numerator - 0.6 else numerator
     events.sort(key=lambda e: e.beat)
     return Score(tuple(events), bpm, beats, chords)
 
 
-def empty_score(bpm: float, beats_per_bar: int, chords: tuple[str, ...]) -> Score:
-    """Chords and bars with no notes yet."""
+def make_empty_score(bpm: float, beats_per_bar: int, chords: tuple[str, ...]) -> Score:
+    """Return a score with chords and bars, without notes."""
     return Score((), bpm, beats_per_bar, chords)
 
 
-def chord_pitch_classes(chord: str) -> list[int]:
-    """Pitch classes (0 = C) of a chord name."""
+def list_pitch_classes(chord: str) -> list[int]:
+    """Return the pitch classes (0 is C) of a chord name."""
     chroma = parse_chords(chord)[0].chroma()
     return [pitch for pitch in range(12) if chroma[pitch] > 0]
 
 
-def part(
+def write_part(
     channel: int,
     program: int,
     volume: int,
     notes: list[tuple[float, float, int, int]],
     pan: int = 64,
 ) -> list[Event]:
-    """Events of one instrument. A note is (beat, length in beats, pitch, velocity)."""
+    """Return the events of one instrument. A note is (beat, length in beats, pitch, velocity)."""
     events = [
         Event(0.0, mido.Message("program_change", channel=channel, program=program)),
         Event(0.0, mido.Message("control_change", channel=channel, control=7, value=volume)),
@@ -169,14 +176,17 @@ def part(
     return events
 
 
-def melody(
+def write_melody(
     rng: random.Random, score: Score, tonic: int, style: Style, program: int
 ) -> list[tuple[float, float, int, int]]:
-    """A motif-based lead line: one-bar rhythms in an A A B A scheme, chord tones on strong beats,
-    steps in between, leaps that are answered by a step back, and bars of rest to breathe."""
+    """Return a lead line of motifs: rhythms of one bar in an A A B A scheme.
+
+    Chord tones lie on strong beats, steps in between, a step back answers a leap, and some bars
+    rest.
+    """
     beats = score.beats_per_bar
     division = 2 if rng.random() < 0.6 else 4
-    motifs = [_motif(rng, beats, division, style.liveliness) for _ in range(2)]
+    motifs = [_write_rhythm(rng, beats, division, style.liveliness) for _ in range(2)]
     scale = [(tonic + step) % 12 for step in style.scale]
     low, high = (48, 72) if program in LOW_VOICED else (60, 86)
     pitch, leap = (low + high) // 2, 0
@@ -184,7 +194,7 @@ def melody(
     for bar, chord in enumerate(score.chords):
         if rng.random() < 0.1:
             continue
-        tones = chord_pitch_classes(chord)
+        tones = list_pitch_classes(chord)
         motif = motifs[0 if bar % 4 != 2 else 1]
         for position, beat in enumerate(motif):
             pool = tones if beat % 2 == 0 or rng.random() < 0.35 else scale
@@ -203,7 +213,9 @@ def melody(
     return notes
 
 
-def _motif(rng: random.Random, beats: int, division: int, liveliness: float) -> list[float]:
+def _write_rhythm(rng: random.Random, beats: int, division: int, liveliness: float) -> list[float]:
+    """Return the beats of the notes of one bar; ``liveliness`` is the chance of one on a beat."""
+
     def chance(beat: float) -> float:
         return liveliness * (1.0 if beat % 1 == 0 else 0.75 if beat % 0.5 == 0 else 0.35)
 
@@ -211,13 +223,15 @@ def _motif(rng: random.Random, beats: int, division: int, liveliness: float) -> 
     return [beat for beat in grid if rng.random() < chance(beat)] or [0.0]
 
 
-def left_hand(rng: random.Random, score: Score, swing: bool) -> list[tuple[float, float, int, int]]:
-    """Chords under a solo: block, broken, stride or off-beat, one figure for the whole piece."""
+def write_left_hand(
+    rng: random.Random, score: Score, swing: bool
+) -> list[tuple[float, float, int, int]]:
+    """Return chords under a solo: block, broken, stride or off-beat throughout."""
     beats = score.beats_per_bar
     figure = rng.choice(("block", "broken", "stride", "offbeat"))
     notes: list[tuple[float, float, int, int]] = []
     for bar, chord in enumerate(score.chords):
-        tones = [48 + tone if tone < 7 else 36 + tone for tone in chord_pitch_classes(chord)]
+        tones = [48 + tone if tone < 7 else 36 + tone for tone in list_pitch_classes(chord)]
         root, start = min(tones) - 12, bar * beats
         if figure == "block":
             notes += [(start, beats * 0.95, pitch, 72) for pitch in (root, *tones)]
@@ -237,15 +251,15 @@ def left_hand(rng: random.Random, score: Score, swing: bool) -> list[tuple[float
     return notes
 
 
-def bell_ringing(
+def write_bells(
     rng: random.Random, score: Score, tonic: int
 ) -> list[tuple[float, float, int, int]]:
-    """Church bells: a tolling low bell, change-ringing rows, or a slow carillon tune."""
+    """Return church bells: a tolling low bell, change-ringing rows, or a slow carillon tune."""
     beats, kind = score.beats_per_bar, rng.choice(("toll", "changes", "carillon"))
     row = [60 + tonic % 12 - (12 if tonic > 6 else 0) + step for step in (12, 11, 9, 7, 5, 4, 2, 0)]
     notes: list[tuple[float, float, int, int]] = []
     for bar, chord in enumerate(score.chords):
-        start, tones = bar * beats, chord_pitch_classes(chord)
+        start, tones = bar * beats, list_pitch_classes(chord)
         if kind == "toll":
             notes.append((start, 4.0, 48 + tones[0], 110))
             if rng.random() < 0.6:
@@ -263,5 +277,5 @@ def bell_ringing(
 
 
 def can_play_chords(program: int) -> bool:
-    """Whether one player of this instrument can play melody and chords at once."""
+    """Return whether one player of this instrument can play melody and chords at once."""
     return program in POLYPHONIC

@@ -1,6 +1,7 @@
-"""Songs on disk: a memory-mappable array of log-mel frames a shard, and a list of what is known.
+"""Songs on disk: a shard is an array of log-mel frames and a JSON list of its songs.
 
-Both are checked when they are read, so that a training does not die of them hours later.
+The array can be memory-mapped. Both files are checked when they are read, so that a training run
+does not fail on them hours later.
 """
 
 from __future__ import annotations
@@ -47,36 +48,42 @@ class Song:
     frames: int
 
 
-def mode_of(tonic: int, chords: Iterable[str]) -> Mode:
-    """Minor where most of the chords on the tonic have a minor third."""
+def find_mode(tonic: int, chords: Iterable[str]) -> Mode:
+    """Return minor where most of the chords on the tonic have a minor third, else major."""
     home = [chord for chord in parse_chords(" ".join(chords)) if chord.root == tonic]
     minor = [(tonic + 3) % 12 in chord.pitch_classes for chord in home]
     return "minor" if 2 * sum(minor) > len(minor) else "major"
 
 
-def song_key(song: Song) -> tuple[int, Mode]:
-    """Tonic (0 is C) and mode, from the chords, whatever the file calls it."""
+def find_key(song: Song) -> tuple[int, Mode]:
+    """Return tonic (0 is C) and mode of a song; the mode is that of the chords, not of the file."""
     tonic = parse_key(song.key).tonic
-    return tonic, mode_of(tonic, song.chords)
+    return tonic, find_mode(tonic, song.chords)
 
 
-def listing_of(folder: Path, shard: int) -> Path:
-    """The file that lists a shard's songs. A shard exists when it does."""
+def get_listing_path(folder: Path, shard: int) -> Path:
+    """Return the file that lists the songs of a shard.
+
+    A shard is complete when this file exists.
+    """
     return folder / f"songs-{shard:05}.json"
 
 
 def write_shard(folder: Path, shard: int, songs: Sequence[Song], frames: Frames) -> None:
-    """Write (frames, channels, bands) of a shard, then its list. StorageError on a full disk."""
-    listing = listing_of(folder, shard)
-    with writing_whole(_frames_of(listing)) as file:
+    """Write frames (frames, channels, bands) of a shard, then its list of songs.
+
+    Raises StorageError on a full disk.
+    """
+    listing = get_listing_path(folder, shard)
+    with writing_whole(_get_frames_path(listing)) as file:
         np.save(file, frames)
     write_whole(listing, json.dumps([asdict(song) for song in songs]).encode())
 
 
 def read_songs(folder: Path) -> list[tuple[Path, Song]]:
-    """Every song of a corpus with the file its frames lie in.
+    """Return every song of a corpus with the file that holds its frames.
 
-    Raises InvalidInput where there is none, or a list is damaged or says what cannot be.
+    Raises InvalidInput where there is no song, or a list is damaged or holds impossible values.
     """
     found: list[tuple[Path, Song]] = []
     for listing in sorted(folder.glob("songs-*.json")):
@@ -85,7 +92,7 @@ def read_songs(folder: Path) -> list[tuple[Path, Song]]:
             _check_chords(songs)
         except (ValueError, TypeError, KeyError) as error:
             raise InvalidInput("song list", str(listing), f"{error}; {RENDER_AGAIN}") from error
-        found += [(_frames_of(listing), song) for song in songs]
+        found += [(_get_frames_path(listing), song) for song in songs]
     if not found:
         raise InvalidInput(
             "corpus folder", str(folder), "render one first: python -m riffusion corpus"
@@ -94,29 +101,33 @@ def read_songs(folder: Path) -> list[tuple[Path, Song]]:
 
 
 def open_frames(path: Path, songs: Sequence[Song]) -> Frames:
-    """The memory-mapped frames of a shard. Raises InvalidInput where they are missing, of another
-    shape, or cut off before the end of one of its ``songs``."""
+    """Memory-map the frames of a shard, float16 (frames, channels, bands).
+
+    Raises InvalidInput where they are missing, of another shape, or end before one of ``songs``.
+    """
     try:
         frames: Frames = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        legal = f"it cannot be read ({error}); delete {_listing_beside(path)} too and render again"
+        legal = (
+            f"it cannot be read ({error}); delete {_get_listing_name(path)} too and render again"
+        )
         raise InvalidInput("frames of songs", str(path), legal) from error
     needed = max((song.offset + song.frames for song in songs), default=0)
     shape = (CHANNELS, COMPACT_PARAMS.mel_bands)
     if frames.dtype != np.float16 or frames.shape[1:] != shape or len(frames) < needed:
         legal = (
             f"has {frames.dtype} {frames.shape} and needs float16 ({needed} or more, {shape[0]}, "
-            f"{shape[1]}); delete it and {_listing_beside(path)} and render again"
+            f"{shape[1]}); delete it and {_get_listing_name(path)} and render again"
         )
         raise InvalidInput("frames of songs", str(path), legal)
     return frames
 
 
-def _frames_of(listing: Path) -> Path:
+def _get_frames_path(listing: Path) -> Path:
     return listing.with_name(listing.name.replace("songs", "mels")).with_suffix(".npy")
 
 
-def _listing_beside(frames: Path) -> str:
+def _get_listing_name(frames: Path) -> str:
     return frames.with_suffix(".json").name.replace("mels", "songs")
 
 

@@ -1,1 +1,9 @@
-"""Training of the shipped engine: the run, its loss, its critics and its prompt adapter."""
+"""Training of the shipped engine: a flow-matching transformer on log-mel images.
+
+train           the command ``train``: the run, its options and its files
+flow            the flow-matching loss
+critics         networks that recognise music in noise, and a loss by them
+prompt_adapter  fits the adapter between prompts and the model
+warm_start      starts a run with the weights of an earlier model
+sample_sheet    spectrograms and sound of a model in training
+"""

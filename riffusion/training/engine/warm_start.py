@@ -1,7 +1,7 @@
-"""Begin a run with the weights of an earlier model, also one of another mel scale or mono.
+"""Starts a run with the weights of an earlier model, also of another mel scale or a mono one.
 
-What has the same shape is copied. The first and the last layer, which touch the image, are moved
-band by band to the new mel scale; a mono model becomes the loudness of a stereo one.
+Weights of the same shape are copied. The first and the last layer, which touch the image, are
+interpolated to the new mel bands. A mono model becomes the loudness channel of a stereo one.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from riffusion.spectral.spectrogram import SpectrogramParams, band_centres_hz
 from riffusion.training.corpus.shards import CHANNELS
 
 NEW_LAYER = ".own_modulation."
-IMAGE_LAYERS = {"embed.weight": 1, "draw.weight": 0, "draw.bias": 0}  # where the image's axis is
+# The axis of each layer that runs over the image.
+IMAGE_LAYERS = {"embed.weight": 1, "draw.weight": 0, "draw.bias": 0}
 
 
-def scale_of(folder: Path) -> ImageScale | None:
-    """The scale of a model's images, for a run that goes on from it, whatever its songs are like.
+def read_scale(folder: Path) -> ImageScale | None:
+    """Return the image scale of the model in ``folder``, for a run that starts from it.
 
-    None for a mono model, which knows none of the balance. Raises ModelError without a model.
+    Returns None for a mono model, which has no balance. Raises ModelError where there is no model.
     """
     try:
         config = SpectrogramTransformer.load_config(folder, local_files_only=True)
@@ -39,8 +40,11 @@ def scale_of(folder: Path) -> ImageScale | None:
         raise ModelError(f"there is no model to start from in {folder}: {error}") from error
 
 
-def start_from(network: SpectrogramTransformer, folder: Path) -> None:
-    """Load the weights in ``folder`` into ``network``. Raises ModelError where they don't fit."""
+def warm_start(network: SpectrogramTransformer, folder: Path) -> None:
+    """Load the weights in ``folder`` into ``network``.
+
+    Raises ModelError where there are none, or they do not fit.
+    """
     try:
         earlier = read_network(SpectrogramTransformer, folder)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -48,9 +52,9 @@ def start_from(network: SpectrogramTransformer, folder: Path) -> None:
     weights = earlier.state_dict()
     current = network.state_dict()
     for name, axis in IMAGE_LAYERS.items():
-        weights[name] = _moved(weights[name], axis, earlier.config, network.config)
+        weights[name] = _interpolate_bands(weights[name], axis, earlier.config, network.config)
     for name in current:
-        if NEW_LAYER in name:  # it begins as nothing, so a model without it stays what it was
+        if NEW_LAYER in name:  # it starts as zero, so a model without it gives the same output
             weights.setdefault(name, current[name])
     differing = [n for n in current if n not in weights or weights[n].shape != current[n].shape]
     if differing:
@@ -61,8 +65,11 @@ def start_from(network: SpectrogramTransformer, folder: Path) -> None:
     network.load_state_dict(weights)
 
 
-def _moved(weights: torch.Tensor, axis: int, before: Any, after: Any) -> torch.Tensor:
-    """Weights whose ``axis`` runs over (frames of a patch, channels, bands), on the new grid."""
+def _interpolate_bands(weights: torch.Tensor, axis: int, before: Any, after: Any) -> torch.Tensor:
+    """Return weights on the mel bands of ``after`` instead of those of ``before``.
+
+    ``axis`` runs over (frames of a patch, channels, bands).
+    """
     last = weights.movedim(axis, -1)
     source = last.reshape(*last.shape[:-1], -1, before.channels, before.mel_bands)
     places = np.interp(

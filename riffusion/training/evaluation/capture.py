@@ -1,5 +1,7 @@
-"""How near a section that was kept from a jam is to what was heard of it, with its sound and from
-its recipe alone."""
+"""Measures of how near a section captured from a jam is to what was heard of the jam.
+
+It is measured with the captured sound as anchor, and from the settings alone.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +13,24 @@ from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform
 from riffusion.engines.protocol import Engine
 from riffusion.jam.session import JamSession, render
-from riffusion.song.capture import cut_passage, heard_passage, kept_section, with_section
+from riffusion.song.capture import capture_section, cut_passage, find_passage, with_section
 from riffusion.song.model import Section, Song
-from riffusion.song.placement import places_of
+from riffusion.song.placement import place_sections
 from riffusion.song.takes import section_settings
-from riffusion.training.evaluation.judge import Judge
-from riffusion.training.evaluation.repetition import embedding, played
+from riffusion.training.evaluation.repetition import embed_passage, play_song
+from riffusion.training.evaluation.style_judge import StyleJudge
 
-# What a jam has played when a part of it is kept, beside that part.
+# The bars that a jam has played before the captured ones.
 BARS_BEFORE = 4
 
 
 @dataclass(frozen=True)
-class KeptMeasures:
-    """Distances of embeddings to the passage that was kept: of the section with its sound, from its
-    recipe alone, and of the bars that the jam went on with."""
+class CaptureMeasures:
+    """Distances of embeddings to the captured passage.
+
+    ``kept`` is that of the section with its sound as anchor, ``recipe`` that of the section from
+    its settings alone, and ``following`` that of the bars that the jam played next.
+    """
 
     title: str
     seconds: float
@@ -34,12 +39,18 @@ class KeptMeasures:
     following: float
 
 
-def measure_kept(
-    engine: Engine, judge: Judge, song: Song, section: Section, bars: int, strength: float | None
-) -> KeptMeasures:
-    """Let a jam play what ``section`` of ``song`` asks for, keep ``bars`` bars, and play those.
+def measure_capture(
+    engine: Engine,
+    judge: StyleJudge,
+    song: Song,
+    section: Section,
+    bars: int,
+    strength: float | None,
+) -> CaptureMeasures:
+    """Play a jam as ``section`` asks, capture ``bars`` bars, and play those as a section.
 
-    ``strength``: of the anchor, where it is not the usual one.
+    ``strength`` replaces the usual strength of the anchor. Raises ValueError where the chords of
+    the section take more bars.
     """
     settings = replace(section_settings(song, section), path="hold")
     jam = JamSession(engine, settings)
@@ -48,30 +59,30 @@ def measure_kept(
     with TrackFile(jam.sample_rate, jam.channels) as track:
         for block in render(jam, segment.grid.bar_sample(BARS_BEFORE + 2 * bars)):
             track.write(block.start, block.samples)
-        passage = heard_passage(segment, sample, bars)
+        passage = find_passage(segment, sample, bars)
         if passage is None:
             raise ValueError(f"{bars} bars are less than the chords of {section.name!r} take")
         anchor = cut_passage(track, *passage)
         pcm = track.read(0, track.length)
     jammed = Waveform((pcm / INT16_SCALE).astype(np.float32), jam.sample_rate)
     start, stop = passage
-    wanted = embedding(judge, jammed, start, stop)
+    captured = embed_passage(judge, jammed, start, stop)
 
     def distance(wave: Waveform, first: int, last: int) -> float:
-        return float(np.linalg.norm(embedding(judge, wave, first, last) - wanted))
+        return float(np.linalg.norm(embed_passage(judge, wave, first, last) - captured))
 
-    def of_section(kept: Section) -> float:
-        # Twice, because a song fades out over its last bar.
+    def measure_section(kept: Section) -> float:
+        # The section plays twice, because a song fades out over its last bar.
         song = replace(with_section(None, kept, settings), order=(kept.name, kept.name))
-        return distance(played(engine, song), 0, places_of(song, jam.sample_rate)[0].stop)
+        return distance(play_song(engine, song), 0, place_sections(song, jam.sample_rate)[0].stop)
 
-    kept = kept_section(segment, sample, section.name, bars, anchor)
+    kept = capture_section(segment, sample, section.name, bars, anchor)
     if strength is not None:
         kept = replace(kept, strength=strength)
-    return KeptMeasures(
+    return CaptureMeasures(
         title=song.title,
         seconds=(stop - start) / jam.sample_rate,
-        kept=of_section(kept),
-        recipe=of_section(kept_section(segment, sample, section.name, bars)),
+        kept=measure_section(kept),
+        recipe=measure_section(capture_section(segment, sample, section.name, bars)),
         following=distance(jammed, stop, stop + (stop - start)),
     )

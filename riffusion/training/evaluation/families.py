@@ -1,6 +1,6 @@
-"""Styles that sound alike, in 24 families: what the judge itself mixes up in renders.
+"""Families of styles that sound alike: 24 groups that the style judge confuses in renders.
 
-Made once from the validation split (``evaluate --group-styles``) and kept in
+They were made once from the validation split (``evaluate --group-styles``) and are stored in
 ``style_families.json``; generated music has no part in it.
 """
 
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from riffusion.training.evaluation.judge import Judge
 from riffusion.training.evaluation.renders import Renders
+from riffusion.training.evaluation.style_judge import StyleJudge
 
 FAMILIES = 24
 LISTING = Path(__file__).with_name("style_families.json")
@@ -23,18 +23,20 @@ LISTING = Path(__file__).with_name("style_families.json")
 Matrix = npt.NDArray[np.float64]
 
 
-def confusion(judge: Judge, renders: Renders) -> Matrix:
-    """(styles, styles): how likely a render of the row's style is taken for the column's."""
-    likely = judge.listen(renders.impressions).styles.softmax(1).double().numpy()
+def measure_confusion(judge: StyleJudge, renders: Renders) -> Matrix:
+    """Return the mean probability of each style in renders of each style, (true, judged)."""
+    likely = judge.predict(renders.judge_images).styles.softmax(1).double().numpy()
     truth = np.array(renders.styles)
     rows = [likely[truth == style] for style in judge.styles]
     return np.stack([row.mean(0) if len(row) else np.zeros(len(judge.styles)) for row in rows])
 
 
-def grouped(mixed_up: Matrix, count: int) -> list[list[int]]:
-    """Average linkage: join the two groups whose members are mixed up most, until ``count`` are
-    left."""
-    alike = mixed_up + mixed_up.T
+def group_styles(confusion: Matrix, count: int) -> list[list[int]]:
+    """Group styles by average linkage until ``count`` groups are left.
+
+    The two groups whose members are confused most are joined first.
+    """
+    alike = confusion + confusion.T
     groups = [[place] for place in range(len(alike))]
     while len(groups) > count:
         pairs = [
@@ -47,9 +49,9 @@ def grouped(mixed_up: Matrix, count: int) -> list[list[int]]:
     return [sorted(group) for group in groups]
 
 
-def write_families(judge: Judge, validation: Renders, path: Path = LISTING) -> list[list[str]]:
-    """Group the judge's styles and write them down with how it was done."""
-    groups = grouped(confusion(judge, validation), FAMILIES)
+def write_families(judge: StyleJudge, validation: Renders, path: Path = LISTING) -> list[list[str]]:
+    """Group the styles of the judge and write the groups and how they were made to ``path``."""
+    groups = group_styles(measure_confusion(judge, validation), FAMILIES)
     names = [[judge.styles[place] for place in group] for group in groups]
     made = (
         f"average linkage of the style judge's mean probabilities on {len(validation)} windows of "
@@ -59,8 +61,8 @@ def write_families(judge: Judge, validation: Renders, path: Path = LISTING) -> l
     return names
 
 
-def style_families(styles: Sequence[str]) -> dict[str, int]:
-    """The number of each style's family; styles that the listing lacks are each by themselves."""
+def load_families(styles: Sequence[str]) -> dict[str, int]:
+    """Return the number of each style's family; an unlisted style is a family of its own."""
     listed = json.loads(LISTING.read_text())["families"]
     family = {style: number for number, names in enumerate(listed) for style in names}
     wanted = [family.get(style, f"only {style}") for style in styles]
@@ -68,10 +70,10 @@ def style_families(styles: Sequence[str]) -> dict[str, int]:
     return {style: numbers[name] for style, name in zip(styles, wanted, strict=True)}
 
 
-def family_scores(
+def sum_by_family(
     scores: torch.Tensor, styles: Sequence[str], families: dict[str, int]
 ) -> torch.Tensor:
-    """(clips, styles) scores of styles to (clips, families) probabilities."""
+    """Return probabilities (clips, families) from logits of styles (clips, styles)."""
     places = torch.tensor([families[style] for style in styles])
     sums = torch.zeros(len(scores), int(places.max()) + 1)
     return sums.index_add_(1, places, scores.softmax(1))

@@ -1,5 +1,4 @@
-"""What judges and critics have in common: coarse images of songs, windows of them, how to train,
-and their files."""
+"""What judges and critics share: coarse images of songs, random windows, training and files."""
 
 from __future__ import annotations
 
@@ -16,16 +15,20 @@ from torch import nn
 
 from riffusion.audio.progress import progress
 from riffusion.errors import ModelError
-from riffusion.training.corpus.dataset import Corpus, FloatArray
+from riffusion.training.corpus.dataset import Corpus
+from riffusion.training.corpus.features import FloatArray
 
-CENTRE, SPREAD = -1.9, 1.0  # of log-mel levels, roughly
+CENTRE, SPREAD = -1.9, 1.0  # roughly the mean and the deviation of log-mel levels
 LEVEL_NOISE = 0.15
 GAIN_NOISE = 0.15
 WEIGHT_DECAY = 0.02
 
 
-def pooled(levels: FloatArray, frames: int, bands: int) -> FloatArray:
-    """Log-mel (n, channels, bands) in mono, means of ``frames`` by ``bands`` cells."""
+def pool_levels(levels: FloatArray, frames: int, bands: int) -> FloatArray:
+    """Return log-mel frames in mono, as means of cells of ``frames`` by ``bands``.
+
+    The input is (n, channels, bands).
+    """
     mono = levels.mean(1)
     whole = len(mono) // frames * frames
     cells = mono[:whole].reshape(whole // frames, frames, -1, bands)
@@ -34,7 +37,7 @@ def pooled(levels: FloatArray, frames: int, bands: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class CoarseSongs:
-    """Songs of a corpus in memory: ``images`` are pooled log-mel, float16 (n, bands)."""
+    """Songs of a corpus in memory. ``images`` are pooled log-mel frames, float16 (n, bands)."""
 
     corpus: Corpus
     numbers: tuple[int, ...]
@@ -45,11 +48,11 @@ class CoarseSongs:
     def read(
         cls, corpus: Corpus, numbers: list[int], frames_each: int, bands_each: int
     ) -> CoarseSongs:
-        """The songs of these numbers, each image row ``frames_each`` frames."""
+        """Read the songs of these numbers, with ``frames_each`` frames for each row of an image."""
         images = tuple(
-            pooled(corpus.frames(n, 0, corpus.songs[n].frames), frames_each, bands_each).astype(
-                np.float16
-            )
+            pool_levels(
+                corpus.frames(n, 0, corpus.songs[n].frames), frames_each, bands_each
+            ).astype(np.float16)
             for n in numbers
         )
         return cls(corpus, tuple(numbers), images, frames_each)
@@ -57,8 +60,13 @@ class CoarseSongs:
     def draw(
         self, rng: np.random.Generator, count: int, length: int
     ) -> tuple[torch.Tensor, list[tuple[int, int]]]:
-        """(count, length, bands) random windows with another level and some noise, and where they
-        come from: the song's number in the corpus and the frame."""
+        """Return random windows (count, length, bands) and their origins.
+
+        The windows have another level and some noise. An origin is the number of the song in the
+        corpus and a frame.
+
+        An origin is the number of the song in the corpus and a frame.
+        """
         cuts, origins = [], []
         for pick in rng.integers(len(self.images), size=count):
             image = self.images[pick]
@@ -71,36 +79,39 @@ class CoarseSongs:
         return windows + LEVEL_NOISE * torch.randn_like(windows), origins
 
 
-def train(
+def train_network(
     network: nn.Module,
     loss_of_batch: Callable[[], torch.Tensor],
     steps: int,
     rate: float,
     what: str,
-    heard_s: float,
+    music_s: float,
 ) -> None:
-    """Lower the loss for ``steps`` steps, each of ``heard_s`` seconds of music, with progress."""
+    """Lower the loss for ``steps`` steps, with a progress bar labelled ``what``.
+
+    Each step takes ``music_s`` seconds of music.
+    """
     optimizer = torch.optim.AdamW(network.parameters(), rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
-    with progress(what, steps * heard_s) as advance:
+    with progress(what, steps * music_s) as advance:
         for _ in range(steps):
             optimizer.zero_grad(set_to_none=True)
             loss_of_batch().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-            advance(heard_s)
+            advance(music_s)
     network.eval()
 
 
 def load_weights(network: nn.Module, path: Path, what: str) -> None:
-    """Read weights; ModelError where they are damaged or another network's."""
+    """Read the weights of ``network``. Raises ModelError where they are damaged or do not fit."""
     try:
         network.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise damaged(path, what) from error
+        raise make_damaged_error(path, what) from error
     network.eval()
 
 
-def damaged(path: Path, what: str) -> ModelError:
-    """What is wrong with a file that cannot be loaded, and what to do."""
+def make_damaged_error(path: Path, what: str) -> ModelError:
+    """Return the error for a file that cannot be loaded, which says what to do."""
     return ModelError(f"the {what} in {path} cannot be loaded: delete it to train it anew")

@@ -1,4 +1,7 @@
-"""Whether what comes back in a song is the same, or nearer to itself than to what is another."""
+"""Measures of repetition in a song: whether a section that returns is the same.
+
+Sections are compared by their bytes, and by the embedding of the judge of styles.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,20 @@ from riffusion.song.placement import PlacedSection
 from riffusion.song.session import CROSSFADE_S, HANDOVER_S, SongSession
 from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import mel_spectrogram
-from riffusion.training.corpus.dataset import FRAMES, FloatArray
-from riffusion.training.evaluation.judge import Judge, impression
+from riffusion.training.corpus.dataset import FRAMES
+from riffusion.training.corpus.features import FloatArray
+from riffusion.training.evaluation.style_judge import StyleJudge, make_judge_image
 
-WINDOW_S = CROSSFADE_S + HANDOVER_S  # what a transition may change
+TRANSITION_S = CROSSFADE_S + HANDOVER_S  # before a boundary, where a transition may change music
 
 
 @dataclass(frozen=True)
 class Distances:
-    """Between embeddings of sections: of one name (``within``), and of two names (``across``).
+    """Distances between embeddings of sections of one name and of two names.
 
-    Both are means over all pairs. ``first_within`` is between the first two places of the name
-    that comes back, ``first_across`` between the first of each name. ``furthest_within`` and
-    ``nearest_across`` are the worst pairs.
+    ``within`` and ``across`` are means over all pairs of places with one and with two names.
+    ``first_within`` is between the first two places of the name that returns, ``first_across``
+    between the first of each name. ``furthest_within`` and ``nearest_across`` are the worst pairs.
     """
 
     within: float
@@ -41,51 +45,54 @@ class Distances:
     nearest_across: float
 
 
-def compared(song: Song) -> tuple[str, str]:
-    """The section that comes back most often, a chorus first, and another one, a verse first."""
+def choose_sections(song: Song) -> tuple[str, str]:
+    """Return the names of two sections to compare.
+
+    The first returns most often, a chorus before others; the other is a verse where there is one.
+    """
     names = list(dict.fromkeys(song.order))
     repeated = max(names, key=lambda name: (song.order.count(name), name == "chorus"))
     others = [name for name in names if name != repeated]
     return repeated, max(others, key=lambda name: name == "verse")
 
 
-def played(engine: Engine, song: Song) -> Waveform:
-    """The sound of a song."""
+def play_song(engine: Engine, song: Song) -> Waveform:
+    """Return the sound of a song."""
     with SongSession(engine, song) as session:
         samples = np.concatenate([block.samples for block in session], axis=1)
         return Waveform(samples, session.sample_rate)
 
 
-def comes_back_exactly(engine: Engine, song: Song, places: Sequence[PlacedSection]) -> bool:
-    """Whether each section that returns has the same bytes, but for the transition window.
+def repeats_exactly(engine: Engine, song: Song, places: Sequence[PlacedSection]) -> bool:
+    """Return whether each section that returns has the same bytes, but for the transitions.
 
-    ``places`` are those of ``song``, which is played with one step of the denoiser: that decides
-    how it sounds, not whether it comes back.
+    ``places`` are those of ``song``, which is played with one step of the denoiser: that changes
+    how it sounds, not whether it repeats.
     """
-    wave = played(engine, replace(song, variation=0.0, steps=1))
+    wave = play_song(engine, replace(song, variation=0.0, steps=1))
     firsts: dict[str, PlacedSection] = {}
     return all(
-        _same(wave, firsts.setdefault(place.name, place), place, song.beats_per_bar)
+        _has_same_bytes(wave, firsts.setdefault(place.name, place), place, song.beats_per_bar)
         for place in places
     )
 
 
-def _same(wave: Waveform, first: PlacedSection, again: PlacedSection, beats: int) -> bool:
+def _has_same_bytes(wave: Waveform, first: PlacedSection, again: PlacedSection, beats: int) -> bool:
     bar = round(beats * 60 / first.grid.bpm * wave.sample_rate)
-    # A walk takes its bars where it leads elsewhere, and the song fades out over its last bar.
+    # A walk changes as many bars as it takes, and the song fades out over its last bar.
     walked = first.section.transition.bars if first.section.transition.kind == "walk" else 0
     bars = max(walked, again.last)
-    before, after = (_pcm(wave, place) for place in (first, again))
+    before, after = (_cut_pcm(wave, place) for place in (first, again))
     length = min(before.shape[1], after.shape[1]) - bars * bar
     return length <= 0 or bool(np.array_equal(before[:, :length], after[:, :length]))
 
 
-def distances(
-    judge: Judge, wave: Waveform, places: Sequence[PlacedSection], repeated: str, other: str
+def measure_distances(
+    judge: StyleJudge, wave: Waveform, places: Sequence[PlacedSection], repeated: str, other: str
 ) -> Distances:
-    """How far places of ``repeated`` are from each other, and from those of ``other``."""
+    """Measure how far places of ``repeated`` are from each other, and from those of ``other``."""
     same, different = (
-        np.stack([embedding(judge, wave, p.start, p.stop) for p in places if p.name == name])
+        np.stack([embed_passage(judge, wave, p.start, p.stop) for p in places if p.name == name])
         for name in (repeated, other)
     )
     within = np.linalg.norm(same[:, None] - same[None], axis=2)
@@ -101,22 +108,29 @@ def distances(
     )
 
 
-def embedding(judge: Judge, wave: Waveform, start: int, stop: int) -> npt.NDArray[np.float64]:
-    """What the judge hears from one sample to another: the mean of its windows."""
-    heard = Waveform(wave.samples[:, start:stop], wave.sample_rate)
-    magnitudes = mel_spectrogram(heard.resample(COMPACT_PARAMS.sample_rate), COMPACT_PARAMS)
+def embed_passage(
+    judge: StyleJudge, wave: Waveform, start: int, stop: int
+) -> npt.NDArray[np.float64]:
+    """Return the mean embedding of the windows from sample ``start`` to sample ``stop``."""
+    passage = Waveform(wave.samples[:, start:stop], wave.sample_rate)
+    magnitudes = mel_spectrogram(passage.resample(COMPACT_PARAMS.sample_rate), COMPACT_PARAMS)
     levels = log_mel(magnitudes.magnitudes).permute(2, 0, 1).numpy()
-    verdict = judge.listen(np.stack([impression(window) for window in windows(levels)]))
+    verdict = judge.predict(
+        np.stack([make_judge_image(window) for window in split_windows(levels)])
+    )
     return np.asarray(verdict.embedding.double().mean(0).numpy())
 
 
-def windows(levels: FloatArray) -> list[FloatArray]:
-    """All of (frames, ...) ``levels`` as windows that half overlap; too few are repeated."""
+def split_windows(levels: FloatArray) -> list[FloatArray]:
+    """Return all of ``levels`` (frames, ...) as windows that overlap by half.
+
+    Short ones are repeated up to the length of a window.
+    """
     last = max(0, len(levels) - FRAMES)
     starts = [*range(0, last, FRAMES // 2), last]
     return [levels[(start + np.arange(FRAMES)) % len(levels)] for start in starts]
 
 
-def _pcm(wave: Waveform, place: PlacedSection) -> npt.NDArray[np.int16]:
+def _cut_pcm(wave: Waveform, place: PlacedSection) -> npt.NDArray[np.int16]:
     start = place.start + round(FADE_IN_S * wave.sample_rate)
-    return to_pcm(wave.samples[:, start : place.stop - round(WINDOW_S * wave.sample_rate)])
+    return to_pcm(wave.samples[:, start : place.stop - round(TRANSITION_S * wave.sample_rate)])

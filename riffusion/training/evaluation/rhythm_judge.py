@@ -1,8 +1,9 @@
-"""A judge of rhythm: where in the beat every frame lies, and how much happens, by sound alone.
+"""A judge of rhythm, which estimates beat phase and event rates from sound alone.
 
-Dilated convolutions over time (as in Davies and Böck, "Temporal convolutional networks for musical
-audio beat tracking", 2019), trained on the training split's renders, whose beat and notes are
-known. Tempo and phase follow from its pulse, a unit vector that turns once a beat.
+It consists of dilated convolutions over time (as in Davies and Böck, "Temporal convolutional
+networks for musical audio beat tracking", 2019) and is trained on renders of the training split,
+whose beat and notes are known. Tempo and offset follow from its pulse, a complex number that turns
+once a beat.
 """
 
 from __future__ import annotations
@@ -16,9 +17,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from riffusion.engines.compact.engine import COMPACT_PARAMS
-from riffusion.training.corpus.dataset import FRAMES, Corpus, FloatArray
-from riffusion.training.evaluation.judge_training import CENTRE, SPREAD, CoarseSongs, pooled, train
-from riffusion.training.precision import fastest
+from riffusion.training.corpus.dataset import FRAMES, Corpus
+from riffusion.training.corpus.features import FloatArray
+from riffusion.training.evaluation.judge_training import (
+    CENTRE,
+    SPREAD,
+    CoarseSongs,
+    pool_levels,
+    train_network,
+)
+from riffusion.training.precision import choose_autocast
 
 BANDS_EACH = 4
 BANDS = COMPACT_PARAMS.mel_bands // BANDS_EACH
@@ -37,8 +45,11 @@ Pulse = npt.NDArray[np.complex64]
 
 @dataclass(frozen=True)
 class Rhythm:
-    """What is heard in a clip: ``pulse`` (frames,) turns once a beat and is longer where it is
-    surer; how many times a second notes begin, and drums are hit."""
+    """The estimated rhythm of a clip.
+
+    ``pulse`` (frames,) turns once a beat and is longer where the judge is surer; the rates are
+    those of note onsets and of drum hits.
+    """
 
     pulse: Pulse
     onsets_per_s: float
@@ -46,8 +57,11 @@ class Rhythm:
 
 
 class RhythmJudge(nn.Module):
-    """(batch, frames, 32) coarse log-mel to cosine and sine of the beat, (batch, frames, 2), and
-    logarithms of one more than onsets and drum hits a second, (batch, 2)."""
+    """Maps coarse log-mel images (batch, frames, 32) to the beat phase and to rates of events.
+
+    The phase is its cosine and sine, (batch, frames, 2). The rates are logarithms of one more than
+    onsets and drum hits a second, (batch, 2).
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,38 +83,40 @@ class RhythmJudge(nn.Module):
         return self.turn(features).transpose(1, 2), self.rates(self.count(features).mean(2))
 
     @torch.inference_mode()
-    def listen(self, levels: FloatArray) -> Rhythm:
-        """What is heard in log-mel (frames, channels, bands)."""
-        image = torch.from_numpy(pooled(levels, 1, BANDS_EACH))
+    def predict(self, levels: FloatArray) -> Rhythm:
+        """Return the estimated rhythm of log-mel frames (frames, channels, bands)."""
+        image = torch.from_numpy(pool_levels(levels, 1, BANDS_EACH))
         turned, rates = self(image[None])
         pulse = torch.view_as_complex(turned[0].contiguous()).numpy()
         onsets, hits = rates[0].expm1().clamp(min=0).tolist()
         return Rhythm(pulse, onsets, hits)
 
 
-def offset_s(pulse: Pulse, beats: npt.NDArray[np.float64], bpm: float) -> float:
-    """By how many seconds the pulse is late (early: negative) against ``beats``, the asked
-    position of each frame in beats; at most half a beat."""
+def measure_offset_s(pulse: Pulse, beats: npt.NDArray[np.float64], bpm: float) -> float:
+    """Return by how many seconds the pulse is late (early: negative), at most half a beat.
+
+    ``beats`` has the asked position of each frame in beats.
+    """
     ahead = np.angle((pulse * np.exp(-2j * np.pi * beats)).sum())
     return float(-ahead / (2 * np.pi) * 60 / bpm)
 
 
-def tempo(pulse: Pulse) -> float:
-    """The beats per minute at which the pulse turns."""
+def measure_tempo(pulse: Pulse) -> float:
+    """Return the tempo of the pulse in beats per minute."""
     seconds = np.arange(len(pulse)) * COMPACT_PARAMS.frame_s
     turns = np.exp(-2j * np.pi * TEMPI[:, None] / 60 * seconds)
     return float(TEMPI[int(np.abs(turns @ pulse).argmax())])
 
 
-def tempo_matches(asked: float, measured: float) -> tuple[bool, bool]:
-    """Whether tempi agree within 4 %: (exactly, up to a simple multiple)."""
+def match_tempi(asked: float, measured: float) -> tuple[bool, bool]:
+    """Return whether tempi agree within 4 %, first exactly, then up to a simple multiple."""
     exact = abs(measured - asked) / asked < TOLERANCE
     loose = any(abs(measured * m - asked) / asked < TOLERANCE for m in MULTIPLES)
     return exact, loose
 
 
 def train_rhythm_judge(corpus: Corpus, steps: int, seed: int = 1) -> RhythmJudge:
-    """Train on random windows of ``corpus``, which should be its training split."""
+    """Train a judge on random windows of ``corpus``, which should be its training split."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     songs = CoarseSongs.read(corpus, list(range(len(corpus.songs))), 1, BANDS_EACH)
@@ -113,10 +129,11 @@ def train_rhythm_judge(corpus: Corpus, steps: int, seed: int = 1) -> RhythmJudge
         turns = torch.from_numpy(2 * np.pi * np.stack(beats))
         truth = torch.stack([turns.cos(), turns.sin()], -1).float()
         wanted = torch.from_numpy(rates[[n for n, _ in origins]]).float()
-        with fastest("cpu"):
-            turned, heard = judge(windows)
-        return F.mse_loss(turned.float(), truth) + RATES_WEIGHT * F.mse_loss(heard.float(), wanted)
+        with choose_autocast("cpu"):
+            phase, log_rates = judge(windows)
+        phase_error = F.mse_loss(phase.float(), truth)
+        return phase_error + RATES_WEIGHT * F.mse_loss(log_rates.float(), wanted)
 
-    heard_s = BATCH * FRAMES * COMPACT_PARAMS.frame_s
-    train(judge, loss, steps, RATE, "training the judge of rhythm", heard_s)
+    music_s = BATCH * FRAMES * COMPACT_PARAMS.frame_s
+    train_network(judge, loss, steps, RATE, "training the judge of rhythm", music_s)
     return judge

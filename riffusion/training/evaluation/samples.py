@@ -1,4 +1,4 @@
-"""What an evaluation asks a model for, and the clips and jams it answers with."""
+"""Requests of an evaluation to an engine, and the clips and jams that it generates for them."""
 
 from __future__ import annotations
 
@@ -27,45 +27,48 @@ from riffusion.jam.settings import JamSettings
 from riffusion.music.harmony import parse_key, progression
 from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import mel_spectrogram
-from riffusion.training.corpus.dataset import FRAMES, FloatArray
-from riffusion.training.evaluation.decoders import VOCODERS
+from riffusion.training.corpus.dataset import FRAMES
+from riffusion.training.corpus.features import FloatArray
 from riffusion.training.evaluation.renders import Renders
+from riffusion.training.evaluation.vocoders import CONTINUING_VOCODERS
 
 TEMPI = (84, 92, 100, 108, 116, 124, 132, 140)
 KEYS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 JAM_S = 20.0
 CLIP_S = FRAMES * COMPACT_PARAMS.frame_s
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request of an evaluation. ``right`` names the styles or instruments that would do.
+class SampleRequest:
+    """A request of an evaluation. ``accepted`` names the styles or instruments that fit the prompt.
 
-    A clip's chords are those of its ``sheet``; without one, the usual four of the key, one a bar.
+    The chords of a clip are those of its ``sheet``; without one, they are the usual four of the
+    key, one a bar.
     """
 
     prompt: str
-    right: tuple[str, ...]
+    accepted: tuple[str, ...]
     seed: int
     bpm: float
     key: str
     controls: Controls = field(default_factory=Controls)
     sheet: LeadSheet | None = None
 
-    def request(self, engine: Engine) -> ClipRequest:
-        """As the engine is asked."""
+    def make_clip_request(self, engine: Engine) -> ClipRequest:
+        """Return the request for a clip of ``engine``."""
         prompt = Prompt(self.prompt, self.seed)
         sheet = self.lead_sheet(engine.frames, engine.params.frame_s)
         return ClipRequest(prompt, prompt, bpm=self.bpm, lead_sheet=sheet, controls=self.controls)
 
-    def jam(self) -> JamSettings:
-        """The same for a jam that stays where it is."""
+    def make_jam_settings(self) -> JamSettings:
+        """Return the settings of a jam that stays at the prompt."""
         prompt = Prompt(self.prompt, self.seed)
         return JamSettings(prompt, prompt, path="hold", bpm=self.bpm, key=self.key)
 
     def lead_sheet(self, frames: int, frame_s: float) -> LeadSheet:
+        """Return beat and chord of ``frames`` frames of ``frame_s`` seconds."""
         if self.sheet is not None:
             return self.sheet
         chords = np.stack([chord.chroma() for chord in progression(self.key)])
@@ -73,51 +76,56 @@ class Asked:
         return LeadSheet(beats, 4, chords[(beats / 4).astype(int) % len(chords)])
 
     @property
-    def tonic(self) -> tuple[int, str]:
-        """Tonic (0 is C) and mode."""
+    def parsed_key(self) -> tuple[int, str]:
+        """Return tonic (0 is C) and mode."""
         key = parse_key(self.key)
         return key.tonic, key.mode
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A clip, log-mel (frames, channels, bands), and what was asked for."""
+    """A generated clip as log-mel frames (frames, channels, bands), with its request."""
 
-    asked: Asked
+    request: SampleRequest
     levels: FloatArray
     lead_sheet: LeadSheet
 
 
 @dataclass(frozen=True)
 class Jam:
-    """The sound of a jam as log-mel, and the frames where a clip was continued by the next."""
+    """The sound of a jam as log-mel frames, with the frames where clips join."""
 
-    asked: Asked
+    request: SampleRequest
     levels: FloatArray
     lead_sheet: LeadSheet
     seams: tuple[int, ...]
 
 
-def ask(prompts: Sequence[tuple[str, tuple[str, ...]]], seeds: int) -> list[Asked]:
-    """Every prompt with ``seeds`` seeds, at tempi and in keys that have nothing to do with it."""
-    pairs = [(prompt, right, n) for prompt, right in prompts for n in range(seeds)]
+def make_requests(
+    prompts: Sequence[tuple[str, tuple[str, ...]]], seeds: int
+) -> list[SampleRequest]:
+    """Return ``seeds`` requests for each prompt, at tempi and in keys that do not depend on it.
+
+    ``prompts`` has each prompt and what is accepted for it.
+    """
+    triples = [(prompt, accepted, n) for prompt, accepted in prompts for n in range(seeds)]
     return [
-        Asked(
+        SampleRequest(
             prompt,
-            right,
+            accepted,
             1000 * seed + number,
             float(TEMPI[number * 5 % len(TEMPI)]),
             KEYS[number * 7 % 12] + ("m" if number % 2 else ""),
         )
-        for number, (prompt, right, seed) in enumerate(pairs)
+        for number, (prompt, accepted, seed) in enumerate(triples)
     ]
 
 
-def ask_like(renders: Renders) -> list[Asked]:
-    """The bare name of the style of each window, at its tempo, with its metre and its chords."""
+def make_matched_requests(renders: Renders) -> list[SampleRequest]:
+    """Return a request for the style of each render, with its tempo, metre and chords."""
     songs = [renders.song(n) for n in range(len(renders))]
     return [
-        Asked(
+        SampleRequest(
             song.style,
             (song.style,),
             number,
@@ -129,17 +137,17 @@ def ask_like(renders: Renders) -> list[Asked]:
     ]
 
 
-def with_controls(asked: Asked, name: str, values: Sequence[float]) -> list[Asked]:
-    """The same request at several values of one control, all else (the seed too) equal."""
-    return [replace(asked, controls=Controls(**{name: value})) for value in values]
+def vary_control(request: SampleRequest, name: str, values: Sequence[float]) -> list[SampleRequest]:
+    """Return the same request at several values of one control, all else (also the seed) equal."""
+    return [replace(request, controls=Controls(**{name: value})) for value in values]
 
 
-class Studio:
-    """Has a model make clips and jams, in several processes where there are several cores.
+class SampleGenerator:
+    """Lets a model generate clips and jams, in several processes where there is a pool.
 
-    ``through`` names the vocoder that plays them (see ``decoders``): what is judged is
-    then the spectrogram of that sound. Without it, clips are judged as they were drawn, and jams
-    played by the model's own vocoder.
+    ``through`` names a vocoder (see ``vocoders``): clips are then measured by the spectrogram of
+    their sound. Without it, clips are measured as they were generated, and jams are played by the
+    vocoder of the model.
     """
 
     def __init__(
@@ -147,71 +155,72 @@ class Studio:
     ) -> None:
         self._model, self._pool, self._through = model, pool, through
 
-    def clips(self, asked: Sequence[Asked], what: str) -> list[Sample]:
-        """A clip for each request, with a progress bar."""
-        return self._made(make_clip, asked, what, CLIP_S)
+    def clips(self, requests: Sequence[SampleRequest], what: str) -> list[Sample]:
+        """Generate a clip for each request, with a progress bar labelled ``what``."""
+        return self._generate(make_clip, requests, what, CLIP_S)
 
-    def jams(self, asked: Sequence[Asked], what: str) -> list[Jam]:
-        """Twenty seconds of a jam for each request."""
-        return self._made(make_jam, asked, what, JAM_S)
+    def jams(self, requests: Sequence[SampleRequest], what: str) -> list[Jam]:
+        """Play twenty seconds of a jam for each request, with a progress bar labelled ``what``."""
+        return self._generate(make_jam, requests, what, JAM_S)
 
-    def clip_takes_s(self, asked: Asked) -> float:
-        """How long one process takes for a clip, once the model is loaded."""
-        make_clip(self._model, self._through, asked)
+    def measure_clip_s(self, request: SampleRequest) -> float:
+        """Return how many seconds one process takes for a clip, once the model is loaded."""
+        make_clip(self._model, self._through, request)
         begin = time.perf_counter()
-        make_clip(self._model, self._through, asked)
+        make_clip(self._model, self._through, request)
         return time.perf_counter() - begin
 
-    def _made(
+    def _generate(
         self,
-        make: Callable[[Path, str | None, Asked], Answer],
-        asked: Sequence[Asked],
+        make: Callable[[Path, str | None, SampleRequest], Result],
+        requests: Sequence[SampleRequest],
         what: str,
         each_s: float,
-    ) -> list[Answer]:
+    ) -> list[Result]:
         job = partial(make, self._model, self._through)
-        with progress(what, len(asked) * each_s) as advance:
-            answers = []
-            for answer in self._pool.map(job, asked) if self._pool else map(job, asked):
-                answers.append(answer)
+        with progress(what, len(requests) * each_s) as advance:
+            results = []
+            for result in self._pool.map(job, requests) if self._pool else map(job, requests):
+                results.append(result)
                 advance(each_s)
-        return answers
+        return results
 
 
 @contextmanager
-def studio(model: Path, workers: int, through: str | None = None) -> Iterator[Studio]:
-    """A studio of ``workers`` processes; one works in this process."""
+def open_generator(
+    model: Path, workers: int, through: str | None = None
+) -> Iterator[SampleGenerator]:
+    """Yield a generator of ``workers`` processes; with one, it works in this process."""
     if workers == 1:
-        yield Studio(model, None, through)
+        yield SampleGenerator(model, None, through)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        yield Studio(model, pool, through)
+        yield SampleGenerator(model, pool, through)
 
 
-def make_clip(model: Path, through: str | None, asked: Asked) -> Sample:
-    """Generate one clip, and play it if it is to be heard ``through`` a vocoder."""
-    engine = _engine(model)
-    request = asked.request(engine)
-    clip = engine.generate([request])[0]
+def make_clip(model: Path, through: str | None, request: SampleRequest) -> Sample:
+    """Generate one clip, and invert it with the vocoder ``through`` if there is one."""
+    engine = _load_engine(model)
+    clip = engine.generate([request.make_clip_request(engine)])[0]
     if through is not None:
-        clip = mel_spectrogram(VOCODERS[through]()(clip, prefix=None), engine.params)
+        clip = mel_spectrogram(CONTINUING_VOCODERS[through]()(clip, prefix=None), engine.params)
     levels = log_mel(clip.magnitudes).permute(2, 0, 1).numpy()
-    return Sample(asked, levels, asked.lead_sheet(len(levels), engine.params.frame_s))
+    return Sample(request, levels, request.lead_sheet(len(levels), engine.params.frame_s))
 
 
-def make_jam(model: Path, through: str | None, asked: Asked) -> Jam:
-    """Play a jam, as a listener hears it, or ``through`` another vocoder."""
-    engine = _engine(model)
-    vocoder = None if through is None else VOCODERS[through]()
-    session = JamSession(engine, asked.jam(), vocoder=vocoder)
+def make_jam(model: Path, through: str | None, request: SampleRequest) -> Jam:
+    """Play one jam with the vocoder of the model, or with the vocoder ``through``."""
+    engine = _load_engine(model)
+    vocoder = None if through is None else CONTINUING_VOCODERS[through]()
+    session = JamSession(engine, request.make_jam_settings(), vocoder=vocoder)
     blocks = list(render(session, round(JAM_S * session.sample_rate)))
     wave = Waveform(np.concatenate([block.samples for block in blocks], 1), session.sample_rate)
     levels = log_mel(mel_spectrogram(wave, engine.params).magnitudes).permute(2, 0, 1).numpy()
     starts: npt.NDArray[np.int64] = np.unique([block.clip.start_sample for block in blocks])[1:]
     seams = tuple(round(int(start) / engine.params.hop_length) for start in starts)
-    return Jam(asked, levels, asked.lead_sheet(len(levels), engine.params.frame_s), seams)
+    return Jam(request, levels, request.lead_sheet(len(levels), engine.params.frame_s), seams)
 
 
 @lru_cache(maxsize=1)
-def _engine(model: Path) -> Engine:
+def _load_engine(model: Path) -> Engine:
     return load_engine(str(model))

@@ -1,8 +1,8 @@
 """Measure songs: ``python -m riffusion evaluate-songs MODEL --judge judge.safetensors``.
 
-Planned songs with short sections are played; what is measured is whether a section that comes
-back is the same, or nearer to itself than to another, and whether the form can be heard. With
-``--line`` it is timed instead how long that one song takes.
+It plays planned songs with short sections, and measures whether a section that returns is the same,
+or nearer to itself than to another, and whether section boundaries can be heard. With ``--line`` it
+measures instead how long that one song takes to play.
 """
 
 from __future__ import annotations
@@ -23,33 +23,34 @@ from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.song.model import Song, Transition
-from riffusion.song.placement import PlacedSection, places_of
+from riffusion.song.placement import PlacedSection, place_sections
 from riffusion.song.plan import plan_text
 from riffusion.song.planner import plan_song
 from riffusion.song.session import SongSession
 from riffusion.storage import write_whole
-from riffusion.training.evaluation import structure as form
-from riffusion.training.evaluation.capture import KeptMeasures, measure_kept
-from riffusion.training.evaluation.judge import Judge, load_judge
+from riffusion.training.evaluation import structure
+from riffusion.training.evaluation.capture import CaptureMeasures, measure_capture
 from riffusion.training.evaluation.repetition import (
     Distances,
-    comes_back_exactly,
-    compared,
-    distances,
-    played,
+    choose_sections,
+    measure_distances,
+    play_song,
+    repeats_exactly,
 )
-from riffusion.training.plots import draw_form
+from riffusion.training.evaluation.style_judge import StyleJudge, load_style_judge
+from riffusion.training.plots import draw_self_similarity
 
-T = TypeVar("T")
+Measured = TypeVar("Measured")
 
 
 @dataclass(frozen=True)
 class SongMeasures:
-    """What was measured of one song.
+    """The measures of one song.
 
     ``f_measure`` counts a boundary that is found where a section follows itself as wrong,
-    ``f_measure_excused`` does not count it. None for ``same_bytes`` where it was not played without
-    variation, and for ``distances`` without a judge."""
+    ``f_measure_excused`` does not count it. ``same_bytes`` is None where the song was not played
+    without variation, and ``distances`` is None without a judge.
+    """
 
     title: str
     seconds: float
@@ -63,21 +64,20 @@ class SongMeasures:
     f_measure_excused: float
 
 
-def planned_songs(count: int, minutes: float, bars: int, first: int = 0) -> list[Song]:
-    """Songs of the planner, seeds ``first`` and on, in which a section comes back and another one
-    stands beside it."""
+def plan_songs(count: int, minutes: float, bars: int, first: int = 0) -> list[Song]:
+    """Plan songs, seeds from ``first`` on, in which one section returns and another exists."""
     songs: list[Song] = []
     seed = first
     while len(songs) < count:
-        song = shortened(plan_song("", minutes, seed), bars)
+        song = shorten_song(plan_song("", minutes, seed), bars)
         if len(set(song.order)) > 1 and len(set(song.order)) < len(song.order):
             songs.append(song)
         seed += 1
     return songs
 
 
-def shortened(song: Song, bars: int) -> Song:
-    """The same form with sections of at most ``bars`` bars."""
+def shorten_song(song: Song, bars: int) -> Song:
+    """Return the same sequence of sections, each at most ``bars`` bars long."""
     sections = []
     for section in song.sections:
         length = min(section.bars, bars)
@@ -87,8 +87,10 @@ def shortened(song: Song, bars: int) -> Song:
 
 
 class SongSounds:
-    """Songs as they sound, kept in ``folder`` where one is given: each is played once, also when
-    the command is broken off and begun again."""
+    """Plays each song once and stores its sound in ``folder``, where one is given.
+
+    The folder is used again when the command is interrupted and restarted.
+    """
 
     def __init__(self, engine: Engine, folder: Path | None) -> None:
         self._engine, self._folder = engine, folder
@@ -96,43 +98,55 @@ class SongSounds:
             folder.mkdir(parents=True, exist_ok=True)
 
     def sound(self, name: str, song: Song) -> Waveform:
-        """The sound of a song, from the folder where its plan is the same."""
+        """Return the sound of a song, from the folder where it has the same plan."""
         if self._folder is None:
-            return played(self._engine, song)
+            return play_song(self._engine, song)
         audio, plan = (self._folder / f"{name}{suffix}" for suffix in (".flac", ".yaml"))
         text = plan_text(song)
         if not (audio.exists() and plan.exists() and plan.read_text("utf-8") == text):
             plan.unlink(missing_ok=True)
-            write_whole(audio, encode_audio(played(self._engine, song), ".flac"))
+            write_whole(audio, encode_audio(play_song(self._engine, song), ".flac"))
             write_whole(plan, text.encode())
         return read_audio(audio)
 
 
 def measure_song(
-    song: Song, wave: Waveform, *, judge: Judge | None, exactly: Engine | None, png: Path | None
+    song: Song,
+    wave: Waveform,
+    *,
+    judge: StyleJudge | None,
+    exactly: Engine | None,
+    png: Path | None,
 ) -> SongMeasures:
-    """What ``wave``, the sound of ``song``, shows. ``exactly`` plays it without variation too."""
+    """Measure ``wave``, the sound of ``song``.
+
+    ``exactly`` is an engine that plays it without variation too; ``png`` gets a plot.
+    """
     rate = wave.sample_rate
-    places = places_of(song, rate)
+    places = place_sections(song, rate)
     half_bar_s = song.beats_per_bar * 60 / song.bpm / 2
-    repeated, other = compared(song)
-    heard = form.form_of(wave)
-    true = form.true_boundaries_s(places, rate)
-    found = form.boundaries_s(heard)
+    repeated, other = choose_sections(song)
+    similarity = structure.measure_self_similarity(wave)
+    true = structure.list_true_boundaries_s(places, rate)
+    found = structure.find_boundaries_s(similarity)
     if png:
-        draw_form(heard.texture, form.STEP_S, _marks(places, rate), png)
+        draw_self_similarity(similarity.texture, structure.STEP_S, _marks(places, rate), png)
     return SongMeasures(
         title=song.title,
         seconds=wave.duration_s,
         repeated=repeated,
         other=other,
-        same_bytes=comes_back_exactly(exactly, song, places) if exactly else None,
-        distances=distances(judge, wave, places, repeated, other) if judge else None,
+        same_bytes=repeats_exactly(exactly, song, places) if exactly else None,
+        distances=measure_distances(judge, wave, places, repeated, other) if judge else None,
         boundaries=len(true),
         found=len(found),
-        f_measure=form.f_measure(found, true, half_bar_s),
-        f_measure_excused=form.f_measure(
-            form.without(found, form.repeats_s(places, rate), true, half_bar_s), true, half_bar_s
+        f_measure=structure.compute_f_measure(found, true, half_bar_s),
+        f_measure_excused=structure.compute_f_measure(
+            structure.exclude_excused(
+                found, structure.list_repeats_s(places, rate), true, half_bar_s
+            ),
+            true,
+            half_bar_s,
         ),
     )
 
@@ -141,13 +155,13 @@ def _marks(places: tuple[PlacedSection, ...], sample_rate: int) -> list[tuple[fl
     return [(place.start / sample_rate, place.name) for place in places]
 
 
-def summary(measures: list[SongMeasures], variation: float) -> str:
-    """The shares over all songs, one a line."""
+def format_summary(measures: list[SongMeasures], variation: float) -> str:
+    """Return the shares over all songs, one a line."""
     exact = [one for one in measures if one.same_bytes is not None]
     rows = [
         ("songs", f"{len(measures)}, {sum(one.seconds for one in measures) / 60:.0f} minutes"),
-        ("variation 0: same bytes", _share(exact, lambda one: one.same_bytes is True)),
-        *_nearness([one.distances for one in measures if one.distances], variation),
+        ("variation 0: same bytes", _count(exact, lambda one: one.same_bytes is True)),
+        *_summarise_distances([one.distances for one in measures if one.distances], variation),
         (
             "boundaries within half a bar, F-measure, mean",
             f"{np.mean([one.f_measure for one in measures]):.2f}",
@@ -164,34 +178,34 @@ def summary(measures: list[SongMeasures], variation: float) -> str:
     return "\n".join(f"{name:<58}{value}" for name, value in rows)
 
 
-def _nearness(heard: list[Distances], variation: float) -> list[tuple[str, str]]:
-    """How many songs have what comes back nearer to itself than to another section."""
-    if not heard:
+def _summarise_distances(measured: list[Distances], variation: float) -> list[tuple[str, str]]:
+    """Count the songs in which a section that returns is nearer to itself than to another."""
+    if not measured:
         return []
-    ratio = np.median([one.within / one.across for one in heard])
+    ratio = np.median([one.within / one.across for one in measured])
     return [
         (
             f"variation {variation:g}: nearer to itself than to another, mean",
-            _share(heard, lambda one: one.within < one.across),
+            _count(measured, lambda one: one.within < one.across),
         ),
         (
             "  the first two, and the first of the other",
-            _share(heard, lambda one: one.first_within < one.first_across),
+            _count(measured, lambda one: one.first_within < one.first_across),
         ),
         (
             "  even the furthest two than the nearest other",
-            _share(heard, lambda one: one.furthest_within < one.nearest_across),
+            _count(measured, lambda one: one.furthest_within < one.nearest_across),
         ),
         ("  distance within over across, median", f"{ratio:.2f}"),
     ]
 
 
-def _share(measured: list[T], holds: Callable[[T], bool]) -> str:
+def _count(measured: list[Measured], holds: Callable[[Measured], bool]) -> str:
     return f"{sum(map(holds, measured))} of {len(measured)}"
 
 
 def time_song(engine: Engine, line: str) -> str:
-    """How long a planned song takes to play."""
+    """Return a sentence about how long a planned song takes to play."""
     song = plan_song(line)
     begin = time.perf_counter()
     with SongSession(engine, song) as session:
@@ -205,7 +219,7 @@ def time_song(engine: Engine, line: str) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m riffusion evaluate-songs``."""
+    """Declare the options of ``python -m riffusion evaluate-songs``."""
     parser.add_argument("model", nargs="?", type=Path, help="a model folder (default: the shipped)")
     parser.add_argument("--judge", type=Path, help="a judge, as `riffusion evaluate` writes it")
     parser.add_argument("--songs", type=int, default=50, help="how many songs (default 50)")
@@ -227,15 +241,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Play, measure, print."""
-    judge = load_judge(args.judge) if args.judge else None
+    """Play songs, measure them and print a summary."""
+    judge = load_style_judge(args.judge) if args.judge else None
     engine = load_engine(str(args.model)) if args.model else load_engine()
     if args.line is not None:
         print(time_song(engine, args.line))
         return
-    planned = planned_songs(args.songs, args.minutes, args.bars, args.first)
+    planned = plan_songs(args.songs, args.minutes, args.bars, args.first)
     if args.kept:
-        print(_measure_all_kept(engine, judge, planned, args))
+        print(_evaluate_captures(engine, judge, planned, args))
         return
     songs = [replace(song, variation=args.variation) for song in planned]
     sounds = SongSounds(engine, args.out)
@@ -251,28 +265,28 @@ def main(args: argparse.Namespace) -> None:
             if args.out:
                 rows = json.dumps([asdict(one) for one in measures], indent=1)
                 write_whole(args.out / "songs.json", rows.encode())
-    print(summary(measures, args.variation))
+    print(format_summary(measures, args.variation))
 
 
-def _measure_all_kept(
-    engine: Engine, judge: Judge | None, songs: list[Song], args: argparse.Namespace
+def _evaluate_captures(
+    engine: Engine, judge: StyleJudge | None, songs: list[Song], args: argparse.Namespace
 ) -> str:
     if judge is None:
         raise InvalidInput("--judge", "missing", "give the file that `riffusion evaluate` wrote")
-    measures: list[KeptMeasures] = []
+    measures: list[CaptureMeasures] = []
     with progress("sections", len(songs)) as advance:
         for song in songs:
-            section = song.section(compared(song)[0])
-            measures.append(measure_kept(engine, judge, song, section, args.bars, args.strength))
+            section = song.section(choose_sections(song)[0])
+            measures.append(measure_capture(engine, judge, song, section, args.bars, args.strength))
             advance(1)
-    return kept_summary(measures)
+    return format_capture_summary(measures)
 
 
-def kept_summary(measures: list[KeptMeasures]) -> str:
-    """How near the kept sections are, one figure a line."""
+def format_capture_summary(measures: list[CaptureMeasures]) -> str:
+    """Return how near the captured sections are, one figure a line."""
     rows = [
         ("sections kept", str(len(measures))),
-        ("nearer to what was heard than the recipe", _share(measures, lambda m: m.kept < m.recipe)),
+        ("nearer to what was heard than the recipe", _count(measures, lambda m: m.kept < m.recipe)),
         ("distance to what was heard, median", f"{np.median([m.kept for m in measures]):.2f}"),
         ("  of the recipe alone", f"{np.median([m.recipe for m in measures]):.2f}"),
         ("  of the jam's next bars", f"{np.median([m.following for m in measures]):.2f}"),

@@ -1,7 +1,7 @@
-"""How near a decoded sound is to the sound it was made from: numbers that need no listener.
+"""Distances between the sound of a vocoder and the sound that its spectrogram was made from.
 
-All take samples (channels, n) of one shape: ``source`` and ``made``, at ``rate`` Hz. Where a
-source has nothing to measure (mono has no width, silence no attack) the answer is None.
+All functions take samples (channels, n) of one shape: ``source`` and ``made``, at ``rate`` Hz. They
+return None where a source has nothing to measure: mono has no width, and silence no attack.
 """
 
 from __future__ import annotations
@@ -23,26 +23,27 @@ RESOLUTIONS = (512, 1024, 2048, 4096)
 LSD_FFT = 2048
 HIGHEST_HZ = 20000.0
 HIGH_BAND_HZ = 10000.0
-QUIETEST = 1e-4  # full scale is 1: a bin under -80 dB is silence
-SILENT_ENERGY = 1e-10  # mean square: -100 dB
-NARROWEST = 1e-4  # side over mid energy: a source under -40 dB is mono
+QUIETEST = 1e-4  # full scale is 1, so a bin under -80 dB counts as silent
+SILENT_ENERGY = 1e-10  # a mean square of -100 dB
+NARROWEST = 1e-4  # a source with less side over mid energy than -40 dB counts as mono
 
 HIT_BAND_HZ = 1000.0
 ENVELOPE_STEP_S = 0.00025
 ENVELOPE_WINDOW_S = 0.001
 HIT_RISE = 0.1  # before a hit, the envelope is below this share of its peak
-HIT_LOUDNESS = 0.1  # of the loudest hit
+HIT_LOUDNESS = 0.1  # a hit is at least this share as loud as the loudest
 BEFORE_HIT_S, AFTER_HIT_S, APART_S = 0.06, 0.03, 0.1
 RISE_FROM, RISE_TO = 0.1, 0.9
-SHARPEST_S = 0.02  # slower attacks are no drum hits
+MAX_ATTACK_S = 0.02  # slower attacks are no drum hits
 
 
 def multi_resolution_stft(source: Samples, made: Samples) -> float:
-    """The multi-resolution STFT distance: spectral convergence plus the mean absolute difference
-    of the logarithms, averaged over four window lengths.
+    """Return the multi-resolution STFT distance.
 
-    R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN", ICASSP 2020, equations 4 to 6. Windows
-    of 512 to 4096 samples, a quarter apart; bins under -80 dB of full scale count as -80 dB.
+    It is spectral convergence plus the mean absolute difference of the logarithms, averaged over
+    four window lengths: R. Yamamoto, E. Song and J.-M. Kim, "Parallel WaveGAN", ICASSP 2020,
+    equations 4 to 6. Windows have 512 to 4096 samples, a quarter apart; bins under -80 dB of full
+    scale count as -80 dB.
     """
     distances = []
     for size in RESOLUTIONS:
@@ -54,11 +55,11 @@ def multi_resolution_stft(source: Samples, made: Samples) -> float:
 
 
 def log_spectral_distance(source: Samples, made: Samples, rate: int) -> float:
-    """The log-spectral distance up to 20 kHz, in dB: the root mean square over the bins of a
-    frame, then the mean over frames.
+    """Return the log-spectral distance up to 20 kHz in dB.
 
-    A. H. Gray and J. D. Markel, "Distance measures for speech processing", IEEE TASSP 24, 1976.
-    Windows of 2048 samples; bins under -80 dB of full scale count as -80 dB.
+    It is the root mean square over the bins of a frame, then the mean over frames: A. H. Gray and
+    J. D. Markel, "Distance measures for speech processing", IEEE TASSP 24, 1976. Windows have 2048
+    samples; bins under -80 dB of full scale count as -80 dB.
     """
     highest = int(HIGHEST_HZ * LSD_FFT / rate) + 1
     wanted, got = (_magnitudes(sound, LSD_FFT)[:, :highest] for sound in (source, made))
@@ -67,13 +68,13 @@ def log_spectral_distance(source: Samples, made: Samples, rate: int) -> float:
 
 
 def mel_distance(source: Waveform, made: Waveform, params: SpectrogramParams) -> float:
-    """The mean absolute difference of the log-mel spectrograms in ``params``, in dB."""
+    """Return the mean absolute difference of the log-mel spectrograms in ``params``, in dB."""
     wanted, got = (log_mel(mel_spectrogram(sound, params).magnitudes) for sound in (source, made))
     return float(20 * (wanted - got).abs().mean())
 
 
 def width_ratio(source: Samples, made: Samples) -> float | None:
-    """The side to mid energy of ``made`` over that of ``source``: 1 is as wide, 0 is mono."""
+    """Return the side to mid energy of ``made`` over that of ``source``; 0 is mono."""
     if len(source) != 2:
         return None
     wanted, got = _side_to_mid(source), _side_to_mid(made)
@@ -86,39 +87,39 @@ def _side_to_mid(samples: Samples) -> float:
 
 
 def mono_sum_db(source: Samples, made: Samples) -> float | None:
-    """How much louder the mono sum is than the source's, in dB: negative where it cancels."""
+    """Return how much louder the mono sum is than the source's in dB; it may cancel."""
     if len(source) != 2:
         return None
-    return _louder_db(source.mean(0), made.mean(0))
+    return _compare_energy_db(source.mean(0), made.mean(0))
 
 
 def high_band_db(source: Samples, made: Samples, rate: int) -> float | None:
-    """How much more energy there is above 10 kHz than in the source, in dB."""
+    """Return how much more energy there is above 10 kHz than in the source, in dB."""
     high = butter(8, HIGH_BAND_HZ, "highpass", fs=rate, output="sos")
-    return _louder_db(sosfilt(high, source), sosfilt(high, made))
+    return _compare_energy_db(sosfilt(high, source), sosfilt(high, made))
 
 
 def attack_times(source: Samples, made: Samples, rate: int) -> list[tuple[float, float]]:
-    """The attack time in seconds of each drum hit: (in the source, in ``made``).
+    """Return the attack time of each drum hit in seconds, in the source and in ``made``.
 
-    The time the envelope takes from 10 % to 90 % of its rise, as IEC 60469 defines the rise time
-    of a pulse. The envelope is the amplitude above 1 kHz of all channels together, smoothed over
-    1 ms. A hit is a peak of the source's envelope that nothing within 100 ms passes, reached
+    It is the time the envelope takes from 10 % to 90 % of its rise, as IEC 60469 defines the rise
+    time of a pulse. The envelope is the amplitude above 1 kHz of all channels together, smoothed
+    over 1 ms. A hit is a peak of the source's envelope that nothing within 100 ms exceeds, reached
     within 20 ms, from under a tenth of it, and at least a tenth as loud as the loudest.
     """
     step = round(ENVELOPE_STEP_S * rate)
-    wanted, got = _envelope(source, rate, step), _envelope(made, rate, step)
+    wanted, got = _measure_envelope(source, rate, step), _measure_envelope(made, rate, step)
     pairs = []
-    for hit in _hits(wanted, rate / step):
-        attack = _attack_s(wanted, hit, rate / step)
-        if attack <= SHARPEST_S:
-            pairs.append((attack, _attack_s(got, hit, rate / step)))
+    for hit in _find_hits(wanted, rate / step):
+        attack = _measure_attack_s(wanted, hit, rate / step)
+        if attack <= MAX_ATTACK_S:
+            pairs.append((attack, _measure_attack_s(got, hit, rate / step)))
     return pairs
 
 
-def _envelope(samples: Samples, rate: int, step: int) -> npt.NDArray[np.float64]:
-    """Amplitude above 1 kHz, a value each ``step`` samples."""
-    # Causal, as a filter that looks ahead would soften every attack before it begins.
+def _measure_envelope(samples: Samples, rate: int, step: int) -> npt.NDArray[np.float64]:
+    """Return the amplitude above 1 kHz, one value for each ``step`` samples."""
+    # The filter is causal, since one that looks ahead would soften every attack before it begins.
     high = butter(2, HIT_BAND_HZ, "highpass", fs=rate, output="sos")
     power = np.square(sosfilt(high, samples.astype(np.float64))).mean(0)
     window = np.hanning(round(ENVELOPE_WINDOW_S * rate) + 2)
@@ -126,8 +127,8 @@ def _envelope(samples: Samples, rate: int, step: int) -> npt.NDArray[np.float64]
     return np.asarray(np.sqrt(np.maximum(smooth[::step], 0.0)))
 
 
-def _hits(envelope: npt.NDArray[np.float64], per_s: float) -> Iterator[int]:
-    """Places of the peaks that a drum hit makes."""
+def _find_hits(envelope: npt.NDArray[np.float64], per_s: float) -> Iterator[int]:
+    """Yield the indices of the peaks of drum hits."""
     before, after, apart = (round(s * per_s) for s in (BEFORE_HIT_S, AFTER_HIT_S, APART_S))
     loudest = float(envelope.max(initial=0.0))
     if loudest < QUIETEST:
@@ -143,8 +144,8 @@ def _hits(envelope: npt.NDArray[np.float64], per_s: float) -> Iterator[int]:
         place += after
 
 
-def _attack_s(envelope: npt.NDArray[np.float64], hit: int, per_s: float) -> float:
-    """Seconds of the rise to the highest point near ``hit``."""
+def _measure_attack_s(envelope: npt.NDArray[np.float64], hit: int, per_s: float) -> float:
+    """Return the seconds of the rise to the highest point near ``hit``."""
     before, after = round(BEFORE_HIT_S * per_s), round(AFTER_HIT_S * per_s)
     around = envelope[max(0, hit - before) : hit + after]
     peak = int(around.argmax())
@@ -157,7 +158,10 @@ def _attack_s(envelope: npt.NDArray[np.float64], hit: int, per_s: float) -> floa
 
 
 def _magnitudes(samples: Samples, size: int) -> torch.Tensor:
-    """(channels, bins, frames), 1 where a sine is at full scale, at least ``QUIETEST``."""
+    """Return STFT magnitudes (channels, bins, frames), 1 for a sine at full scale.
+
+    They are at least ``QUIETEST``.
+    """
     window = torch.hann_window(size)
     spectrum = torch.stft(
         torch.from_numpy(np.ascontiguousarray(samples)),
@@ -174,7 +178,9 @@ def _energy(samples: npt.NDArray[np.floating]) -> float:
     return float(np.mean(np.square(samples, dtype=np.float64)))
 
 
-def _louder_db(source: npt.NDArray[np.floating], made: npt.NDArray[np.floating]) -> float | None:
+def _compare_energy_db(
+    source: npt.NDArray[np.floating], made: npt.NDArray[np.floating]
+) -> float | None:
     wanted = _energy(source)
     if wanted < SILENT_ENERGY:
         return None

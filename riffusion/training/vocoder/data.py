@@ -1,4 +1,4 @@
-"""What the vocoder is taught from: crops of recordings, and what they should be drawn as."""
+"""Batches for the training of the vocoder: random crops of recordings, as inputs and targets."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ from riffusion.spectral.spectrogram import SpectrogramParams, mel_bank
 from riffusion.vocoder.bands import band_to_bin
 from riffusion.vocoder.network import QUIETEST_LEVEL
 
-RELOAD_S = 300.0  # recordings may still be rendered while a run goes on
+RELOAD_S = 300.0  # since recordings may still be rendered while a run goes on
 AUDIO = ("*.flac", "*.wav")
-TONES = 0.2  # the share of crops that are tones in place of music
+TONES = 0.2  # the share of crops that are tones instead of music
 TONE_HZ = (40.0, 3000.0)
 MAX_PARTIALS = 10
 QUIETEST_POWER = 1e-9
-# Deviations in dB of the random equalizer: a level, a tilt and three waves over the range.
+# The random equalizer is a level, a tilt and three waves over all bands; deviations in dB.
 EQUALIZER_DB = (4.0, 3.0, 2.0, 1.5, 1.0)
 
 
 class Recordings:
-    """Random stereo crops of the audio files in a folder."""
+    """The audio files in a folder, of which random stereo crops are drawn."""
 
     def __init__(self, folder: Path, sample_rate: int) -> None:
         self._folder, self._rate = folder, sample_rate
-        self._files = self._find()
+        self._files = self._find_files()
         self._found_at = time.perf_counter()
 
-    def batch(
+    def draw_crops(
         self, rng: np.random.Generator, size: int, samples: int, tones: float = TONES
     ) -> torch.Tensor:
-        """(size, 2, samples) float32, a share ``tones`` of any pitch in place of music."""
+        """Return float32 crops (size, 2, samples), of which a share ``tones`` is tones."""
         if time.perf_counter() - self._found_at > RELOAD_S:
-            self._files, self._found_at = self._find(), time.perf_counter()
+            self._files, self._found_at = self._find_files(), time.perf_counter()
         crops = [
-            random_tones(rng, samples, self._rate)
+            draw_tones(rng, samples, self._rate)
             if rng.random() < tones
-            else self._crop(rng, samples)
+            else self._draw_crop(rng, samples)
             for _ in range(size)
         ]
         return torch.from_numpy(np.stack(crops))
 
-    def _find(self) -> list[Path]:
+    def _find_files(self) -> list[Path]:
         files = sorted(path for form in AUDIO for path in self._folder.glob(form))
         if not files:
             legal = "it has no FLAC or WAV file; make some: python -m riffusion corpus-sound"
             raise InvalidInput("sound folder", str(self._folder), legal)
         return files
 
-    def _crop(self, rng: np.random.Generator, samples: int) -> npt.NDArray[np.float32]:
-        path, start = self.place(rng, samples)
+    def _draw_crop(self, rng: np.random.Generator, samples: int) -> npt.NDArray[np.float32]:
+        path, start = self.draw_place(rng, samples)
         return self.read(path, start, samples)
 
-    def place(self, rng: np.random.Generator, samples: int) -> tuple[Path, int]:
-        """A random place that ``samples`` samples follow: the file, and the first of them.
+    def draw_place(self, rng: np.random.Generator, samples: int) -> tuple[Path, int]:
+        """Return a random file and a sample in it that at least ``samples`` samples follow.
 
         Raises InvalidInput where the file is too short, or not stereo at the right rate.
         """
@@ -74,17 +74,15 @@ class Recordings:
 
     @staticmethod
     def read(path: Path, start: int, samples: int) -> npt.NDArray[np.float32]:
-        """(2, samples) of a file from sample ``start`` on."""
+        """Return samples (2, samples) of a file from sample ``start`` on."""
         sound, _ = soundfile.read(path, samples, start, dtype="float32")
         return np.ascontiguousarray(sound.T)
 
 
-def random_tones(
-    rng: np.random.Generator, samples: int, sample_rate: int
-) -> npt.NDArray[np.float32]:
-    """A few notes, pure or with partials, that stand or fade: (2, samples).
+def draw_tones(rng: np.random.Generator, samples: int, sample_rate: int) -> npt.NDArray[np.float32]:
+    """Return a few notes, pure or with partials, steady or fading: float32 (2, samples).
 
-    Rendered music is tuned to one scale and full of partials. A vocoder that has heard nothing
+    Rendered music is tuned to one scale and full of partials. A vocoder that was trained on nothing
     else plays a whistle or a bent note at the nearest pitch it knows.
     """
     seconds = np.arange(samples) / sample_rate
@@ -101,38 +99,40 @@ def random_tones(
     return sound.astype(np.float32)
 
 
-def samples_under(frames: int, params: SpectrogramParams) -> int:
-    """Samples under the windows of ``frames`` frames."""
+def count_samples(frames: int, params: SpectrogramParams) -> int:
+    """Return the number of samples under the analysis windows of ``frames`` frames."""
     return (frames - 1) * params.hop_length + params.win_length
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a batch of crops should be drawn as, and from which mel levels.
+class VocoderBatch:
+    """Inputs and targets of a batch of crops.
 
-    ``levels`` (batch, 2, mel, frames); ``middle`` complex (batch, bins, frames), phases at the
-    centre of the window; ``sides`` (batch, mel, frames).
+    The input ``levels`` (batch, 2, mel, frames) are base-10 mel levels. The targets are ``middle``,
+    complex (batch, bins, frames) with phases at the centre of the analysis window, and ``sides``
+    (batch, mel, frames), base-10 levels of the side over the mid channel.
     """
 
     levels: torch.Tensor
     middle: torch.Tensor
     sides: torch.Tensor
 
-    def joined(self, other: Lesson) -> Lesson:
-        """Both batches as one."""
+    def joined(self, other: VocoderBatch) -> VocoderBatch:
+        """Return both batches as one."""
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Lesson(*(torch.cat(pair) for pair in pairs))
+        return VocoderBatch(*(torch.cat(pair) for pair in pairs))
 
 
-def make_lesson(
+def make_batch(
     sound: torch.Tensor,
     curves: torch.Tensor,
     params: SpectrogramParams,
-    drawn: torch.Tensor | None = None,
-) -> Lesson:
-    """From (batch, 2, samples), seen through equalizers (batch, mel) in base-10 levels.
+    generated: torch.Tensor | None = None,
+) -> VocoderBatch:
+    """Return the batch of ``sound`` (batch, 2, samples) through equalizers ``curves`` (batch, mel).
 
-    ``drawn`` are levels (batch, 2, mel, frames) to read in place of the sound's own.
+    The equalizers are base-10 levels. ``generated`` are levels (batch, 2, mel, frames) that replace
+    those of the sound as input.
     """
     bank = mel_bank(params).to(sound.device)
     spread = band_to_bin(params)[0].to(sound.device)
@@ -141,18 +141,18 @@ def make_lesson(
     spectrum = torch.fft.rfft(framed * window)[..., : len(spread)].transpose(-1, -2)
     spectrum = spectrum * (10 ** (curves @ spread.T))[:, None, :, None]
     levels = (bank @ spectrum.abs()).clamp(min=10**QUIETEST_LEVEL).log10()
-    if drawn is not None:
-        levels = (drawn + curves[:, None, :, None]).clamp(min=QUIETEST_LEVEL)
+    if generated is not None:
+        levels = (generated + curves[:, None, :, None]).clamp(min=QUIETEST_LEVEL)
     left, right = spectrum.unbind(1)
     centred = torch.tensor([1.0, -1.0], device=sound.device).repeat(len(spread))[: len(spread)]
     middle, side = (left + right) / 2 * centred[:, None], (left - right) / 2
     power = (bank @ middle.abs().square()).clamp(min=QUIETEST_POWER)
     side_power = (bank @ side.abs().square()).clamp(min=QUIETEST_POWER)
-    return Lesson(levels, middle, (side_power / power).log10() / 2)
+    return VocoderBatch(levels, middle, (side_power / power).log10() / 2)
 
 
-def random_curves(rng: np.random.Generator, size: int, bands: int) -> torch.Tensor:
-    """Random equalizers, base-10 levels (size, bands)."""
+def draw_equalizers(rng: np.random.Generator, size: int, bands: int) -> torch.Tensor:
+    """Return random equalizers as base-10 levels (size, bands)."""
     places = np.pi * (np.arange(bands) + 0.5) / bands
     waves = np.cos(np.arange(len(EQUALIZER_DB))[:, None] * places)
     gains = rng.normal(size=(size, len(EQUALIZER_DB))) * np.array(EQUALIZER_DB) / 20

@@ -1,9 +1,9 @@
-"""Music as an engine draws it, with the sound it stands for.
+"""Windows of music as an engine generates it, with the sound that belongs to it.
 
-An engine draws smoother than the spectrogram of any sound is, and a vocoder that has only seen
-those of sound takes that for other music. But of what an engine makes out of nothing no sound is
-known. So windows of recordings are re-noised, by so little that they stay the same music, and the
-engine denoises them again: its drawing, their sound.
+An engine generates smoother spectrograms than any sound has, and a vocoder that was trained on
+those of sound only takes that for other music. But there is no sound for what an engine generates
+from noise. Therefore windows of recordings are re-noised, by so little that they stay the same
+music, and the engine denoises them: its output and their sound belong together.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
-from riffusion.training.vocoder.data import Recordings, make_lesson, samples_under
+from riffusion.training.vocoder.data import Recordings, count_samples, make_batch
 
-# How far windows are re-noised: from hardly at all to where single hits begin to differ.
+# The strength of re-noising goes from hardly any to where single hits begin to differ.
 STRENGTHS = (0.05, 0.5)
 MAX_STEPS = 2
-# Led by no prompt, an engine draws what it takes a window for: guidance 0 does not read this one.
-NOBODY = "music"
+# With guidance 0 an engine does not read its prompt and generates what it takes a window for.
+UNREAD_PROMPT = "music"
 
 
 @dataclass(frozen=True)
-class Redrawn:
-    """Where a window of sound is, file and first sample, and how an engine drew it: base-10 mel
-    levels, float16 (2, mel, frames)."""
+class GeneratedWindow:
+    """Where a window of sound lies, and what an engine generated for it.
+
+    ``start`` is the first sample in the file; ``levels`` are base-10 mel levels, float16 (2, mel,
+    frames).
+    """
 
     path: Path
     start: int
@@ -40,38 +43,42 @@ class Redrawn:
 
 
 class GeneratedWindows:
-    """Windows of recordings, each as an engine draws it again; made once, cut at random."""
+    """Windows of recordings as an engine generates them; made once, then cropped at random."""
 
     def __init__(
         self, recordings: Recordings, engine: Engine, count: int, rng: np.random.Generator
     ) -> None:
+        """Generate ``count`` windows, with a progress bar."""
         self._params, self._recordings = engine.params, recordings
-        self._windows: list[Redrawn] = []
+        self._windows: list[GeneratedWindow] = []
         length_s = engine.frames * engine.params.frame_s
         with progress("generated windows", count * length_s) as advance:
             for _ in range(count):
-                samples = samples_under(engine.frames, engine.params)
-                path, start = recordings.place(rng, samples)
+                samples = count_samples(engine.frames, engine.params)
+                path, start = recordings.draw_place(rng, samples)
                 sound = torch.from_numpy(recordings.read(path, start, samples))
                 flat = torch.zeros(1, engine.params.mel_bands)
-                levels = make_lesson(sound[None], flat, engine.params).levels[0]
-                drawn = redraw(
+                levels = make_batch(sound[None], flat, engine.params).levels[0]
+                clip = regenerate(
                     engine,
                     Spectrogram(10**levels, engine.params),
                     float(rng.uniform(*STRENGTHS)),
                     int(rng.integers(1, MAX_STEPS + 1)),
                     int(rng.integers(2**31)),
                 )
-                self._windows.append(Redrawn(path, start, log_mel(drawn.magnitudes).half()))
+                self._windows.append(GeneratedWindow(path, start, log_mel(clip.magnitudes).half()))
                 advance(length_s)
 
-    def batch(
+    def draw_crops(
         self, rng: np.random.Generator, size: int, frames: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Crops of ``frames`` frames: their sound (size, 2, samples), and the levels that were
-        drawn for it (size, 2, mel, frames)."""
+        """Return random crops of ``frames`` frames.
+
+        The first tensor is their sound (size, 2, samples), the second the levels that were
+        generated for it (size, 2, mel, frames).
+        """
         sounds, levels = [], []
-        samples, hop = samples_under(frames, self._params), self._params.hop_length
+        samples, hop = count_samples(frames, self._params), self._params.hop_length
         for pick in rng.integers(len(self._windows), size=size):
             window = self._windows[pick]
             first = int(rng.integers(window.levels.shape[-1] - frames + 1))
@@ -80,11 +87,14 @@ class GeneratedWindows:
         return torch.from_numpy(np.stack(sounds)), torch.stack(levels)
 
 
-def redraw(
+def regenerate(
     engine: Engine, spectrogram: Spectrogram, strength: float, steps: int, seed: int
 ) -> Spectrogram:
-    """As ``engine`` draws a window, as long as it draws them, after re-noising by ``strength``."""
-    prompt = Prompt(NOBODY, seed)
+    """Return what ``engine`` generates for a window after re-noising it by ``strength``.
+
+    The window must be as long as those of the engine.
+    """
+    prompt = Prompt(UNREAD_PROMPT, seed)
     request = ClipRequest(
         prompt, prompt, anchor=spectrogram, strength=strength, guidance=0.0, steps=steps
     )
@@ -92,7 +102,7 @@ def redraw(
 
 
 def check_engine(engine: Engine, params: SpectrogramParams) -> None:
-    """Raise InvalidInput where ``engine`` does not draw what a vocoder of ``params`` reads."""
+    """Raise InvalidInput where ``engine`` does not generate what a vocoder of ``params`` reads."""
     if engine.params != params or engine.channels != 2:
         what = f"{engine.name}: {engine.channels} channels, {engine.params}"
         raise InvalidInput("generated", what, f"needs an engine with two channels and {params}")

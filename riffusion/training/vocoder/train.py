@@ -1,9 +1,9 @@
 """Train the learned vocoder: ``python -m riffusion train-vocoder SOUND OUT --minutes 60``.
 
-SOUND is a folder of ``train`` and ``validation`` recordings, as ``corpus-sound`` makes it. What is
-learnt is all told by the sound itself, magnitudes and the steps of its phases, so that a run of an
-hour on one core is enough; nothing is trained against a discriminator. With ``--generated MODEL``
-a part of each batch is music as that engine draws it.
+SOUND is a folder with ``train`` and ``validation`` recordings, as ``corpus-sound`` makes it. The
+targets, magnitudes and phase derivatives, are all computed from the sound, so that a run of an hour
+on one core is enough; there is no discriminator. With ``--generated MODEL`` a part of each batch is
+music as that engine generates it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -26,36 +24,43 @@ from torch import nn
 
 from riffusion.engines.loading import load_engine
 from riffusion.networks.weights import read_network, write_network
-from riffusion.spectral.spectrogram import SpectrogramParams, mel_bank
-from riffusion.training.checkpoint import Progress, load_checkpoint, room_in, save_checkpoint
-from riffusion.training.engine.train import check_losses, learning_rate, make_optimizers
+from riffusion.training import optimization
+from riffusion.training.checkpoint import (
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+    storage_errors,
+)
 from riffusion.training.plots import draw_curve
-from riffusion.training.precision import fastest
+from riffusion.training.precision import choose_autocast
 from riffusion.training.vocoder.data import (
-    Lesson,
     Recordings,
-    make_lesson,
-    random_curves,
-    samples_under,
+    VocoderBatch,
+    count_samples,
+    draw_equalizers,
+    make_batch,
 )
 from riffusion.training.vocoder.generated import GeneratedWindows, check_engine
-from riffusion.vocoder.network import QUIETEST_LEVEL, VocoderNetwork, VocoderOutput
+from riffusion.training.vocoder.losses import vocoder_losses, weight_losses
+from riffusion.training.vocoder.stereo_width import match_stereo_width
+from riffusion.vocoder.network import VocoderNetwork
 
 CHECKPOINT_S = 240.0
 LOG_STEPS = 50
-AVERAGE_DECAY = 0.995  # also of short runs that go on from another's weights
+AVERAGE_DECAY = 0.995  # short, since runs that start from other weights may be short as well
 VALIDATION_BATCHES = 6
-LEVELLING_BATCHES = 24
-# Of each batch, the share that an engine drew, and how many windows of both splits it draws.
-GENERATED = 0.25
-GENERATED_WINDOWS, VALIDATION_WINDOWS = 1000, 32
-TINY = 1e-9
-MAGNITUDE_WEIGHT, SIDES_WEIGHT, BASS_LEVEL_WEIGHT = 4.0, 0.5, 2.0
+WIDTH_BATCHES = 24
+GENERATED_SHARE = 0.25  # of each batch, where an engine is given
 
 
 @dataclass(frozen=True)
 class VocoderOptions:
-    """What a run is made of. ``minutes`` is the whole budget, earlier tries counted in."""
+    """The settings of a run.
+
+    ``minutes`` is the whole time budget, that of earlier parts of the run included; ``frames`` is
+    the length of a crop; ``generated`` is the folder of an engine that generates
+    ``generated_windows`` windows for training and ``validation_windows`` for validation.
+    """
 
     minutes: float
     batch: int = 16
@@ -66,73 +71,19 @@ class VocoderOptions:
     compiled: bool = True
     start_from: Path | None = None
     generated: Path | None = None
-
-
-def vocoder_losses(
-    drawing: VocoderOutput, lesson: Lesson, params: SpectrogramParams, bass_bins: int
-) -> torch.Tensor:
-    """Mean errors (5,): of the middle's level, the sides', the phase's two steps, and all but the
-    sides' of the lowest ``bass_bins`` alone.
-
-    Those are few, so that means over all bins hardly tell them, and loud (docs/sound.md).
-    """
-    middle, fine_bins = lesson.middle, drawing.advance.shape[2]
-    size = middle.abs()
-    wanted = size.clamp(min=10**QUIETEST_LEVEL).log10()
-    silent = torch.relu(drawing.middle - QUIETEST_LEVEL)
-    levels = torch.where(wanted > QUIETEST_LEVEL, (drawing.middle - wanted).abs(), silent)
-    sides = (drawing.sides - lesson.sides).abs().mean()
-    bins = torch.arange(fine_bins, device=middle.device)[:, None]
-    turn = 2 * math.pi * (bins * params.hop_length / params.win_length % 1.0)
-    low, low_size = middle[:, :fine_bins], size[:, :fine_bins]
-    real, imaginary = _product(low[..., 1:], low[..., :-1])
-    advance = torch.stack(
-        [
-            real * turn.cos() + imaginary * turn.sin(),
-            imaginary * turn.cos() - real * turn.sin(),
-        ],
-        1,
-    )
-    slope = torch.stack(_product(middle[:, 1:], middle[:, :-1]), 1)
-    advances = drawing.advance[..., 1:], advance, low_size[..., 1:] * low_size[..., :-1]
-    slopes = drawing.slope[:, :, :-1], slope, size[:, 1:] * size[:, :-1]
-    level = levels.mean()
-    steps, across = _step_error(*advances), _step_error(*slopes)
-    bass = _step_error(*_lowest(advances, bass_bins)) + _step_error(*_lowest(slopes, bass_bins))
-    loud = _loudness(size[:, :bass_bins])
-    bass = bass + BASS_LEVEL_WEIGHT * (loud * levels[:, :bass_bins]).mean()
-    return torch.stack([level, sides, steps, across, bass])
-
-
-Steps = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def _lowest(steps: Steps, bins: int) -> Steps:
-    drawn, step, power = steps
-    return drawn[:, :, :bins], step[:, :, :bins], power[:, :bins]
-
-
-def _product(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Real and imaginary part of ``a`` times the conjugate of ``b``."""
-    return a.real * b.real + a.imag * b.imag, a.imag * b.real - a.real * b.imag
-
-
-def _step_error(drawn: torch.Tensor, step: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
-    """Squared distance of drawn phasors to the steps' directions, louder bins weighing more."""
-    power = power + TINY
-    weight = _loudness(power.sqrt())
-    return (weight * (drawn - step / power[:, None]).square().sum(1)).mean()
-
-
-def _loudness(size: torch.Tensor) -> torch.Tensor:
-    """What bins (batch, bins, frames) with magnitudes ``size`` weigh, louder ones more."""
-    return (size / (size.mean((1, 2), keepdim=True) + TINY)).sqrt()
+    generated_windows: int = 1000
+    validation_windows: int = 32
 
 
 class VocoderTrainer:
-    """One training run in a folder."""
+    """One training run in a folder: the network, its average, the optimizers and the progress."""
 
     def __init__(self, sound: Path, out: Path, options: VocoderOptions) -> None:
+        """Open the recordings, build the network and resume the run in ``out``, if there is one.
+
+        Raises InvalidInput where there are no recordings, or the checkpoint or the engine does not
+        fit.
+        """
         torch.manual_seed(options.seed)
         self.options, self.out = options, out
         begin = options.start_from
@@ -141,9 +92,9 @@ class VocoderTrainer:
         self.params = self.network.params
         self.train = Recordings(sound / "train", self.params.sample_rate)
         self.validation = Recordings(sound / "validation", self.params.sample_rate)
-        self.drawn_train, self.drawn_validation = self._redrawn()
+        self.generated_train, self.generated_validation = self._generate_windows()
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizers = make_optimizers(self.network, options.rate)
+        self.optimizers = optimization.make_optimizers(self.network, options.rate)
         config: Any = self.network.config
         self.config = {name: config[name] for name in ("width", "hidden", "depth")}
         run = out / "run"
@@ -152,17 +103,20 @@ class VocoderTrainer:
         self._compiled: Any = torch.compile(self._losses) if options.compiled else self._losses
 
     def run(self) -> None:
-        """Train until the budget is spent, saving as it goes."""
+        """Train until the time budget is used, with a checkpoint every four minutes.
+
+        Raises ModelError where a loss is not finite, and StorageError on a full disk.
+        """
         options, total_s = self.options, self.options.minutes * 60.0
         begin = saved = time.perf_counter()
         before_s, step, windows = self.progress.elapsed_s, self.progress.step, self.progress.windows
         rng = np.random.default_rng([options.seed, step])
         smooth: npt.NDArray[np.float64] | None = None
         while (spent_s := before_s + time.perf_counter() - begin) < total_s:
-            for group in (g for optimizer in self.optimizers for g in optimizer.param_groups):
-                group["lr"] = options.rate * learning_rate(step, spent_s / total_s)
-            losses = self._step(rng)
-            check_losses(losses, step)
+            rate = options.rate * optimization.learning_rate(step, spent_s / total_s)
+            optimization.set_learning_rate(self.optimizers, rate)
+            losses = self.train_step(rng)
+            optimization.check_losses(losses, step)
             smooth = losses if smooth is None else 0.98 * smooth + 0.02 * losses
             step, windows = step + 1, windows + options.batch
             if step % LOG_STEPS == 0:
@@ -177,83 +131,95 @@ class VocoderTrainer:
         if smooth is not None:
             self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
 
-    def _losses(self, network: VocoderNetwork, lesson: Lesson) -> torch.Tensor:
-        drawing = network(lesson.levels)
-        return vocoder_losses(drawing, lesson, self.params, self.network.bass_bins)
-
-    def _precision(self) -> torch.autocast:
-        return fastest(torch.device(self.options.device).type)
-
-    def _redrawn(self) -> tuple[GeneratedWindows | None, GeneratedWindows | None]:
-        """Windows of both splits as an engine draws them, if that is asked for."""
-        if self.options.generated is None:
-            return None, None
-        engine = load_engine(str(self.options.generated), self.options.device)
-        check_engine(engine, self.params)
-        rng = np.random.default_rng(self.options.seed)
-        return (
-            GeneratedWindows(self.train, engine, GENERATED_WINDOWS, rng),
-            GeneratedWindows(self.validation, engine, VALIDATION_WINDOWS, rng),
-        )
-
-    def _training_lesson(self, rng: np.random.Generator) -> Lesson:
-        if self.drawn_train is None:
-            return self._lesson(self.train, rng, self.options.batch)
-        drawn = round(GENERATED * self.options.batch)
-        heard = self._lesson(self.train, rng, self.options.batch - drawn)
-        return heard.joined(self._drawn_lesson(self.drawn_train, rng, drawn))
-
-    def _lesson(self, recordings: Recordings, rng: np.random.Generator, size: int) -> Lesson:
-        samples = samples_under(self.options.frames, self.params)
-        return self._seen(rng, recordings.batch(rng, size, samples))
-
-    def _drawn_lesson(
-        self, windows: GeneratedWindows, rng: np.random.Generator, size: int
-    ) -> Lesson:
-        return self._seen(rng, *windows.batch(rng, size, self.options.frames))
-
-    def _seen(
-        self, rng: np.random.Generator, sound: torch.Tensor, drawn: torch.Tensor | None = None
-    ) -> Lesson:
-        """A lesson through random equalizers."""
-        device = self.options.device
-        curves = random_curves(rng, len(sound), self.params.mel_bands).to(device)
-        drawn = drawn if drawn is None else drawn.to(device)
-        with torch.no_grad():
-            return make_lesson(sound.to(device), curves, self.params, drawn)
-
-    def _step(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-        lesson = self._training_lesson(rng)
-        # Around what is compiled: within, each trace would look for the fastest again.
-        with self._precision():
-            losses = self._compiled(self.network, lesson)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        weighed(losses).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-        with torch.no_grad():
-            for kept, new in pairs:
-                kept.lerp_(new, 1 - AVERAGE_DECAY)
-        return _numbers(losses)
+    def train_step(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        """Train on one random batch, update the average and return the five losses."""
+        batch = self._draw_training_batch(rng)
+        # Autocast surrounds the compiled function: inside it, every trace would measure again
+        # which precision is faster.
+        with self._autocast():
+            losses = self._compiled(self.network, batch)
+        optimization.take_step(self.network, self.optimizers, weight_losses(losses))
+        optimization.update_average(self.average, self.network, AVERAGE_DECAY)
+        return _to_numpy(losses)
 
     @torch.no_grad()
-    def _validate(self) -> dict[str, npt.NDArray[np.float64]]:
-        """The losses of the average on validation recordings, and as an engine draws them."""
+    def validate(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Return the five losses of the averaged network on fixed crops.
+
+        ``validation`` has those of recordings; ``generated`` those of generated windows, where an
+        engine is given.
+        """
         size = self.options.batch
-        lessons = {"validation": partial(self._lesson, self.validation)}
-        if self.drawn_validation is not None:
-            lessons["generated"] = partial(self._drawn_lesson, self.drawn_validation)
+        sources = {"validation": partial(self._draw_batch, self.validation)}
+        if self.generated_validation is not None:
+            sources["generated"] = partial(self._draw_generated_batch, self.generated_validation)
         losses = {}
-        for name, lesson in lessons.items():
+        for name, draw in sources.items():
             rng = np.random.default_rng(1)
-            batches = [lesson(rng, size) for _ in range(VALIDATION_BATCHES)]
-            with self._precision():
+            batches = [draw(rng, size) for _ in range(VALIDATION_BATCHES)]
+            with self._autocast():
                 each = [self._losses(self.average, batch) for batch in batches]
-            losses[name] = _numbers(torch.stack(each).mean(0))
+            losses[name] = _to_numpy(torch.stack(each).mean(0))
         return losses
+
+    def match_stereo_width(self, network: VocoderNetwork) -> None:
+        """Correct the stereo width of ``network`` by training music without equalizers or tones."""
+        rng = np.random.default_rng(2)
+        samples = count_samples(self.options.frames, self.params)
+        size, bands = self.options.batch, self.params.mel_bands
+        flat = torch.zeros(size, bands, device=self.options.device)
+        music = (
+            self.train.draw_crops(rng, size, samples, tones=0.0).to(flat)
+            for _ in range(WIDTH_BATCHES)
+        )
+        match_stereo_width(network, (make_batch(sound, flat, self.params) for sound in music))
+
+    def _losses(self, network: VocoderNetwork, batch: VocoderBatch) -> torch.Tensor:
+        return vocoder_losses(network(batch.levels), batch, self.params, self.network.bass_bins)
+
+    def _autocast(self) -> torch.autocast:
+        return choose_autocast(torch.device(self.options.device).type)
+
+    def _generate_windows(self) -> tuple[GeneratedWindows | None, GeneratedWindows | None]:
+        """Generate windows of both splits with the engine of the options, if there is one."""
+        options = self.options
+        if options.generated is None:
+            return None, None
+        engine = load_engine(str(options.generated), options.device)
+        check_engine(engine, self.params)
+        rng = np.random.default_rng(options.seed)
+        return (
+            GeneratedWindows(self.train, engine, options.generated_windows, rng),
+            GeneratedWindows(self.validation, engine, options.validation_windows, rng),
+        )
+
+    def _draw_training_batch(self, rng: np.random.Generator) -> VocoderBatch:
+        if self.generated_train is None:
+            return self._draw_batch(self.train, rng, self.options.batch)
+        generated = round(GENERATED_SHARE * self.options.batch)
+        recorded = self._draw_batch(self.train, rng, self.options.batch - generated)
+        return recorded.joined(self._draw_generated_batch(self.generated_train, rng, generated))
+
+    def _draw_batch(
+        self, recordings: Recordings, rng: np.random.Generator, size: int
+    ) -> VocoderBatch:
+        samples = count_samples(self.options.frames, self.params)
+        return self._equalize(rng, recordings.draw_crops(rng, size, samples))
+
+    def _draw_generated_batch(
+        self, windows: GeneratedWindows, rng: np.random.Generator, size: int
+    ) -> VocoderBatch:
+        return self._equalize(rng, *windows.draw_crops(rng, size, self.options.frames))
+
+    def _equalize(
+        self, rng: np.random.Generator, sound: torch.Tensor, levels: torch.Tensor | None = None
+    ) -> VocoderBatch:
+        """Return a batch of crops through random equalizers; ``levels`` are generated ones."""
+        device = self.options.device
+        curves = draw_equalizers(rng, len(sound), self.params.mel_bands).to(device)
+        levels = levels if levels is None else levels.to(device)
+        with torch.no_grad():
+            return make_batch(sound.to(device), curves, self.params, levels)
 
     def _save(
         self, step: int, windows: int, elapsed_s: float, training: npt.NDArray[np.float64]
@@ -262,82 +228,56 @@ class VocoderTrainer:
         run = self.out / "run"
         save_checkpoint(run, self.network, self.average, self.optimizers, progress)
         final = copy.deepcopy(self.average)
-        self._level(final)
-        with room_in(self.out):
+        self.match_stereo_width(final)
+        with storage_errors(self.out):
             write_network(final, self.out)
-        validation = self._validate()
+        validation = self.validate()
         point: dict[str, float] = {"step": step, "windows": windows}
         named = {"training": training, **validation}
-        point |= {name: float(weighed(torch.from_numpy(loss))) for name, loss in named.items()}
+        point |= {
+            name: float(weight_losses(torch.from_numpy(loss))) for name, loss in named.items()
+        }
         with (run / "curve.jsonl").open("a") as curve:
             curve.write(json.dumps(point) + "\n")
         draw_curve(run / "curve.jsonl", run / "curve.png")
         shown = ", ".join(f"{name} {np.round(loss, 4)}" for name, loss in validation.items())
         print(f"saved at step {step}, {shown}", flush=True)
 
-    def _level(self, network: VocoderNetwork) -> None:
-        """``level_sides`` by training music as it is."""
-        rng = np.random.default_rng(2)
-        samples = samples_under(self.options.frames, self.params)
-        size, bands = self.options.batch, self.params.mel_bands
-        flat = torch.zeros(size, bands, device=self.options.device)
-        music = (
-            self.train.batch(rng, size, samples, tones=0.0).to(flat)
-            for _ in range(LEVELLING_BATCHES)
-        )
-        level_sides(network, (make_lesson(sound, flat, self.params) for sound in music))
 
-
-@torch.no_grad()
-def level_sides(network: VocoderNetwork, lessons: Iterable[Lesson]) -> None:
-    """Let the sides that ``network`` draws be as loud as those of the median crop, in place.
-
-    It learns the median of each level, and energy is more than the medians': without this its
-    music is a little narrow. One number for all bands, in the bias of the last layer: how wide a
-    single song is, a mel spectrogram does not tell, and the mean is that of the widest songs.
-    """
-    bank = mel_bank(network.params).to(network.device)
-    ratios = []
-    for lesson in lessons:
-        power = bank @ lesson.middle.abs().square()
-        wanted, drawn = (
-            (power * 10 ** (2 * sides)).sum((1, 2)) + TINY
-            for sides in (lesson.sides, network(lesson.levels).sides)
-        )
-        ratios.append(wanted / drawn)
-    louder = torch.cat(ratios).median().log10() / 2
-    network.sides_bias.add_(louder)
-
-
-def weighed(losses: torch.Tensor) -> torch.Tensor:
-    """The loss that is minimised, of the five of ``vocoder_losses``."""
-    weights = torch.tensor([MAGNITUDE_WEIGHT, SIDES_WEIGHT, 1.0, 1.0, 1.0]).to(losses)
-    return (losses * weights).sum()
-
-
-def _numbers(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
+def _to_numpy(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
     return np.asarray(tensor.detach().double().cpu())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``python -m riffusion train-vocoder``."""
+    """Declare the options of ``python -m riffusion train-vocoder``."""
     parser.add_argument("sound", type=Path, help="folder made by `riffusion corpus-sound`")
     parser.add_argument("out", type=Path, help="folder the vocoder goes to")
     parser.add_argument("--minutes", type=float, default=60.0, help="time budget (default 60)")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--frames", type=int, default=96, help="length of a crop")
+    parser.add_argument("--batch", type=int, default=16, help="crops a step (default 16)")
+    parser.add_argument("--frames", type=int, default=96, help="length of a crop (default 96)")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate (default 0.001)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of crops and weights (default 0)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--start-from", type=Path, help="a vocoder's folder to begin with")
     parser.add_argument(
-        "--generated", type=Path, help="a model's folder: also learn from what it draws"
+        "--generated", type=Path, help="a model's folder: also learn from what it generates"
     )
-    parser.add_argument("--no-compile", dest="compiled", action="store_false")
+    parser.add_argument(
+        "--generated-windows", type=int, default=1000, help="how many it generates (default 1000)"
+    )
+    parser.add_argument(
+        "--validation-windows",
+        type=int,
+        default=32,
+        help="how many of them for validation beside those (default 32)",
+    )
+    parser.add_argument(
+        "--no-compile", dest="compiled", action="store_false", help="do without torch.compile"
+    )
 
 
 def main(args: argparse.Namespace) -> None:
-    """Train, or go on training, a vocoder."""
+    """Train a vocoder, or resume its training."""
     names = [field.name for field in fields(VocoderOptions)]
     options = VocoderOptions(**{name: getattr(args, name) for name in names})
     VocoderTrainer(args.sound, args.out, options).run()

@@ -1,1 +1,10 @@
-"""What an evaluation measures: each file returns rows of the table."""
+"""The rows of the table of an evaluation. Each module returns rows about one aspect.
+
+row           a row, and the table as text
+styles        whether the music has the style and the lead of its prompt
+rhythm        tempo and beat
+harmony       chords and key
+continuation  beat and key where a clip continues another
+controls      whether density, brightness and drums follow their control
+distribution  clips as a set: distance to renders, variety, copies
+"""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from riffusion.training.corpus.shards import song_key
+from riffusion.training.corpus.shards import find_key
 from riffusion.training.evaluation.harmony_judge import Harmony, HarmonyJudge
 from riffusion.training.evaluation.measures.row import Measure
 from riffusion.training.evaluation.renders import Renders
@@ -15,20 +15,23 @@ from riffusion.training.evaluation.samples import Jam, Sample
 Key = tuple[int, str]
 
 
-def chord_rows(judge: HarmonyJudge, test: Renders, samples: Sequence[Sample]) -> list[Measure]:
-    """Whether the chords asked for fit better than any transposition of them."""
-    moved = [judge.listen(s.levels).moved(s.lead_sheet.chroma) for s in samples]
-    best = [judge.listen(test.levels(n)).moved(test.lead_sheet(n).chroma) for n in pitched(test)]
+def measure_chords(judge: HarmonyJudge, test: Renders, samples: Sequence[Sample]) -> list[Measure]:
+    """Measure whether the asked chords fit better than any transposition of them."""
+    moved = [judge.predict(s.levels).find_transposition(s.lead_sheet.chroma) for s in samples]
+    best = [
+        judge.predict(test.levels(n)).find_transposition(test.lead_sheet(n).chroma)
+        for n in find_pitched(test)
+    ]
     value, ceiling = (float(np.mean(np.array(group) == 0)) for group in (moved, best))
     return [Measure("asked transposition first of 12", value, ceiling, 1 / 12, len(samples))]
 
 
-def key_rows(judge: HarmonyJudge, long_test: Renders, jams: Sequence[Jam]) -> list[Measure]:
-    """The key of whole jams, against as long windows of renders."""
-    generated = [_agrees(judge.listen(jam.levels), jam.asked.tonic) for jam in jams]
+def measure_keys(judge: HarmonyJudge, long_test: Renders, jams: Sequence[Jam]) -> list[Measure]:
+    """Measure the key of whole jams, with windows of renders of that length as the ceiling."""
+    generated = [_compare_keys(judge.predict(jam.levels), jam.request.parsed_key) for jam in jams]
     renders = [
-        _agrees(judge.listen(long_test.levels(n)), song_key(long_test.song(n)))
-        for n in pitched(long_test)
+        _compare_keys(judge.predict(long_test.levels(n)), find_key(long_test.song(n)))
+        for n in find_pitched(long_test)
     ]
     (tonic, both), (best_tonic, best_both) = (np.mean(x, axis=0) for x in (generated, renders))
     return [
@@ -37,10 +40,10 @@ def key_rows(judge: HarmonyJudge, long_test: Renders, jams: Sequence[Jam]) -> li
     ]
 
 
-def pitched(renders: Renders) -> list[int]:
-    """Windows of songs that are more than drums."""
+def find_pitched(renders: Renders) -> list[int]:
+    """Return the windows of songs that have more than drums."""
     return [n for n in range(len(renders)) if renders.song(n).programs]
 
 
-def _agrees(heard: Harmony, key: Key) -> tuple[bool, bool]:
-    return heard.tonic == key[0], heard.key == key
+def _compare_keys(estimate: Harmony, key: Key) -> tuple[bool, bool]:
+    return estimate.tonic == key[0], estimate.key == key

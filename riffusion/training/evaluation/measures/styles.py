@@ -1,4 +1,4 @@
-"""Rows about prompts: is the music what its prompt says?"""
+"""Rows about prompts: whether the music has the style and the lead of its prompt."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ import numpy.typing as npt
 import torch
 
 from riffusion.music.instruments import LEAD_FAMILIES, lead_family
-from riffusion.training.evaluation.families import family_scores, style_families
-from riffusion.training.evaluation.judge import Judge, Verdict, impression
-from riffusion.training.evaluation.measures.row import Measure, share
+from riffusion.training.evaluation.families import load_families, sum_by_family
+from riffusion.training.evaluation.measures.row import Measure, compute_share
 from riffusion.training.evaluation.renders import Renders
-from riffusion.training.evaluation.samples import Sample, Studio, ask, ask_like
+from riffusion.training.evaluation.samples import (
+    Sample,
+    SampleGenerator,
+    make_matched_requests,
+    make_requests,
+)
+from riffusion.training.evaluation.style_judge import StyleJudge, Verdict, make_judge_image
 
-# The original's examples: what should come first or second.
+# These are the examples of the original Riffusion, and what the judge should rank first or second.
 NAMED_PROMPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("funky piano", ("piano", "electric piano", "funk")),
     ("jazzy saxophone", ("saxophone",)),
@@ -31,115 +36,149 @@ NAMED_PROMPTS: tuple[tuple[str, tuple[str, ...]], ...] = (
 UNSEEN_PROMPTS = Path(__file__).parents[1] / "unseen_prompts.json"
 
 
-def heard(judge: Judge, samples: Sequence[Sample]) -> Verdict:
-    """The judge's verdict on generated clips."""
-    return judge.listen(np.stack([impression(sample.levels) for sample in samples]))
+def judge_samples(judge: StyleJudge, samples: Sequence[Sample]) -> Verdict:
+    """Return the verdict of the judge on generated clips."""
+    return judge.predict(np.stack([make_judge_image(sample.levels) for sample in samples]))
 
 
-def rank_of_right(judge: Judge, verdict: Verdict, right: Sequence[tuple[str, ...]]) -> list[int]:
-    """At which place (0 is first) the first right answer comes, styles and leads each ranked.
+def rank_accepted(
+    judge: StyleJudge, verdict: Verdict, right: Sequence[tuple[str, ...]]
+) -> list[int]:
+    """Return the rank (0 is first) of the first accepted name, with styles and leads ranked apart.
 
-    Behind the last place where the judge knows none of them.
+    It is the number of styles where the judge knows none of the names.
     """
     places = []
     for styles, leads, names in zip(verdict.styles, verdict.leads, right, strict=True):
-        ranked = [_ranking(styles, judge.styles), _ranking(leads, list(LEAD_FAMILIES))]
+        ranked = [_rank_names(styles, judge.styles), _rank_names(leads, list(LEAD_FAMILIES))]
         found = [order.index(n) for n in names for order in ranked if n in order]
         places.append(min(found, default=len(judge.styles)))
     return places
 
 
-def _ranking(scores: torch.Tensor, names: list[str]) -> list[str]:
+def _rank_names(scores: torch.Tensor, names: list[str]) -> list[str]:
     return [names[int(index)] for index in scores.argsort(descending=True)]
 
 
-def style_rows(judge: Judge, test: Renders, samples: Sequence[Sample]) -> list[Measure]:
-    """Prompt match of clips that were asked for by a style's name."""
-    verdict, best_verdict = heard(judge, samples), judge.listen(test.impressions)
-    asked = [sample.asked.prompt for sample in samples]
+def measure_styles(judge: StyleJudge, test: Renders, samples: Sequence[Sample]) -> list[Measure]:
+    """Measure the prompt match of clips whose prompt is the name of a style."""
+    verdict, best_verdict = judge_samples(judge, samples), judge.predict(test.judge_images)
+    asked = [sample.request.prompt for sample in samples]
     places, best = (
-        np.array(rank_of_right(judge, said, [(style,) for style in truth]))
+        np.array(rank_accepted(judge, said, [(style,) for style in truth]))
         for said, truth in ((verdict, asked), (best_verdict, test.styles))
     )
-    families = style_families(judge.styles)
+    families = load_families(judge.styles)
     family, best_family = (
-        share(_names_family(judge, said, truth, families))
+        compute_share(_names_family(judge, said, truth, families))
         for said, truth in ((verdict, asked), (best_verdict, test.styles))
     )
     count, chance = len(samples), 1 / len(judge.styles)
     number = len(set(families.values()))
     return [
-        Measure("style named first", share(places < 1), share(best < 1), chance, count),
-        Measure("style among first three", share(places < 3), share(best < 3), 3 * chance, count),
+        Measure(
+            "style named first", compute_share(places < 1), compute_share(best < 1), chance, count
+        ),
+        Measure(
+            "style among first three",
+            compute_share(places < 3),
+            compute_share(best < 3),
+            3 * chance,
+            count,
+        ),
         Measure(f"family named first, of {number}", family, best_family, 1 / number, count),
     ]
 
 
-def matched_rows(judge: Judge, test: Renders, studio: Studio) -> list[Measure]:
-    """Prompt match beside renders of the same tempo, metre and chords: of whole bands, one window
-    a song."""
-    whole = test.whole()
-    samples = studio.clips(ask_like(whole), "asked as renders")
+def measure_matched_styles(
+    judge: StyleJudge, test: Renders, generator: SampleGenerator
+) -> list[Measure]:
+    """Measure the prompt match at tempo, metre and chords of renders with full arrangements.
+
+    The ceiling is that of one window of each of these songs.
+    """
+    whole = test.keep_full_arrangements()
+    samples = generator.clips(make_matched_requests(whole), "asked as renders")
     right = [(style,) for style in whole.styles]
-    verdicts = (heard(judge, samples), judge.listen(whole.impressions))
-    places, best = (np.array(rank_of_right(judge, said, right)) for said in verdicts)
+    verdicts = (judge_samples(judge, samples), judge.predict(whole.judge_images))
+    places, best = (np.array(rank_accepted(judge, said, right)) for said in verdicts)
     count, chance, like = len(samples), 1 / len(judge.styles), "tempo and chords of renders"
     return [
-        Measure(f"{like}: style first", share(places < 1), share(best < 1), chance, count),
-        Measure(f"{like}: first three", share(places < 3), share(best < 3), 3 * chance, count),
+        Measure(
+            f"{like}: style first",
+            compute_share(places < 1),
+            compute_share(best < 1),
+            chance,
+            count,
+        ),
+        Measure(
+            f"{like}: first three",
+            compute_share(places < 3),
+            compute_share(best < 3),
+            3 * chance,
+            count,
+        ),
     ]
 
 
 def _names_family(
-    judge: Judge, verdict: Verdict, truth: Sequence[str], families: dict[str, int]
+    judge: StyleJudge, verdict: Verdict, truth: Sequence[str], families: dict[str, int]
 ) -> npt.NDArray[np.bool_]:
-    named = family_scores(verdict.styles, judge.styles, families).argmax(1).numpy()
+    named = sum_by_family(verdict.styles, judge.styles, families).argmax(1).numpy()
     return np.asarray(named == np.array([families[style] for style in truth]))
 
 
-def prompt_rows(judge: Judge, test: Renders, studio: Studio, seeds: int) -> list[Measure]:
-    """The original's seven prompts, and forty in wording the corpus never used.
+def measure_prompts(
+    judge: StyleJudge, test: Renders, generator: SampleGenerator, seeds: int
+) -> list[Measure]:
+    """Measure the original's seven prompts, and forty in wordings that the corpus does not have.
 
-    The ceiling of a prompt is the same of renders in a style, or with a lead, that would do.
+    The ceiling of a prompt is that of renders whose style or lead it accepts.
     """
     rows = []
-    verdict = judge.listen(test.impressions)
+    verdict = judge.predict(test.judge_images)
     for name, prompts, within in (
         ("seven known prompts, first or second", NAMED_PROMPTS, 2),
-        ("unseen wording, named first", unseen_prompts(), 1),
+        ("unseen wording, named first", load_unseen_prompts(), 1),
     ):
-        samples = studio.clips(ask(prompts, seeds), name)
-        right = [sample.asked.right for sample in samples]
-        hits = np.array(rank_of_right(judge, heard(judge, samples), right)) < within
-        best = {prompt: _ceiling(judge, verdict, test, names, within) for prompt, names in prompts}
+        samples = generator.clips(make_requests(prompts, seeds), name)
+        right = [sample.request.accepted for sample in samples]
+        hits = np.array(rank_accepted(judge, judge_samples(judge, samples), right)) < within
+        best = {
+            prompt: _measure_ceiling(judge, verdict, test, names, within)
+            for prompt, names in prompts
+        }
         known = [value for value in best.values() if value is not None]
         ceiling = float(np.mean(known)) if known else None
-        chance = float(np.mean([_chance(judge, names, within) for names in right]))
-        rows.append(Measure(name, share(hits), ceiling, chance, len(samples)))
+        chance = float(np.mean([_compute_chance(judge, names, within) for names in right]))
+        rows.append(Measure(name, compute_share(hits), ceiling, chance, len(samples)))
         if within == 2:
-            rows += by_prompt(samples, hits, best)
+            rows += measure_by_prompt(samples, hits, best)
     return rows
 
 
-def _ceiling(
-    judge: Judge, verdict: Verdict, test: Renders, names: Sequence[str], within: int
+def _measure_ceiling(
+    judge: StyleJudge, verdict: Verdict, test: Renders, names: Sequence[str], within: int
 ) -> float | None:
-    """How often what a render is comes first, of renders that are one of ``names``."""
+    """Return how often the accepted name of a render ranks first, over renders that have one."""
     songs = [test.song(n) for n in range(len(test))]
     fitting = [tuple({s.style, lead_family(s.lead)} & set(names)) for s in songs]
-    hits = np.array(rank_of_right(judge, verdict, fitting)) < within
+    hits = np.array(rank_accepted(judge, verdict, fitting)) < within
     asked = np.array([bool(one) for one in fitting])
-    return share(hits[asked]) if asked.any() else None
+    return compute_share(hits[asked]) if asked.any() else None
 
 
-def unseen_prompts() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Prompts in wording the corpus never used, and the styles that would do."""
+def load_unseen_prompts() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return prompts in wordings that the corpus does not have, and the styles they accept."""
     listing = json.loads(UNSEEN_PROMPTS.read_text())
     return tuple((entry["prompt"], tuple(entry["styles"])) for entry in listing)
 
 
-def _chance(judge: Judge, names: Sequence[str], within: int) -> float:
-    """That one of ``names`` is among the first of a random order of styles, and of leads."""
+def _compute_chance(judge: StyleJudge, names: Sequence[str], within: int) -> float:
+    """Return the probability that random orders of styles and leads rank one of ``names`` first.
+
+    It is that of a rank below ``within``.
+    """
     missed = 1.0
     for classes in (judge.styles, LEAD_FAMILIES):
         known = len(set(names) & set(classes))
@@ -148,15 +187,17 @@ def _chance(judge: Judge, names: Sequence[str], within: int) -> float:
     return 1 - missed
 
 
-def by_prompt(
+def measure_by_prompt(
     samples: Sequence[Sample],
     hits: npt.NDArray[np.bool_],
     ceilings: Mapping[str, float | None] = MappingProxyType({}),
 ) -> list[Measure]:
-    """A row a prompt."""
-    prompts = np.array([sample.asked.prompt for sample in samples])
+    """Return a row for each prompt."""
+    prompts = np.array([sample.request.prompt for sample in samples])
     rows = []
     for prompt in dict.fromkeys(prompts.tolist()):
         own = hits[prompts == prompt]
-        rows.append(Measure(f"  {prompt}", share(own), ceilings.get(prompt), clips=len(own)))
+        rows.append(
+            Measure(f"  {prompt}", compute_share(own), ceilings.get(prompt), clips=len(own))
+        )
     return rows

@@ -1,0 +1,112 @@
+"""Clip windows place the clips of a jam on its bar grid. This module has pure functions only.
+
+An engine generates windows of a fixed number of frames. A clip sounds for whole bars of its window;
+the frames before its first bar line are the context, a copy of what already sounds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from riffusion.engines.clip import MAX_SEED, ClipRequest
+from riffusion.engines.protocol import Engine
+from riffusion.errors import InvalidInput
+from riffusion.jam.loops import Loop
+from riffusion.jam.settings import JamSettings
+from riffusion.jam.timeline import Segment, Timeline
+from riffusion.music.rhythm import bar_duration_s, fit_tempo
+from riffusion.spectral.spectrogram import Spectrogram
+
+MIN_CONTEXT_S = 1.0
+# The last frames of a window are not played: no sound after them constrains their phases.
+UNUSED_FRAMES = 4
+# Bar lines lie between frames, so whole bars may touch one more frame at each end.
+ROUNDING_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class ClipWindow:
+    """A clip that sounds for ``bars`` bars from bar ``bar`` on, whose bar line is sample ``start``.
+
+    Its window of frames begins at absolute frame ``first_frame``; the first ``context`` frames of
+    it lie before the clip's own.
+    """
+
+    bar: int
+    bars: int
+    start: int
+    first_frame: int
+    context: int
+
+
+def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
+    """Return how many bars a clip plays: as many as leave its window a second of context.
+
+    Raises InvalidInput where not even one bar fits.
+    """
+    step = engine.context_step
+    context = -(-round(MIN_CONTEXT_S / engine.params.frame_s) // step) * step
+    frames = engine.frames - UNUSED_FRAMES - ROUNDING_FRAMES - context
+    room_s = frames * engine.params.hop_length / engine.params.sample_rate
+    bar_s = bar_duration_s(settings.bpm, settings.beats_per_bar)
+    if bar_s > room_s:
+        slowest = fit_tempo(1, room_s, settings.beats_per_bar)
+        legal = (
+            f"a bar of {settings.beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
+            f"play bars of at most {room_s:.2f} s: use {slowest:.1f} beats per minute or more, or "
+            "fewer beats in a bar"
+        )
+        raise InvalidInput("tempo", settings.bpm, legal)
+    return int(room_s / bar_s)
+
+
+def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
+    """Return the window of a clip from bar ``bar`` on, with as much context as fits and exists."""
+    hop, step = engine.params.hop_length, engine.context_step
+    bars = bars_per_clip(engine, segment.settings)
+    start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(bar + bars)
+    start_frame = start // hop
+    room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
+    context = min(room, start_frame) // step * step
+    return ClipWindow(bar, bars, start, start_frame - context, context)
+
+
+def clip_seed(seed: int, index: int) -> int:
+    """Return the noise seed of clip ``index`` under a prompt's ``seed``.
+
+    It is the first eight bytes of the SHA-256 of "seed:index", brought into the range of seeds, so
+    that it is the same on every machine.
+    """
+    digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") & MAX_SEED
+
+
+def build_request(
+    engine: Engine,
+    timeline: Timeline,
+    window: ClipWindow,
+    index: int,
+    context: Spectrogram | None,
+    loop: Loop | None,
+) -> ClipRequest:
+    """Return the request to ``engine`` for clip ``index``, which plays ``window``.
+
+    ``context`` is the spectrogram of the first ``window.context`` frames, ``loop`` the anchor of
+    the settings at the window's bar line; either is None where there is none.
+    """
+    segment = timeline.at(window.start)
+    settings = segment.settings
+    seeds = (clip_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
+    frames = np.arange(window.first_frame, window.first_frame + engine.frames)
+    sheet = timeline.lead_sheet(frames * engine.params.hop_length, window.start)
+    request = replace(
+        settings.request(segment.alpha(window.bar), *seeds), lead_sheet=sheet, context=context
+    )
+    if loop is None:
+        return request
+    beats = sheet.beats - segment.anchor_bar * settings.beats_per_bar
+    anchor, mask = loop.window(beats, settings)
+    return replace(request, anchor=anchor, strength=settings.strength, mask=mask)

@@ -1,0 +1,116 @@
+"""The clip generator of a jam asks the engine for clip after clip and turns them into audio.
+
+It knows the bars of the track, but not what a listener has had of them: that is the session's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from riffusion.audio.mastering import Mastering
+from riffusion.engines.protocol import Engine
+from riffusion.jam.asset import AssetRef
+from riffusion.jam.block import ClipMarks, Samples, mark_clip
+from riffusion.jam.clip_window import build_request, clip_window
+from riffusion.jam.loops import Loop
+from riffusion.jam.stitcher import Stitcher
+from riffusion.jam.timeline import Timeline
+from riffusion.vocoder.protocol import Vocoder
+
+
+class ClipGenerator:
+    """Generates the clips of a timeline in order, and can be rewound to a bar of the last 30 s.
+
+    ``load_loop`` returns the loop of an anchor and a mask.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        load_loop: Callable[[AssetRef, AssetRef | None], Loop],
+        vocoder: Vocoder | None,
+        mastering: Mastering | None,
+    ) -> None:
+        self.marks = ClipMarks()
+        self._engine = engine
+        self._load_loop = load_loop
+        self._stitcher = Stitcher(
+            engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
+        )
+        self._next_bar = 0
+        self._unplayed: tuple[int, ...] = ()
+
+    @property
+    def loudness(self) -> float:
+        """The slow loudness in LUFS, before any gain, of the audio so far."""
+        return self._stitcher.loudness
+
+    @property
+    def has_pending_audio(self) -> bool:
+        """Whether a part of the last clip has not been vocoded and mastered yet."""
+        return bool(self._unplayed)
+
+    def next_audio(self, timeline: Timeline, interrupted: Callable[[], bool]) -> Samples:
+        """Return the audio that follows, float32 (channels, n), which may be empty.
+
+        It is the last clip up to the next bar line, or the beginning of a new clip. Where a clip is
+        generated and ``interrupted`` turns true, raises Interrupted and changes nothing.
+        """
+        return self._play_bar() if self._unplayed else self._add_clip(timeline, interrupted)
+
+    def bar_for_change(self, timeline: Timeline, not_before: int) -> int:
+        """Return the first bar at which a change rewrites no sample before ``not_before``."""
+        lines = (*self._stitcher.bar_lines, *self._unplayed)
+        earliest = max(not_before, lines[0] if lines else 0)
+        bar = timeline.next_bar(earliest)
+        begins = timeline.bar_sample(bar) - self._stitcher.reach_back
+        return bar + 1 if bar < self._next_bar and begins < not_before else bar
+
+    def rewind(self, bar: int, bar_line: int) -> tuple[Samples, int] | None:
+        """Take back the clips from ``bar`` on, which begins at ``bar_line``.
+
+        Returns the audio up to there that had not been returned before, and the sample at which
+        audio resumes; it may lie before the end of what was returned. None where nothing from that
+        bar on was generated.
+        """
+        if bar >= self._next_bar:
+            return None
+        pieces = [np.zeros((self._engine.channels, 0), np.float32)]
+        while self._unplayed and self._unplayed[0] <= bar_line:
+            pieces.append(self._play_bar())
+        self._unplayed = ()
+        self.marks.cut(bar_line)
+        self._next_bar = bar
+        return np.concatenate(pieces, axis=1), self._stitcher.rewind(bar_line)
+
+    def _add_clip(self, timeline: Timeline, interrupted: Callable[[], bool]) -> Samples:
+        """Generate the next clip and return the part of its audio that is vocoded at once."""
+        start = timeline.bar_sample(self._next_bar)
+        segment = timeline.at(start)
+        window = clip_window(self._engine, segment, self._next_bar)
+        index = self.marks.next_index
+        context = self._stitcher.context(start, window.context) if window.context else None
+        anchor, mask = segment.settings.anchor, segment.settings.mask
+        loop = self._load_loop(anchor, mask) if anchor else None
+        request = build_request(self._engine, timeline, window, index, context, loop)
+        clip = self._engine.generate([request], interrupted=interrupted)[0]
+        self._stitcher.push(start, window.first_frame, clip)
+        change = timeline.change_after(start)
+        stop_bar = window.bar + window.bars
+        stop_bar = min(stop_bar, change.bar) if change else stop_bar
+        bars = range(window.bar + 1, stop_bar + 1)
+        self._unplayed = tuple(segment.grid.bar_sample(bar) for bar in bars)
+        self._next_bar = stop_bar
+        # As many marks are kept as there are clips to rewind to.
+        self.marks.forget(start - self._stitcher.kept_samples)
+        self.marks.add(mark_clip(segment, window, index))
+        return self._stitcher.play_ready(self._unplayed[0])
+
+    def _play_bar(self) -> Samples:
+        """Return the audio of the last clip up to the next bar line at which it can be left."""
+        bar_line, *later = self._unplayed
+        samples = self._stitcher.play_to(bar_line)
+        self._unplayed = tuple(later)
+        return samples
