@@ -1,4 +1,4 @@
-"""``python -m riffusion``: the command line."""
+"""The command line, for ``python -m riffusion``."""
 
 from riffusion.cli.main import run
 

@@ -1,7 +1,7 @@
-"""Every error this project raises on purpose.
+"""The errors that this project raises on purpose.
 
     RiffusionError
-    ├── InvalidInput (also a ValueError)   a value a user gave: prompt, seed, tempo, key, request
+    ├── InvalidInput (also a ValueError)   a value that a user gave: prompt, seed, tempo, key
     │   ├── InvalidAudio                   a file or array that is not usable audio
     │   ├── InvalidImage                   a file that is not a spectrogram image
     │   ├── InvalidSession                 a session file that cannot be replayed
@@ -21,13 +21,25 @@ SHOWN_FIRST = 20
 
 
 class RiffusionError(Exception):
-    """Base of the tree: catch this to catch everything we raise on purpose."""
+    """The base of all errors that are raised on purpose.
+
+    Messages name the bad value, the legal ones and the fix.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> try:
+    ...     riffusion.read_audio("missing.wav")
+    ... except riffusion.RiffusionError as error:
+    ...     print(error)
+    audio file is 'missing.wav': no such file; check the name and the folder
+    """
 
 
 class InvalidInput(RiffusionError, ValueError):
     """A value from a user that cannot be used.
 
-    ``what`` names the field, ``value`` is what came, ``legal`` says what is accepted.
+    ``what`` names the field, ``value`` is the value, ``legal`` says which values are accepted.
     """
 
     def __init__(self, what: str, value: object, legal: str) -> None:
@@ -50,7 +62,7 @@ class InvalidSession(InvalidInput):
 
 
 class InvalidPlan(InvalidInput):
-    """A plan of a song that is damaged or asks for what cannot be. Says in which line."""
+    """A song plan that is damaged or cannot be played. The message names the line."""
 
 
 class ModelError(RiffusionError):
@@ -58,21 +70,21 @@ class ModelError(RiffusionError):
 
 
 class MissingTool(RiffusionError):
-    """Something optional that this task needs is not installed."""
+    """An optional program or package that a task needs is not installed."""
 
 
 class StorageError(RiffusionError):
-    """A file could not be written."""
+    """A file cannot be written."""
 
 
 class ServerError(RiffusionError):
-    """The page could not be served."""
+    """The page cannot be served."""
 
 
 def shorten(value: object) -> str:
-    """``repr`` of a value, at most 60 characters, so that a message stays readable.
+    """Return the ``repr`` of a value in at most 60 characters, so that messages stay readable.
 
-    Of a long one the middle goes, and more of the end stays: there a path has its file.
+    A long one loses its middle; more of its end stays, where a path has the name of its file.
     """
     text = repr(value)
     if len(text) <= MAX_SHOWN_LENGTH:

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from riffusion.errors import InvalidInput, StorageError
 
 
 class Closing(ABC):
-    """What is open until ``close``, which the end of a ``with`` block calls."""
+    """A resource that is open until ``close``, which the end of a ``with`` block calls."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held."""
+        """Release the resource."""
 
     def __enter__(self) -> Self:
         return self
@@ -29,7 +29,7 @@ class Closing(ABC):
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write ``data`` to ``path``. A file that was there stays as it was where writing fails.
 
-    Raises StorageError, saying why and what to do.
+    Raises StorageError, which says why and what to do.
     """
     with writing_whole(path) as file:
         file.write(data)
@@ -37,7 +37,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 @contextmanager
 def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` when the block is done; StorageError as above."""
+    """Yield a file that replaces ``path`` at the end of the block. Raises StorageError."""
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -55,7 +55,10 @@ def writing_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def check_output(what: str, path: str | None, suffixes: Collection[str]) -> None:
-    """Raise InvalidInput where a file could not be written at ``path``; None is fine."""
+    """Raise InvalidInput where ``path`` cannot name an output; None is fine.
+
+    ``what`` names the option in the message, and ``suffixes`` are the legal endings.
+    """
     if path is None:
         return
     if Path(path).suffix.lower() not in suffixes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -45,3 +47,51 @@ def test_import_and_help_do_not_wait_for_pytorch() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "--prompt-a" in done.stdout
+
+
+def examples() -> list[doctest.DocTest]:
+    """The examples in the docstrings of the public names that have some."""
+    finder = doctest.DocTestFinder(recurse=False)
+    found = []
+    for name in listed_names():
+        thing = getattr(riffusion, name)
+        if inspect.isclass(thing) or inspect.isfunction(thing):
+            found += finder.find(thing, name, globs={})
+    return [test for test in found if test.examples]
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_examples_of_public_names_run(
+    example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    runner.run(example)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ImageInfo",
+        "RiffusionError",
+        "Spectrogram",
+        "SpectrogramParams",
+        "TrackFile",
+        "Waveform",
+        "audio_to_image",
+        "from_image",
+        "griffin_lim",
+        "image_to_audio",
+        "mel_spectrogram",
+        "open_long_image",
+        "read_audio",
+        "read_image",
+        "to_image",
+        "write_audio",
+        "write_image",
+        "write_sound_image",
+    ],
+)
+def test_names_for_sounds_and_images_have_an_example(name: str) -> None:
+    assert name in [example.name for example in examples()]

@@ -1,4 +1,4 @@
-"""Loudness as ears weigh it: the K-weighting of broadcasting, in one pass that can stop anywhere.
+"""Loudness and true peaks of broadcasting, measured in one pass that can stop anywhere.
 
 ITU-R BS.1770-4, "Algorithms to measure audio programme loudness and true-peak audio level",
 annexes 1 and 2.
@@ -16,16 +16,16 @@ from scipy.signal import lfilter, upfirdn
 FloatArray = npt.NDArray[np.float64]
 
 OFFSET_LUFS = -0.691  # makes a full-scale sine of 997 Hz in one channel -3.01 LUFS
-FILTER_MEMORY = 4  # numbers a channel that the weighting remembers
+FILTER_MEMORY = 4  # numbers a channel in the state of the K-weighting filter
 
-# The two filters of annex 1 as the analogue ones behind its table for 48 kHz, so that they can be
-# had at any rate: (Hz, Q, dB). B. De Man, "Evaluation of implementations of the EBU R128 loudness
-# measurement", AES 145, 2018.
+# The two filters of annex 1 as the analogue filters behind its table for 48 kHz, so that they can
+# be made at any rate: (Hz, Q, dB). B. De Man, "Evaluation of implementations of the EBU R128
+# loudness measurement", AES 145, 2018.
 SHELF = (1681.974450955533, 0.7071752369554196, 3.999843853973347)
 SHELF_SLOPE = 0.4996667741545416
 HIGH_PASS = (38.13547087602444, 0.5003270373238773)
 
-# Annex 2: three of four times oversampling's phases, and the samples themselves for the fourth.
+# Annex 2: the phases of four times oversampling.
 TRUE_PEAK_TAPS = np.array(
     [
         [
@@ -57,10 +57,10 @@ TRUE_PEAK_REACH = 6  # samples that the filter sees on either side
 def weighted(
     samples: npt.NDArray[np.floating], memory: FloatArray, rate: int
 ) -> tuple[FloatArray, FloatArray]:
-    """K-weighted ``samples`` (channels, n), and the memory to go on with.
+    """Return K-weighted ``samples`` (channels, n), and the filter state to continue with.
 
-    ``memory`` is (channels, ``FILTER_MEMORY``), zeros at first. However samples are cut into
-    blocks, the same bits come out.
+    ``memory`` (channels, ``FILTER_MEMORY``) is the filter state, zeros at first. How samples are
+    cut into blocks changes no bit.
     """
     numerator, denominator = k_weighting(rate)
     made, after = lfilter(numerator, denominator, samples.astype(np.float64), axis=1, zi=memory)
@@ -69,7 +69,7 @@ def weighted(
 
 @lru_cache(maxsize=8)
 def k_weighting(rate: int) -> tuple[FloatArray, FloatArray]:
-    """Annex 1's two filters as one: the coefficients (numerator, denominator) at ``rate`` Hz."""
+    """Return the two filters of annex 1 as one: (numerator, denominator) at ``rate`` Hz."""
     shelf_hz, shelf_q, dB = SHELF
     k, gain = math.tan(math.pi * shelf_hz / rate), 10 ** (dB / 20)
     damping, middle = k / shelf_q, gain**SHELF_SLOPE * k / shelf_q
@@ -84,24 +84,26 @@ def k_weighting(rate: int) -> tuple[FloatArray, FloatArray]:
 
 
 def _poles(k: float, damping: float) -> FloatArray:
+    """Return the denominator of a second-order filter."""
     scale = 1 + damping + k * k
     return np.array([1.0, 2 * (k * k - 1) / scale, (1 - damping + k * k) / scale])
 
 
 def lufs(power: float) -> float:
-    """The loudness of a K-weighted mean square, summed over the channels."""
+    """Return the loudness in LUFS of a K-weighted mean square, summed over the channels."""
     return OFFSET_LUFS + 10 * math.log10(power)
 
 
-def power_of(loudness_lufs: float) -> float:
-    """The inverse of ``lufs``."""
+def lufs_to_power(loudness_lufs: float) -> float:
+    """Return the K-weighted mean square of a loudness: the inverse of ``lufs``."""
     return float(10 ** ((loudness_lufs - OFFSET_LUFS) / 10))
 
 
 def true_peaks(samples: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """The true peak of each run of ``size`` samples, over all channels.
+    """Return the true peak of each run of ``size`` samples, over all channels, (runs,).
 
-    ``samples`` is (channels, runs * size + 2 ``TRUE_PEAK_REACH``): what lies around is known too.
+    ``samples`` is (channels, runs * size + 2 ``TRUE_PEAK_REACH``), with the samples around the
+    runs.
     """
     reach, phases = TRUE_PEAK_REACH, len(TRUE_PEAK_TAPS)
     dense = upfirdn(INTERLEAVED_TAPS, samples, up=phases, axis=1)

@@ -14,12 +14,12 @@ from riffusion.audio.effects.effect import CHUNKS_PER_S, Effect, Samples, Signal
 from riffusion.audio.effects.limiter import Limiter
 from riffusion.audio.effects.reverb import Reverb
 from riffusion.audio.effects.slow_gain import GainSettings, SlowGain
-from riffusion.audio.loudness import lufs, power_of
+from riffusion.audio.loudness import lufs, lufs_to_power
 
 
 @dataclass(frozen=True)
 class Mastering:
-    """What the master aims at. Loudness is in LUFS; peaks and gains are linear, full scale is 1.
+    """The settings of the master. Loudness is in LUFS; peaks and gains are linear, full scale 1.
 
     ``ceiling`` is the highest true peak, -1.3 dB: under the usual -1 dBTP, as meters that
     oversample in another way see a little more. ``start_lufs`` is a first guess of how loud the
@@ -97,7 +97,7 @@ def _chain(channels: int, settings: Mastering) -> tuple[Effect, ...]:
 def start_master(channels: int, settings: Mastering | None = None) -> MasterState:
     """Return the state before the first sample of a track."""
     settings = settings or Mastering()
-    power = power_of(settings.start_lufs)
+    power = lufs_to_power(settings.start_lufs)
     return MasterState(settings, _chain(channels, settings), 0, 0, power)
 
 

@@ -1,4 +1,4 @@
-"""An audio file that grows while a jam plays, in any format that we write."""
+"""Recording: an audio file that grows while a jam plays."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ PCM_BYTES = 2
 
 
 class Recording(Closing):
-    """16-bit samples, appended block by block. Closed at any moment, the file is whole.
+    """An audio file that 16-bit samples are appended to; closed at any moment, it is whole.
 
-    A jam that is spliced while it plays needs a ``riffusion.audio.track.TrackFile`` instead.
+    A jam that is spliced while it plays needs a ``TrackFile`` instead.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], sample_rate: int, channels: int, samples: int
     ) -> None:
-        """Open ``path``, whose suffix names the format, for at most ``samples`` samples."""
+        """Open ``path``, whose suffix names the format, for at most ``samples`` samples.
+
+        Raises StorageError where it cannot be written.
+        """
         self.path = Path(path)
         self.sample_rate = sample_rate
         self.length = 0
@@ -43,7 +46,7 @@ class Recording(Closing):
             ) from error
 
     def write(self, samples: npt.NDArray[np.float32]) -> None:
-        """Append samples (channels, n). Raises StorageError where the disk is full."""
+        """Append samples, float32 (channels, n). Raises StorageError where the disk is full."""
         try:
             self._file.write(as_written(to_pcm(samples), self._subtype))
         except soundfile.LibsndfileError as error:
@@ -55,6 +58,7 @@ class Recording(Closing):
 
     @property
     def duration_s(self) -> float:
+        """The seconds so far."""
         return self.length / self.sample_rate
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The recent part of something that grows without end, addressed by absolute position."""
+"""RollingBuffer: the recent part of an endless signal, addressed by absolute position."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ Array = npt.NDArray[np.float32]
 
 
 class RollingBuffer:
-    """A growing float32 array whose last axis has absolute positions and whose past is dropped."""
+    """A growing float32 array whose last axis has absolute positions and whose past is dropped.
+
+    Positions are samples or frames.
+    """
 
     def __init__(self, empty: Array) -> None:
         self._start = 0
@@ -26,16 +29,17 @@ class RollingBuffer:
         return self._start + int(self._data.shape[-1])
 
     def append(self, data: Array) -> None:
+        """Add ``data`` after the newest position."""
         self._data = np.concatenate([self._data, data], axis=-1)
 
     def read(self, start: int, stop: int) -> Array:
-        """A copy of positions ``start`` to ``stop``; all of them must still be kept."""
+        """Return a copy of positions ``start`` to ``stop``. Raises IndexError if one is gone."""
         if not self._start <= start <= stop <= self.stop:
             raise IndexError(f"{start} to {stop} is not within {self._start} to {self.stop}")
         return self._data[..., start - self._start : stop - self._start].copy()
 
     def replace(self, start: int, data: Array) -> None:
-        """Overwrite from ``start`` on."""
+        """Overwrite from ``start`` on. Raises IndexError where positions are not kept."""
         stop = start + data.shape[-1]
         if not self._start <= start <= stop <= self.stop:
             raise IndexError(f"{start} to {stop} is not within {self._start} to {self.stop}")

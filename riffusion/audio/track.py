@@ -1,4 +1,4 @@
-"""TrackFile: what a jam has played so far, on disk, so that memory does not grow with it."""
+"""TrackFile: the samples that a jam has played so far, on disk."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ MORE_SPACE = "free some space, or point TMPDIR to a disk that has some, and go o
 
 
 def to_pcm(samples: Samples) -> Pcm:
-    """16-bit samples: rounded to the nearest, clipped, no dither, so always the same."""
+    """Return 16-bit samples, rounded to the nearest and clipped, without random dither."""
     scaled = np.rint(samples.astype(np.float64) * INT16_SCALE)
     return np.clip(scaled, -INT16_SCALE, INT16_SCALE - 1).astype(np.int16)
 
 
 def as_written(pcm: Pcm, subtype: str) -> Pcm | Samples:
-    """What libsndfile is given to write ``pcm`` (channels, n): (n, channels).
+    """Return 16-bit samples (channels, n) as libsndfile needs them, (n, channels).
 
-    Exactly the integers where the file holds integers, floats where it is compressed:
-    libsndfile mixes up the channels of integers on their way to MP3.
+    They are integers for files of integers and floats for compressed files: libsndfile mixes up
+    the channels of integers on their way to MP3.
     """
     if subtype == "PCM_16":
         return pcm.T
@@ -45,15 +45,40 @@ def as_written(pcm: Pcm, subtype: str) -> Pcm | Samples:
 
 
 class TrackFile(Closing):
-    """A growing track of 16-bit samples in a temporary file that goes away when it is closed.
+    """A growing track of 16-bit samples in a temporary file, which closing deletes.
 
-    One thread may write while others read and export. Use it in a ``with`` block.
+    Memory does not grow with the track. One thread may write while others read and export.
+
+    Parameters
+    ----------
+    sample_rate : int
+        In Hz.
+    channels : int
+        The number of channels of all blocks.
+    folder : str or path, optional
+        Where the temporary file lies; the system's folder for temporary files if not given.
+
+    Raises
+    ------
+    StorageError
+        Where the file cannot be made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> with riffusion.TrackFile(44100, 2) as track:
+    ...     track.write(0, np.zeros((2, 44100), np.float32))
+    ...     track.write(22050, np.ones((2, 44100), np.float32))  # replaces the second half
+    ...     track.export("track.wav")
+    ...     track.duration_s
+    1.5
     """
 
     def __init__(
         self, sample_rate: int, channels: int, folder: str | os.PathLike[str] | None = None
     ) -> None:
-        """A new, empty track in ``folder`` (default: the system's place for temporary files)."""
+        """Make an empty track."""
         self.sample_rate = sample_rate
         self.channels = channels
         self._frame_bytes = PCM.itemsize * channels
@@ -65,24 +90,26 @@ class TrackFile(Closing):
             raise _storage_error("a new track", error) from error
 
     def close(self) -> None:
-        """Delete the file. What was exported stays."""
+        """Delete the temporary file. Exported files stay."""
         self._file.close()
 
     @property
     def length(self) -> int:
-        """Samples so far."""
+        """The number of samples so far."""
         return self._length
 
     @property
     def duration_s(self) -> float:
+        """The seconds so far."""
         return self._length / self.sample_rate
 
     def write(self, start: int, samples: Samples) -> None:
-        """Put samples (channels, n) at absolute sample ``start``; the track then ends with them.
+        """Write samples, float32 (channels, n), at absolute sample ``start``; they end the track.
 
-        Starting before the end is a splice: what was there from ``start`` on is replaced.
-        Raises StorageError where the disk is full: the track then ends at ``start``, whole, and
-        the same block can be written again.
+        Starting before the end is a splice: what was there from ``start`` on is replaced. Raises
+        InvalidInput where ``start`` lies beyond the end, InvalidAudio for another shape, and
+        StorageError where the disk is full: the track then ends at ``start``, and the same block
+        can be written again.
         """
         if not 0 <= start <= self._length:
             legal = f"the track has {self._length} samples; write without gaps"
@@ -98,18 +125,18 @@ class TrackFile(Closing):
         self._length = start + samples.shape[1]
 
     def read(self, start: int, stop: int) -> Pcm:
-        """16-bit samples (channels, n) from ``start`` to ``stop`` or the end, what is first."""
+        """Return int16 samples (channels, n) from ``start`` to ``stop`` or the end of the track."""
         start, stop = max(0, start), min(stop, self._length)
         count = max(0, stop - start)
         data = os.pread(self._file.fileno(), count * self._frame_bytes, start * self._frame_bytes)
         return np.frombuffer(data, PCM).reshape(-1, self.channels).T.astype(np.int16)
 
     def export(self, path: str | os.PathLike[str], start: int = 0, stop: int | None = None) -> None:
-        """Write samples ``start`` to ``stop`` (default: all) as WAV, FLAC, MP3 or OGG, by suffix.
+        """Write samples ``start`` to ``stop`` (all if not given) as WAV, FLAC, MP3 or OGG.
 
-        Goes through the track second by second, so memory does not grow with it. Raises
-        InvalidAudio for another suffix, StorageError where the file cannot be written; a file
-        that was there is replaced only by a whole one.
+        The suffix of ``path`` decides. Memory does not grow with the track, and a file that was
+        there is replaced only by a whole one. Raises InvalidAudio for another suffix, InvalidInput
+        where the track has no samples there, StorageError where the file cannot be written.
         """
         path = Path(path)
         if path.suffix.lower() not in WRITTEN_AS:
@@ -141,6 +168,7 @@ class TrackFile(Closing):
         return stop
 
     def _write_at(self, offset: int, data: memoryview) -> None:
+        """Write all of ``data`` at a byte offset. Raises OSError where the disk is full."""
         while data:
             written = os.pwrite(self._file.fileno(), data, offset)
             if written == 0:
@@ -149,7 +177,7 @@ class TrackFile(Closing):
 
 
 class _Sink(io.FileIO):
-    """A file for libsndfile, whose callbacks cannot raise: keeps the first error for ``check``."""
+    """A file for libsndfile that keeps its first error for ``check``: callbacks cannot raise."""
 
     error: OSError | None = None
 
@@ -169,7 +197,7 @@ class _Sink(io.FileIO):
 
 @contextmanager
 def _whole_file(path: Path) -> Iterator[_Sink]:
-    """A file that takes the place of ``path`` once it is whole; StorageError where it cannot."""
+    """Yield a file that replaces ``path`` once it is whole. Raises StorageError on failure."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
@@ -184,4 +212,5 @@ def _whole_file(path: Path) -> Iterator[_Sink]:
 
 
 def _storage_error(what: str, error: OSError) -> StorageError:
+    """Return the error that says why ``what`` could not be written and what to do."""
     return StorageError(f"could not write {what}: {error.strerror or error}; {MORE_SPACE}")

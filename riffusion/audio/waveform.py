@@ -1,4 +1,4 @@
-"""Waveform: sound as samples, read from and written to audio files."""
+"""Waveform: samples with a sample rate, read from and written to audio files."""
 
 from __future__ import annotations
 
@@ -32,9 +32,30 @@ WRITABLE = (*WRITTEN_AS, *ffmpeg.ENCODED_AS)
 
 @dataclass(frozen=True)
 class Waveform:
-    """Float32 ``samples`` (channels, samples), full scale -1 to 1, at ``sample_rate`` Hz.
+    """A sound: samples of one or more channels at a sample rate.
 
-    Raises InvalidAudio for another shape, no samples, NaN or infinity, or an odd rate.
+    Parameters
+    ----------
+    samples : array of float, (channels, samples)
+        Full scale is -1 to 1. They are kept as float32.
+    sample_rate : int
+        In Hz, 1000 to 384000.
+
+    Raises
+    ------
+    InvalidAudio
+        For another shape, no samples, integers, NaN or infinity, or an illegal rate.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> tone = 0.5 * np.sin(np.arange(22050) * 2 * np.pi * 440 / 44100)
+    >>> waveform = riffusion.Waveform(tone[None], 44100)
+    >>> waveform.channels, waveform.duration_s
+    (1, 0.5)
+    >>> waveform.resample(48000).samples.shape
+    (1, 24000)
     """
 
     samples: npt.NDArray[np.float32]
@@ -66,11 +87,11 @@ class Waveform:
         return len(self.samples[0]) / self.sample_rate
 
     def mono(self) -> Waveform:
-        """The mean of all channels, as one."""
+        """Return the mean of all channels as one channel."""
         return Waveform(self.samples.mean(axis=0, keepdims=True), self.sample_rate)
 
     def resample(self, sample_rate: int) -> Waveform:
-        """The same sound at another rate, by soxr's band-limited resampler."""
+        """Return the same sound at ``sample_rate`` Hz, by soxr's band-limited resampler."""
         if sample_rate == self.sample_rate:
             return self
         samples = soxr.resample(self.samples.T, self.sample_rate, _checked_rate(sample_rate)).T
@@ -78,9 +99,35 @@ class Waveform:
 
 
 def read_audio(path: str | os.PathLike[str]) -> Waveform:
-    """Read an audio file: WAV, FLAC, MP3, OGG, Opus, AIFF by itself; others through ffmpeg.
+    """Read an audio file.
 
-    Raises InvalidAudio for what is no audio, and MissingTool where ffmpeg is needed and absent.
+    WAV, FLAC, MP3, OGG, Opus and AIFF are read by libsndfile; m4a, mp4, webm, aac, wma, mka, mkv,
+    mov, 3gp and amr by ffmpeg, where it is installed.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    Waveform
+        All channels at the sample rate of the file.
+
+    Raises
+    ------
+    InvalidAudio
+        For a file that is missing, empty, too large or no audio.
+    MissingTool
+        Where ffmpeg is needed and not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> riffusion.write_audio(riffusion.Waveform(np.zeros((2, 44100)), 44100), "silence.flac")
+    >>> riffusion.read_audio("silence.flac").duration_s
+    1.0
     """
     path = Path(path)
     if not path.is_file():
@@ -96,10 +143,33 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
 
 
 def write_audio(waveform: Waveform, path: str | os.PathLike[str]) -> None:
-    """Write WAV or FLAC (16 bit), MP3 or OGG Vorbis, by the suffix of ``path``.
+    """Write an audio file of the format of its suffix.
 
-    Samples beyond full scale are clipped. Raises InvalidAudio for an unknown suffix or a rate the
-    format does not have, StorageError where the file cannot be written.
+    A file that was there is replaced only by a whole one.
+
+    Parameters
+    ----------
+    waveform : Waveform
+        The sound. Samples beyond full scale are clipped.
+    path : str or path
+        Ends in .wav or .flac (16 bit), .mp3 or .ogg; where ffmpeg is installed also in .m4a, .mp4,
+        .aac or .webm.
+
+    Raises
+    ------
+    InvalidAudio
+        For another suffix, or a rate or number of channels that the format does not have.
+    MissingTool
+        Where ffmpeg is needed and not installed.
+    StorageError
+        Where the file cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> tone = 0.5 * np.sin(np.arange(44100) * 2 * np.pi * 440 / 44100)
+    >>> riffusion.write_audio(riffusion.Waveform(tone[None], 44100), "tone.mp3")
     """
     path = Path(path)
     if path.suffix.lower() not in WRITABLE:
@@ -124,7 +194,10 @@ def check_format(suffix: str) -> None:
 
 
 def encode_audio(waveform: Waveform, suffix: str) -> bytes:
-    """The bytes of an audio file of the format of ``suffix`` (".wav", ".mp3", ...)."""
+    """Return the bytes of an audio file of the format of ``suffix`` (".wav", ".mp3", ...).
+
+    Raises InvalidAudio, MissingTool and StorageError as ``write_audio`` does.
+    """
     samples = np.clip(waveform.samples.T, -1.0, 1.0)
     # Rounded here, so that 16 bits read are the 16 bits written.
     pcm = np.clip(np.round(samples * INT16_SCALE), -32768, 32767).astype(np.int16)
@@ -143,11 +216,15 @@ def encode_audio(waveform: Waveform, suffix: str) -> bytes:
 
 
 def decode_audio(data: bytes) -> Waveform:
-    """The inverse of ``encode_audio``. Raises InvalidAudio."""
+    """Return the sound in the bytes of an audio file that libsndfile reads.
+
+    Raises InvalidAudio for what is no audio.
+    """
     return _read_with_soundfile(io.BytesIO(data), "sound")
 
 
 def _checked_rate(rate: object) -> int:
+    """Return ``rate`` as an int. Raises InvalidAudio unless it is 1000 to 384000 Hz."""
     if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
         raise InvalidAudio("sample rate", rate, "use a whole number of Hz, for example 44100")
     if not MIN_RATE <= rate <= MAX_RATE:
@@ -157,6 +234,7 @@ def _checked_rate(rate: object) -> int:
 
 
 def _read_with_soundfile(source: Path | io.BytesIO, name: str) -> Waveform:
+    """Return the sound of a file that errors call ``name``. Raises InvalidAudio."""
     try:
         with soundfile.SoundFile(source) as file:
             rate = file.samplerate

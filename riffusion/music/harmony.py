@@ -1,4 +1,4 @@
-"""Keys and chords as musicians write them, to pitch classes (0 is C)."""
+"""Keys and chords as musicians write them, and their pitch classes (0 is C)."""
 
 from __future__ import annotations
 
@@ -69,6 +69,7 @@ class Key:
 
     @property
     def name(self) -> str:
+        """The key as musicians write it, such as Cm."""
         return note_name(self.tonic, self.flats) + ("m" if self.mode == "minor" else "")
 
 
@@ -81,18 +82,22 @@ class Chord:
     pitch_classes: frozenset[int]
 
     def chroma(self) -> npt.NDArray[np.float32]:
-        """float32 (12,), 1 where a pitch class belongs to the chord."""
+        """Return float32 (12,), 1 for the pitch classes of the chord and 0 for others."""
         chroma = np.zeros(12, np.float32)
         chroma[sorted(self.pitch_classes)] = 1.0
         return chroma
 
 
 def note_name(pitch_class: int, flats: bool = False) -> str:
+    """Return the name of a pitch class, spelled with sharps or with ``flats``."""
     return (FLAT_NAMES if flats else SHARP_NAMES)[pitch_class % 12]
 
 
 def parse_key(text: str) -> Key:
-    """ "Cm", "C minor", "F# major", "B♭" to a key. ``InvalidInput`` says what is legal."""
+    """Return the key that a text names: "Cm", "C minor", "F# major" or "B♭".
+
+    Raises InvalidInput for any other text.
+    """
     plain = _plain(text, "key", KEY_HELP).strip()
     note = NOTE.match(plain)
     if note is None:
@@ -104,7 +109,10 @@ def parse_key(text: str) -> Key:
 
 
 def parse_chords(text: str) -> tuple[Chord, ...]:
-    """ "Cm Ab Eb Bb" or "Am | F, C - G/B" to chords. ``InvalidInput`` names the bad one."""
+    """Return the chords of a text such as "Cm Ab Eb Bb" or "Am | F, C - G/B".
+
+    Raises InvalidInput, which names the illegal chord.
+    """
     plain = _plain(text, "chords", "write them like Am F C G")
     tokens = [token for token in re.split(r"[\s,|–—-]+", plain) if token]
     if not tokens:
@@ -115,7 +123,7 @@ def parse_chords(text: str) -> tuple[Chord, ...]:
 
 
 def default_chords(key: Key) -> tuple[Chord, ...]:
-    """Four common chords of a key: I vi IV V in major, i VI iv V in minor."""
+    """Return four common chords of a key: I vi IV V in major, i VI iv V in minor."""
     names = (
         note_name(key.tonic + steps, key.flats) + quality for steps, quality in LOOPS[key.mode]
     )
@@ -123,19 +131,23 @@ def default_chords(key: Key) -> tuple[Chord, ...]:
 
 
 def progression(key: str, chords: str = "") -> tuple[Chord, ...]:
-    """What is played, one chord a bar: ``chords`` if there are any, else the loop of ``key``."""
+    """Return the chords to play, one a bar: ``chords``, or the default ones of ``key``.
+
+    Raises InvalidInput for an illegal key or chord.
+    """
     parsed = parse_key(key)
     return parse_chords(chords) if chords.strip() else default_chords(parsed)
 
 
 def _plain(text: object, what: str, legal: str) -> str:
-    """Text with ♯ and ♭ written as # and b."""
+    """Return ``text`` with ♯ and ♭ written as # and b. Raises InvalidInput if it is no text."""
     if not isinstance(text, str):
         raise InvalidInput(what, text, legal)
     return text.replace("♯", "#").replace("♭", "b").replace("♮", "")
 
 
 def _parse_chord(token: str, place: int) -> Chord:
+    """Return the chord of one symbol, the ``place``-th. Raises InvalidInput."""
     symbol, bass = token, None
     if "/" in token and token not in ("6/9",) and not token.endswith("6/9"):
         symbol, _, bass_text = token.partition("/")
@@ -157,21 +169,24 @@ def _parse_chord(token: str, place: int) -> Chord:
 
 
 def _bad_chord(token: str, place: int, why: str) -> InvalidInput:
+    """Return the error for an illegal chord symbol."""
     return InvalidInput(f"chord {place}", token, why)
 
 
 def _pitch_class(note: re.Match[str]) -> int:
+    """Return the pitch class of a matched note name."""
     return (LETTERS[note[1].upper()] + ACCIDENTALS[note[2] or ""]) % 12
 
 
 def _mode(text: str) -> Mode | None:
+    """Return the mode that the rest of a key names, or None."""
     if text in ("", "M", "Maj") or text.lower() in ("maj", "major"):
         return "major"
     return "minor" if text == "m" or text.lower() in ("min", "minor") else None
 
 
 def _spelled_flat(note: re.Match[str], mode: Mode) -> bool:
-    """Keys written with a flat, and those whose signature has flats."""
+    """Return whether a key is written with a flat or has flats in its signature."""
     if note[2]:
         return note[2].startswith("b")
     return note[1].upper() in ("F" if mode == "major" else "CDFG")

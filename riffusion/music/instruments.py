@@ -30,7 +30,7 @@ NAMES: tuple[str, ...] = tuple(
     breath noise|seashore|bird|telephone|helicopter|applause|gunshot""".replace("\n", "").split("|")
 )
 
-# What someone would type for a family of programs, beside the exact name.
+# The words that people type for families of programs, beside the exact names.
 EVERYDAY: dict[str, tuple[range, ...]] = {
     "piano": (range(4),),
     "keys": (range(4, 6),),
@@ -88,12 +88,12 @@ LOW_VOICED = frozenset([23, 26, 28, 29, 30, 42, 57, 66, 67])
 
 
 def everyday_names(program: int) -> tuple[str, ...]:
-    """The exact name of a General MIDI program and the looser ones people type for it."""
+    """Return the exact name of a General MIDI program and the looser names of its families."""
     loose = (word for word, ranges in EVERYDAY.items() if any(program in r for r in ranges))
     return (NAMES[program], *loose)
 
 
-# What a listener would call the instrument in front, by families that sound alike.
+# The names that listeners have for the lead instrument, by families that sound alike.
 LEAD_PROGRAMS: dict[str, tuple[range, ...]] = {
     "piano": (range(4),),
     "electric piano": (range(4, 6), range(7, 8)),
@@ -117,7 +117,7 @@ LEAD_FAMILIES: tuple[str, ...] = (*LEAD_PROGRAMS, NO_LEAD)
 
 
 def lead_family(program: int | None) -> str:
-    """The family of a lead's program, "none" where there is no lead."""
+    """Return the family of a lead program, or "none" where there is no lead."""
     if program is None:
         return NO_LEAD
     return next(

@@ -1,7 +1,7 @@
-"""Bars and beats as absolute sample positions.
+"""The bar grid: bars and beats as absolute sample positions.
 
-A grid computes every bar line from its origin, so rounding never adds up: bar lines are the
-nearest whole sample to where they should be, for as long as the track runs.
+Every bar line is computed from the origin of the grid, so rounding errors never add up: a bar line
+is the nearest whole sample to its exact position, for as long as the track runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ MAX_BEATS = 12
 
 @dataclass(frozen=True)
 class BarGrid:
-    """Bar lines of one tempo and metre, from bar ``first_bar`` at sample ``origin`` on."""
+    """The bar grid maps bars to absolute sample positions, for one tempo and metre.
+
+    ``bpm`` is in beats per minute. Bar ``first_bar`` begins at sample ``origin``. Raises
+    InvalidInput for an illegal tempo or metre.
+    """
 
     sample_rate: int
     bpm: float
@@ -36,34 +40,34 @@ class BarGrid:
 
     @property
     def bar_samples(self) -> float:
-        """Samples in a bar, not rounded."""
+        """The samples in a bar, not rounded."""
         return self.beats_per_bar * 60.0 * self.sample_rate / self.bpm
 
     def bar_sample(self, bar: int) -> int:
-        """The sample on which bar ``bar`` begins."""
+        """Return the sample on which bar ``bar`` begins."""
         return self.origin + round((bar - self.first_bar) * self.bar_samples)
 
     def beat_sample(self, bar: int, beat: int) -> int:
-        """The sample on which beat ``beat`` (from 0) of bar ``bar`` begins."""
+        """Return the sample on which beat ``beat`` (from 0) of bar ``bar`` begins."""
         bars = bar - self.first_bar + beat / self.beats_per_bar
         return self.origin + round(bars * self.bar_samples)
 
     def bar_at(self, sample: int) -> int:
-        """The bar that sounds at ``sample``: the last one to begin at or before it."""
+        """Return the bar that sounds at ``sample``: the last one that begins at or before it."""
         bar = self.first_bar + math.floor((sample - self.origin) / self.bar_samples)
-        # Bar lines are rounded, so the line itself may lie just beyond what division says.
+        # Bar lines are rounded, so one may lie just before the position that division gives.
         return bar + 1 if self.bar_sample(bar + 1) <= sample else bar
 
     def next_bar(self, sample: int) -> int:
-        """The first bar to begin at or after ``sample``."""
+        """Return the first bar that begins at or after ``sample``."""
         return self.bar_at(sample - 1) + 1
 
     def bar_position(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Sample positions in bars, with their fraction: 2.5 is half way through bar 2."""
+        """Return sample positions in bars with fractions: 2.5 is half way through bar 2."""
         return self.first_bar + (samples - self.origin) / self.bar_samples
 
     def changed(self, bar: int, bpm: float, beats_per_bar: int) -> BarGrid:
-        """The grid that takes over at bar line ``bar`` with another tempo or metre."""
+        """Return the grid that continues from bar line ``bar`` with another tempo or metre."""
         return BarGrid(self.sample_rate, bpm, beats_per_bar, bar, self.bar_sample(bar))
 
 
@@ -83,7 +87,7 @@ def fit_tempo(bars: int, duration_s: float, beats_per_bar: int) -> float:
 
 
 def check_tempo(bpm: object) -> None:
-    """Raise ``InvalidInput`` unless ``bpm`` is a tempo we play."""
+    """Raise InvalidInput unless ``bpm`` is a number from 60 to 180."""
     is_number = isinstance(bpm, int | float) and not isinstance(bpm, bool)
     if not is_number or not MIN_BPM <= bpm <= MAX_BPM:  # type: ignore[operator]
         legal = f"use a number of beats per minute from {MIN_BPM:g} to {MAX_BPM:g}"
@@ -91,7 +95,7 @@ def check_tempo(bpm: object) -> None:
 
 
 def check_metre(beats_per_bar: object) -> None:
-    """Raise ``InvalidInput`` unless ``beats_per_bar`` is a metre we count."""
+    """Raise InvalidInput unless ``beats_per_bar`` is a whole number from 2 to 12."""
     is_whole = isinstance(beats_per_bar, int) and not isinstance(beats_per_bar, bool)
     if not is_whole or not MIN_BEATS <= beats_per_bar <= MAX_BEATS:  # type: ignore[operator]
         legal = f"use a whole number of beats from {MIN_BEATS} to {MAX_BEATS}, mostly 3 or 4"

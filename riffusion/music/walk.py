@@ -1,6 +1,6 @@
-"""The walk from prompt A to prompt B: interpolation of noise and text, and schedules in bars.
+"""The walk from prompt A to prompt B: interpolation of vectors, and schedules in bars.
 
-Pure functions. ``alpha`` is 0 at A and 1 at B.
+``alpha`` is 0 at A and 1 at B.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ NEARLY_PARALLEL = 0.9995
 
 
 def lerp(a: torch.Tensor, b: torch.Tensor, alpha: float) -> torch.Tensor:
-    """The straight line from ``a`` to ``b``; exact at both ends."""
+    """Return the linear interpolation from ``a`` to ``b``, exact at both ends."""
     return (1 - alpha) * a + alpha * b
 
 
 def slerp(a: torch.Tensor, b: torch.Tensor, alpha: float) -> torch.Tensor:
-    """Along the great circle from ``a`` to ``b``, each taken whole as one vector.
+    """Return the spherical interpolation from ``a`` to ``b``, each taken as one vector.
 
-    Gaussian noise stays Gaussian noise: between vectors of one length the length is kept. Falls
-    back to ``lerp`` where ``|cos|`` of their angle is over 0.9995, and where one of them is zero.
+    It keeps the length of vectors of the same length, so Gaussian noise stays Gaussian noise. It
+    is ``lerp`` where the absolute cosine of the angle is over 0.9995 or one vector is zero.
     K. Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985.
     """
     cosine = _cosine(a, b)
@@ -41,13 +41,13 @@ def slerp(a: torch.Tensor, b: torch.Tensor, alpha: float) -> torch.Tensor:
 
 
 def _cosine(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Cosine of the angle between two tensors, in double precision; nan where one is zero."""
+    """Return the cosine of the angle between two tensors, NaN where one is zero."""
     wide_a, wide_b = a.detach().double().flatten(), b.detach().double().flatten()
     return float(wide_a @ wide_b / (wide_a.norm() * wide_b.norm()))
 
 
 def alpha_at(path: WalkMode, distance: float) -> float:
-    """Where a walk is after ``distance`` lengths of the way from A to B.
+    """Return the position from 0 (A) to 1 (B) after ``distance`` lengths of the way.
 
     ``ping-pong`` goes to B, back to A and so on; ``once`` reaches B and stays; ``hold`` and
     ``manual`` stand at ``distance`` itself.
@@ -58,13 +58,13 @@ def alpha_at(path: WalkMode, distance: float) -> float:
 
 
 def distance_after(path: WalkMode, start: float, bars: int, walk_bars: int) -> float:
-    """Distance walked ``bars`` bars after standing at ``start``, B being ``walk_bars`` away."""
+    """Return the distance after ``bars`` bars from ``start``; the way takes ``walk_bars`` bars."""
     if path in ("hold", "manual"):
         return start
     return start + bars / walk_bars
 
 
 def check_walk_mode(path: object) -> None:
-    """Raise ``InvalidInput`` unless ``path`` names a path."""
+    """Raise InvalidInput unless ``path`` is a walk mode."""
     if path not in PATHS:
         raise InvalidInput("path", path, f"use one of {', '.join(PATHS)}")

@@ -1,5 +1,5 @@
-"""What all networks share: their weight files, and the processor's cores.
+"""Code that all networks share: their weight files, and threads that share processor cores.
 
-weights  a network from and to its folder of safetensors
+weights  networks read from and written to folders of safetensors
 threads  threads that share the cores between two computations
 """

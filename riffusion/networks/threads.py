@@ -1,7 +1,7 @@
 """Threads that share the processor's cores.
 
-Split over all cores, as PyTorch does it, small tensors make the cores wait for each other after
-each of thousands of calls. On two cores that took as long as one core alone: two threads, each
+PyTorch splits each operation over all cores. With small tensors the cores then wait for each other
+after each of thousands of calls; on two cores that took as long as on one core. Two threads, each
 with a core of its own, do not wait for each other.
 """
 
@@ -13,18 +13,19 @@ import torch
 
 
 def sharing_cores(threads: int, name: str) -> list[ThreadPoolExecutor]:
-    """So many threads, begun, each with its share of the cores of the thread that asks."""
+    """Start ``threads`` executors of one thread, each with its share of the caller's cores."""
     cores = torch.get_num_threads()
     share = max(1, cores // threads)
     begun = [ThreadPoolExecutor(1, name, _use_cores, (share,)) for _ in range(threads)]
     for thread in begun:
         thread.submit(int).result()
-    # To PyTorch the number is that of the thread which sets it, but also that of threads which
-    # begin after it.
+    # PyTorch keeps the number for the thread that sets it, and for threads that start later.
     torch.set_num_threads(cores)
     return begun
 
 
 def _use_cores(cores: int) -> None:
-    torch.get_num_threads()  # which sets the number of a new thread to that of all, the first time
+    """Let operations of this thread run on ``cores`` cores."""
+    # The first call in a thread sets its number to the default, which must not come later.
+    torch.get_num_threads()
     torch.set_num_threads(cores)

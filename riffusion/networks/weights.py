@@ -1,7 +1,7 @@
-"""Networks from and to their folders, without what diffusers imports for downloads and adapters.
+"""Networks read from and written to folders, without diffusers' downloads and adapters.
 
-``ModelMixin.from_pretrained`` takes a second and 90 MB for what these folders never need. What it
-wrote is read: config.json, and the safetensors beside it.
+``ModelMixin.from_pretrained`` takes a second and 90 MB for imports that these folders never need.
+The format is the same: config.json, and a file of safetensors beside it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from torch import nn
 
 Network = TypeVar("Network", bound=ModelMixin)
 
-SCALE = ".scale"  # what the name of a matrix in eight bits and this tell apart its steps
+SCALE = ".scale"  # follows the name of an 8-bit matrix in the name of its scales
 LARGEST, SMALLEST = 127, 1e-12
 
 
 def read_network(kind: type[Network], folder: Path) -> Network:
-    """A network of ``kind`` in float32, as ``save_pretrained`` or ``write_network`` left it in
-    ``folder``.
+    """Return a network of ``kind`` in float32 from the folder that it was saved to.
 
-    Raises OSError, ValueError, RuntimeError or SafetensorError where it is missing or damaged.
+    ``save_pretrained`` and ``write_network`` write such folders. Raises OSError, ValueError,
+    RuntimeError or SafetensorError where it is missing or damaged.
     """
     untyped: Any = kind
     network: Network = untyped.from_config(untyped.load_config(folder, local_files_only=True))
@@ -41,9 +41,9 @@ def read_network(kind: type[Network], folder: Path) -> Network:
 
 
 def write_network(network: ModelMixin, folder: Path) -> None:
-    """config.json and safetensors in half precision, but the matrices inside blocks, most of a
-    network, in eight bits with a scale for each row.
+    """Write config.json and safetensors in half precision to ``folder``.
 
+    The matrices inside blocks, most of a network, are written in 8 bits with a scale for each row:
     Dettmers et al., "LLM.int8()", NeurIPS 2022, section 2.1, rows by their largest number.
     """
     tensors: dict[str, torch.Tensor] = {}

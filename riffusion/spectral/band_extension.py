@@ -1,10 +1,10 @@
-"""Sound above the highest band of a spectrogram, guessed from the band below.
+"""Band extension: a guess of the sound above the highest band of a spectrogram.
 
 Spectral band replication: M. Dietz, L. Liljeryd, K. Kjörling and O. Kunz, "Spectral Band
 Replication, a Novel Approach in Audio Coding", AES 112, 2002. The octave below the edge is copied
-upwards, and its envelope goes on above the edge as steeply as it falls below. A copied bin turns
-as fast as its new place asks for, so that attacks stay attacks. What comes out was never in the
-spectrogram: it is an option, not a reading of it.
+upwards, and its envelope continues above the edge as steeply as it falls below. Copied phases
+advance as the new frequency requires, so that attacks stay attacks. The added sound was never in
+the spectrogram, so it is an option.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TINY = 1e-9
 
 
 def extend_band(sound: Waveform, edge_hz: float) -> Waveform:
-    """``sound``, which has nothing above ``edge_hz``, with its band extended up to 20 kHz."""
+    """Return ``sound``, which has nothing above ``edge_hz``, extended up to 20 kHz."""
     blocks = list(extended_blocks([sound.samples], sound.sample_rate, edge_hz))
     return Waveform(np.concatenate(blocks, axis=1), sound.sample_rate)
 
@@ -37,9 +37,9 @@ def extend_band(sound: Waveform, edge_hz: float) -> Waveform:
 def extended_blocks(
     blocks: Iterable[Samples], sample_rate: int, edge_hz: float
 ) -> Iterator[Samples]:
-    """``extend_band`` of at least one block (channels, n), in memory that does not grow.
+    """Yield ``extend_band`` of at least one block (channels, n), in bounded memory.
 
-    As many samples as came in, a little later; how they were cut changes rounding only.
+    As many samples come out as went in, a little later; their cuts change rounding errors only.
     """
     band = (edge_hz, min(HIGHEST_HZ, sample_rate / 2))
     if band[0] >= band[1]:
@@ -64,9 +64,9 @@ def extended_blocks(
 def _extended(
     heard: Samples, unfinished: Samples, sample_rate: int, band: tuple[float, float]
 ) -> tuple[Samples, Samples]:
-    """As much of ``heard`` as whole frames cover, extended, and the rest of the last frames.
+    """Return the part of ``heard`` that whole frames cover, extended, and the rest of the overlap.
 
-    ``unfinished`` (channels, ``OVERLAP``) is that rest of the call before.
+    ``unfinished`` (channels, ``OVERLAP``) is the rest that the call before returned.
     """
     frames = (heard.shape[1] - OVERLAP) // HOP
     if frames < 1:
@@ -81,7 +81,7 @@ def _extended(
 def _high_band(
     samples: Samples, sample_rate: int, edge_hz: float, top_hz: float
 ) -> npt.NDArray[np.float64]:
-    """What to add to ``samples`` (channels, OVERLAP + frames * HOP), of the same shape."""
+    """Return the sound to add to ``samples`` (channels, OVERLAP + frames * HOP)."""
     window = np.hanning(SIZE + 1)[:-1]
     framed = np.lib.stride_tricks.sliding_window_view(samples, SIZE, axis=1)[:, ::HOP]
     spectrum = np.fft.rfft(framed * window, axis=-1)
@@ -103,8 +103,11 @@ def _high_band(
 
 
 def _slopes_db(magnitudes: npt.NDArray[np.float64], edge: int) -> npt.NDArray[np.float64]:
-    """dB an octave in the octave and a half below bin ``edge``, (channels, frames, 1): the least
-    squares line through the levels of the bins, within what music does."""
+    """Return the slopes in dB per octave below bin ``edge``, (channels, frames, 1).
+
+    They are those of least-squares lines through the levels of the bins in the octave and a half
+    below the edge, within the limits of music.
+    """
     bins = np.arange(max(1, round(edge / 2**1.5)), edge)
     octaves = np.log2(bins)
     centred = octaves - octaves.mean()

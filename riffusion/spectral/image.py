@@ -1,31 +1,39 @@
-"""Spectrogram images: 512 rows of loudness, low notes at the bottom, dark is loud.
+"""Spectrogram images: 512 rows of mel bands, low ones at the bottom, dark pixels are loud.
 
-They are the original Riffusion's, pixel by pixel: either program decodes the other's images.
+The pixels are those of the original Riffusion: either program decodes the images of the other.
 """
 
 from __future__ import annotations
 
-import io
-import math
 import os
-import struct
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from riffusion.audio.waveform import INT16_SCALE, Waveform
 from riffusion.errors import InvalidAudio, InvalidImage
 from riffusion.spectral.band_extension import extend_band
 from riffusion.spectral.griffin_lim import WHOLE_ITERATIONS, griffin_lim_in_blocks
+from riffusion.spectral.image_file import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    READ_SUFFIXES,
+    WRITTEN_AS,
+    encode_image,
+    open_image,
+    write_image,
+)
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram, SpectrogramParams, mel_blocks
 from riffusion.spectral.tags import POWER, ImageInfo, Layout, read_info, read_layout, write_tags
-from riffusion.storage import write_whole
 
 __all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "READ_SUFFIXES",
+    "WRITTEN_AS",
     "ImageInfo",
     "audio_to_image",
     "encode_image",
@@ -41,17 +49,13 @@ __all__ = [
 ]
 
 DECODED_MAX = 30e6  # the original's constant; it does not read its MAX_VALUE tag back
-MAX_PIXELS = 512 * 100 * 60 * 29  # 29 minutes; a bigger image would be refused by Pillow itself
-MAX_BYTES = 4 * MAX_PIXELS
-READ_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
-READ_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-WRITTEN_AS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 
 
 def pixels(magnitudes: torch.Tensor, peak: float) -> npt.NDArray[np.uint8]:
-    """Magnitudes (channels, mel, frames) to RGB (mel, frames, 3); ``peak`` becomes black.
+    """Return RGB pixels (mel, frames, 3) of magnitudes (channels, mel, frames).
 
-    One channel is grey; of two, left is green and right is blue, and red is 0.
+    The magnitude ``peak`` becomes black. One channel is grey; of two, left is green, right is blue
+    and red is 0. Raises InvalidImage for more channels.
     """
     channels = magnitudes.shape[0]
     if channels not in (1, 2):
@@ -64,10 +68,37 @@ def pixels(magnitudes: torch.Tensor, peak: float) -> npt.NDArray[np.uint8]:
 
 
 def to_image(spectrogram: Spectrogram, info: ImageInfo | None = None) -> Image.Image:
-    """An RGB image, mel bands high and frames wide, that knows its parameters and ``info``.
+    """Return the image of a spectrogram, with its parameters and ``info`` in EXIF tags.
 
-    The loudest magnitude of all channels becomes black. Magnitudes are those of samples in
-    [-1, 1]; the MAX_VALUE tag has the loudest on the original's scale, that of 16-bit samples.
+    The largest magnitude of all channels becomes black. The MAX_VALUE tag has it on the scale of
+    the original, that of 16-bit samples.
+
+    Parameters
+    ----------
+    spectrogram : Spectrogram
+        One or two channels.
+    info : ImageInfo, optional
+        Where the music comes from.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, ``mel_bands`` rows and a column for each frame.
+
+    Raises
+    ------
+    InvalidInput
+        For magnitudes that are NaN or infinite.
+    InvalidImage
+        For more than two channels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import riffusion
+    >>> mel = riffusion.Spectrogram(torch.rand(1, 512, 100), riffusion.SpectrogramParams())
+    >>> riffusion.to_image(mel).size
+    (100, 512)
     """
     peak = spectrogram.peak()
     image = Image.fromarray(pixels(spectrogram.magnitudes, peak))
@@ -82,10 +113,11 @@ def image_of_samples(
     params: SpectrogramParams = RIFFUSION,
     info: ImageInfo | None = None,
 ) -> Image.Image:
-    """The image of a sound too long for memory: the same pixels as ``to_image`` of the whole.
+    """Return the image of a sound whose spectrogram is too long for memory.
 
-    ``read(start, stop)`` returns those samples, float32 (channels, stop - start), and is called
-    over the whole sound twice: for the peak, then for the pixels.
+    The pixels are those of ``to_image``. ``read(start, stop)`` returns a part of the sound, float32
+    (channels, stop - start), and is called over the whole sound twice: for the peak, then for the
+    pixels.
     """
     peak = max(float(block.max()) for block in mel_blocks(read, samples, params))
     canvas = np.empty((params.mel_bands, params.frames(samples), 3), np.uint8)
@@ -100,11 +132,33 @@ def image_of_samples(
 
 
 def from_image(image: Image.Image) -> Spectrogram:
-    """The spectrogram of an image, by its tags, or by the original's defaults without.
+    """Return the spectrogram of an image, by its tags or else by the defaults of the original.
 
-    Magnitudes are on the original's scale: the darkest pixel is 30e6, about what full-scale
-    16-bit samples give. An image does not keep how loud the sound was; ``image_to_audio``
-    therefore normalises. Raises InvalidImage where the height or the tags make no sense.
+    Magnitudes are on the scale of the original: a black pixel is 30e6, about what full-scale 16-bit
+    samples give. An image does not keep how loud the sound was.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        A spectrogram image.
+
+    Returns
+    -------
+    Spectrogram
+        One or two channels.
+
+    Raises
+    ------
+    InvalidImage
+        Where the height, the mode or the tags are not those of a spectrogram.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import riffusion
+    >>> mel = riffusion.Spectrogram(torch.rand(2, 512, 100), riffusion.SpectrogramParams())
+    >>> riffusion.from_image(riffusion.to_image(mel)).magnitudes.shape
+    torch.Size([2, 512, 100])
     """
     layout = _checked_layout(image)
     rgb = np.asarray(image.convert("RGB"))
@@ -113,14 +167,14 @@ def from_image(image: Image.Image) -> Spectrogram:
 
 
 def is_stereo(layout: Layout, *, red: bool, others: bool) -> bool:
-    """Whether an image is stereo: as its tag says, or by which colours it has at all."""
+    """Return whether an image is stereo: by its tag, or by the colours that it has at all."""
     if layout.stereo is not None:
         return layout.stereo
     return others and not red  # no mono image is black in red alone
 
 
 def magnitudes_of(rgb: npt.NDArray[np.uint8], layout: Layout, *, stereo: bool) -> Spectrogram:
-    """The magnitudes of pixels (rows, columns, 3), on the original's scale."""
+    """Return the magnitudes of pixels (rows, columns, 3), on the scale of the original."""
     planes = rgb[::-1].transpose(2, 0, 1)
     if layout.triple:
         levels = planes.swapaxes(0, 1).reshape(1, -1, planes.shape[2])
@@ -138,7 +192,36 @@ def audio_to_image(
     *,
     stereo: bool = True,
 ) -> Image.Image:
-    """The image of a sound, resampled if need be; ``stereo`` False, or over two channels, mixes."""
+    """Return the spectrogram image of a sound.
+
+    Parameters
+    ----------
+    waveform : Waveform
+        The sound, of any sample rate; more than two channels are mixed to one.
+    params : SpectrogramParams
+        The time and frequency grid.
+    info : ImageInfo, optional
+        Where the music comes from.
+    stereo : bool
+        False mixes two channels to one.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, with the parameters and ``info`` in EXIF tags.
+
+    Raises
+    ------
+    InvalidAudio
+        For less than one frame of sound.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> riffusion.audio_to_image(riffusion.Waveform(np.zeros((2, 44100)), 44100)).size
+    (101, 512)
+    """
     if not stereo or waveform.channels > 2:
         waveform = waveform.mono()
     samples = waveform.resample(params.sample_rate).samples
@@ -158,10 +241,40 @@ def image_to_audio(
     extended: bool = False,
     advance: Callable[[float], None] | None = None,
 ) -> Waveform:
-    """The sound of a spectrogram image, its loudest sample at full scale.
+    """Return the sound of a spectrogram image, with its loudest sample at full scale.
 
-    ``extended`` adds a guess of what lies above the image's highest band, up to 20 kHz (see
-    band_extension.py). ``advance`` is told the seconds that are done, now and then.
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        A spectrogram image.
+    iterations : int
+        Iterations of Griffin-Lim, 1 to 1000.
+    seed : int
+        Seeds the random phases of the first frame.
+    extended : bool
+        Adds a guess of what lies above the highest band, up to 20 kHz (band_extension.py).
+    advance : callable, optional
+        Is called with the seconds that were finished, now and then.
+
+    Returns
+    -------
+    Waveform
+        The sound at the sample rate in the tags of the image.
+
+    Raises
+    ------
+    InvalidImage
+        For an image that is no spectrogram.
+    InvalidInput
+        For an illegal number of iterations or seed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import riffusion
+    >>> mel = riffusion.Spectrogram(torch.rand(1, 512, 101), riffusion.SpectrogramParams())
+    >>> riffusion.image_to_audio(riffusion.to_image(mel), iterations=2).duration_s
+    1.0
     """
     spectrogram = from_image(image)
     sound = griffin_lim_in_blocks(spectrogram, iterations=iterations, seed=seed, advance=advance)
@@ -175,60 +288,39 @@ def image_to_audio(
 
 
 def read_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
-    """Open a spectrogram image from a path or from bytes, wholly read and checked.
+    """Read a spectrogram image from a file or from the bytes of one.
 
-    Raises InvalidImage for what is missing, damaged, far too large or no spectrogram.
+    Parameters
+    ----------
+    source : str, path or bytes
+        A PNG, JPEG, WebP, BMP, GIF or TIFF file.
+
+    Returns
+    -------
+    PIL.Image.Image
+        The image, wholly read and checked.
+
+    Raises
+    ------
+    InvalidImage
+        For an image that is missing, damaged, far too large or no spectrogram.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> image = riffusion.audio_to_image(riffusion.Waveform(np.zeros((1, 44100)), 44100))
+    >>> riffusion.write_image(image, "silence.png")
+    >>> riffusion.read_image("silence.png").size
+    (101, 512)
     """
     image = open_image(source)
     _checked_layout(image)
     return image
 
 
-def open_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
-    """Open any picture, wholly read. Raises InvalidImage like ``read_image``."""
-    name, data = _name_and_bytes(source)
-    try:
-        image = Image.open(io.BytesIO(data), formats=READ_FORMATS)
-        if math.prod(image.size) > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        image.load()
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        legal = f"has too many pixels; use at most {MAX_PIXELS} (29 minutes)"
-        raise InvalidImage("image", name, legal) from error
-    except UnidentifiedImageError as error:
-        raise InvalidImage("image", name, "is no image we can read; use PNG or JPEG") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
-        legal = f"is damaged or cut off ({error}); save or upload it again"
-        raise InvalidImage("image", name, legal) from error
-    return image
-
-
-def write_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write PNG (exact) or JPEG (smaller, lossy) by the suffix of ``path``, with its metadata.
-
-    Raises InvalidImage for another suffix, StorageError where the file cannot be written.
-    """
-    write_whole(path, encode_image(image, Path(path).suffix))
-
-
-def encode_image(image: Image.Image, suffix: str = ".png") -> bytes:
-    """The bytes of an image file of the format of ``suffix``, with its metadata."""
-    form = WRITTEN_AS.get(suffix.lower())
-    if form is None:
-        raise InvalidImage("image format", suffix, "use " + ", ".join(WRITTEN_AS))
-    buffer = io.BytesIO()
-    # JPEG: full colour resolution, or the two sides of a stereo image would mix.
-    settings = {} if form == "PNG" else {"quality": 95, "subsampling": 0}
-    try:
-        image.save(buffer, form, exif=image.getexif(), **settings)
-    except (OSError, ValueError) as error:
-        legal = f"{form} cannot hold it ({error}); write a .png"
-        raise InvalidImage("image size", image.size, legal) from error
-    return buffer.getvalue()
-
-
 def _checked_layout(image: Image.Image) -> Layout:
-    """How to read ``image``; InvalidImage where its size or mode is not a spectrogram's."""
+    """Return how to read ``image``. Raises InvalidImage where it is no spectrogram."""
     layout = read_layout(image)
     width, height = image.size
     if height != layout.rows:
@@ -242,20 +334,3 @@ def _checked_layout(image: Image.Image) -> Layout:
     if image.mode.startswith(("I", "F")):
         raise InvalidImage("image mode", image.mode, "save it with 8 bits a channel")
     return layout
-
-
-def _name_and_bytes(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
-    """What to call an image in a message, and its contents."""
-    if isinstance(source, bytes):
-        name, size = f"{len(source)} bytes", len(source)
-    else:
-        path = Path(source)
-        if not path.is_file():
-            legal = "no such file; check the name and the folder"
-            raise InvalidImage("image", str(source), legal)
-        name, size = path.name, path.stat().st_size
-    if size == 0:
-        raise InvalidImage("image", name, "is empty (0 bytes); save or upload it again")
-    if size > MAX_BYTES:
-        raise InvalidImage("image", name, f"is larger than {MAX_BYTES // 10**6} MB; cut it first")
-    return name, source if isinstance(source, bytes) else Path(source).read_bytes()

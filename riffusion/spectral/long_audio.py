@@ -1,4 +1,4 @@
-"""The sound of images of any length, in memory that does not grow with them."""
+"""The sound of spectrogram images of any length, in bounded memory."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def decode_file(
     extended: bool = False,
     advance: Callable[[float], None] = lambda _seconds: None,
 ) -> float:
-    """Write the sound of an image file; returns its seconds.
+    """Write the sound of an image file to an audio file and return its seconds.
 
-    ``extended`` adds a guess of what lies above the image's highest band. ``advance`` is told the
-    seconds that are done. Raises InvalidImage for what is no spectrogram.
+    ``extended`` adds a guess of what lies above the highest band. ``advance`` is called with the
+    seconds that were finished. Raises InvalidImage for an image that is no spectrogram.
     """
     # Only formats that libsndfile writes can grow while they are made.
     can_grow = Path(audio).suffix.lower() in WRITTEN_AS
@@ -48,14 +48,15 @@ def long_image_to_audio(
     extended: bool = False,
     advance: Callable[[float], None] = lambda _seconds: None,
 ) -> float:
-    """Write the sound of a long image, its loudest sample at full scale; returns its seconds.
+    """Write the sound of a long image, its loudest sample at full scale; return its seconds.
 
-    The same samples as ``image_to_audio``. ``advance`` is told the seconds that are done.
+    The samples are those of ``image_to_audio``. ``advance`` is called with the seconds that were
+    finished.
     """
     params = image.layout.params
     samples = params.samples(image.frames)
     peak = 0.0
-    # The gain is known when the last sample is: until then they wait in a file.
+    # The gain depends on the last sample, so samples wait in a file until it is known.
     with tempfile.TemporaryFile() as waiting:
         blocks = griffin_lim_blocks(image.cut, image.frames)
         if extended:

@@ -1,4 +1,4 @@
-"""Spectrogram: magnitudes on a mel scale, with the parameters that made them."""
+"""Spectrogram: magnitudes on a mel scale, with the parameters that they were made with."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from riffusion.errors import InvalidAudio, InvalidInput
 
 BLOCK_FRAMES = 256
 RIDGE = 1e-9
-# Filters of every few bins overlap less evenly, and those that no bin falls into say nothing.
+# Filters that see only some bins overlap less evenly, and some see no bin at all.
 COARSE_RIDGE = 1e-3
 FAINT = 1e-9
-# What a damaged image may ask for, at most, without eating all memory.
-MOST = {
+# The most that a damaged image may ask for without using up all memory.
+MAX_PARAMS = {
     "sample_rate": 384000,
     "hop_length": 65536,
     "win_length": 65536,
@@ -34,7 +34,32 @@ MOST = {
 class SpectrogramParams:
     """The time and frequency grid of a mel spectrogram. Defaults are Riffusion's geometry.
 
-    ``hop_length``, ``win_length`` and ``n_fft`` are in samples, frequencies in Hz.
+    Parameters
+    ----------
+    sample_rate : int
+        In Hz.
+    hop_length, win_length, n_fft : int
+        Samples from frame to frame, of the window, and of the transform; each at most the next.
+    mel_bands : int
+        The number of bands.
+    min_hz, max_hz : float
+        The range of the bands, at most half the sample rate.
+    mel_scale : "htk" or "slaney"
+        The formula of the mel scale.
+    mel_norm : "slaney" or None
+        Whether filters are normalised to the same area.
+
+    Raises
+    ------
+    InvalidInput
+        For values that do not fit together.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> params = riffusion.SpectrogramParams()
+    >>> params.frame_s, params.frames(44100), params.samples(512)
+    (0.01, 101, 225351)
     """
 
     sample_rate: int = 44100
@@ -48,7 +73,7 @@ class SpectrogramParams:
     mel_norm: Literal["slaney"] | None = None
 
     def __post_init__(self) -> None:
-        for name, most in MOST.items():
+        for name, most in MAX_PARAMS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
                 raise InvalidInput(name, value, f"use a whole number from 1 to {most}")
@@ -66,15 +91,15 @@ class SpectrogramParams:
 
     @property
     def window_left(self) -> int:
-        """Samples of a frame's window before its centre, as torch.stft places short windows."""
+        """The samples of a window before its centre, as torch.stft places short windows."""
         return self.n_fft // 2 - (self.n_fft - self.win_length) // 2
 
     def frames(self, samples: int) -> int:
-        """Frames of ``samples`` samples: the STFT is centred, so one more than whole hops."""
+        """Return the frames of ``samples`` samples: the STFT is centred, so one more than hops."""
         return samples // self.hop_length + 1
 
     def samples(self, frames: int) -> int:
-        """Samples that ``frames`` frames decode to."""
+        """Return the samples that ``frames`` frames decode to."""
         return self.hop_length * (frames - 1)
 
 
@@ -83,7 +108,28 @@ RIFFUSION = SpectrogramParams()
 
 @dataclass(frozen=True)
 class Spectrogram:
-    """Magnitudes, float32 (channels, mel, frames), linear (not log), and how they were made."""
+    """Mel magnitudes and the parameters that they were made with.
+
+    Parameters
+    ----------
+    magnitudes : torch.Tensor, (channels, mel, frames)
+        float32, linear (not logarithmic).
+    params : SpectrogramParams
+        The time and frequency grid.
+
+    Raises
+    ------
+    InvalidInput
+        For a shape that does not fit ``params``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import riffusion
+    >>> silence = riffusion.Spectrogram(torch.zeros(1, 512, 100), riffusion.SpectrogramParams())
+    >>> silence.channels, silence.frames
+    (1, 100)
+    """
 
     magnitudes: torch.Tensor
     params: SpectrogramParams
@@ -105,21 +151,45 @@ class Spectrogram:
         return self.magnitudes.shape[2]
 
     def peak(self) -> float:
-        """The loudest magnitude. Raises InvalidInput where one is NaN or infinite."""
+        """Return the largest magnitude. Raises InvalidInput where one is NaN or infinite."""
         if not bool(torch.isfinite(self.magnitudes).all()):
             raise InvalidInput("spectrogram", "NaN or infinity", "magnitudes must be finite")
         return float(self.magnitudes.max())
 
     def cut(self, start: int, stop: int) -> Spectrogram:
-        """Frames ``start`` to ``stop`` (not included)."""
+        """Return the frames from ``start`` to ``stop`` (not included)."""
         return Spectrogram(self.magnitudes[:, :, start:stop], self.params)
 
 
 def mel_spectrogram(waveform: Waveform, params: SpectrogramParams = RIFFUSION) -> Spectrogram:
-    """Magnitudes of ``waveform`` on the mel scale: (channels, mel, ``params.frames(samples)``).
+    """Return the magnitudes of a waveform on the mel scale.
 
-    Hann window, centred frames, the ends reflected. Magnitudes are those of samples in [-1, 1].
-    Raises InvalidAudio where the sample rates differ: resample first.
+    The window is a Hann window, frames are centred and the ends of the sound are reflected.
+
+    Parameters
+    ----------
+    waveform : Waveform
+        The sound, at the sample rate of ``params``.
+    params : SpectrogramParams
+        The time and frequency grid.
+
+    Returns
+    -------
+    Spectrogram
+        (channels, mel, ``params.frames(samples)``) magnitudes of samples from -1 to 1.
+
+    Raises
+    ------
+    InvalidAudio
+        Where the sample rates differ: resample first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> waveform = riffusion.Waveform(np.zeros((2, 44100)), 44100)
+    >>> riffusion.mel_spectrogram(waveform).magnitudes.shape
+    torch.Size([2, 512, 101])
     """
     if waveform.sample_rate != params.sample_rate:
         legal = f"needs {params.sample_rate} Hz here; call .resample({params.sample_rate}) first"
@@ -134,10 +204,11 @@ def mel_blocks(
     samples: int,
     params: SpectrogramParams = RIFFUSION,
 ) -> Iterator[torch.Tensor]:
-    """The mel spectrogram of ``samples`` samples, block by block, in bounded memory.
+    """Yield the mel spectrogram of ``samples`` samples in blocks, in bounded memory.
 
-    ``read(start, stop)`` returns those samples, (channels, stop - start). Yields (channels, mel,
-    at most 256 frames); put together they are, bit for bit, ``mel_spectrogram`` of the whole.
+    ``read(start, stop)`` returns a part of the samples, (channels, stop - start). Blocks are
+    (channels, mel, at most 256 frames); together they are ``mel_spectrogram`` of the whole, bit for
+    bit.
     """
     hop, win = params.hop_length, params.win_length
     window = torch.hann_window(win)
@@ -154,42 +225,45 @@ def mel_blocks(
         yield (spectrum.abs() @ bank.T).transpose(1, 2).contiguous()
 
 
-def linear_magnitudes(spectrogram: Spectrogram, every: int = 1) -> torch.Tensor:
-    """Undo the mel scale: (channels, n_fft // 2 + 1, frames), or only each ``every``-th bin.
+def linear_magnitudes(spectrogram: Spectrogram, stride: int = 1) -> torch.Tensor:
+    """Return the magnitudes of bins, (channels, n_fft // 2 + 1, frames), from those of mel bands.
 
-    The least-squares solution by the pseudo-inverse of the filter bank, negatives set to zero.
+    With ``stride`` only each ``stride``-th bin is returned. This is the least-squares solution by
+    the pseudo-inverse of the filter bank, with negative values set to zero.
     """
-    inverse = _inversemel_bank(spectrogram.params, every)
+    inverse = _inverse_mel_bank(spectrogram.params, stride)
     return (inverse @ spectrogram.magnitudes.to(inverse)).relu_()
 
 
 @lru_cache(maxsize=8)
-def mel_projection(params: SpectrogramParams, every: int, bins: int) -> torch.Tensor:
-    """A projection (bins, bins), symmetric, of magnitudes on the first ``bins`` of each
-    ``every``-th bin: ``magnitudes @ told`` is what the mel bands tell of them, and
-    ``magnitudes - magnitudes @ told`` can be anything without a band noticing."""
-    filters = mel_bank(params)[:, ::every][:, :bins].double()
+def mel_projection(params: SpectrogramParams, stride: int, bins: int) -> torch.Tensor:
+    """Return the projection (bins, bins) of magnitudes on what the mel bands determine.
+
+    It is symmetric and for the first ``bins`` of each ``stride``-th bin. The rest,
+    ``magnitudes - magnitudes @ projection``, can be anything without changing a band.
+    """
+    filters = mel_bank(params)[:, ::stride][:, :bins].double()
     gram = filters @ filters.T
     gram.diagonal().add_(COARSE_RIDGE * gram.diagonal().mean())
-    told = filters.T @ torch.cholesky_solve(filters, torch.linalg.cholesky(gram))
-    return _without_faint(told)
+    projection = filters.T @ torch.cholesky_solve(filters, torch.linalg.cholesky(gram))
+    return _without_faint(projection)
 
 
 def band_centres_hz(params: SpectrogramParams) -> npt.NDArray[np.float64]:
-    """The frequency that each mel band weighs most around, rising: float64 (mel,)."""
+    """Return the mean frequency in Hz of each mel band's filter, rising, float64 (mel,)."""
     bank = mel_bank(params).double().numpy()
     bins_hz = np.arange(bank.shape[1]) * params.sample_rate / params.n_fft
     weight = bank.sum(axis=1)
-    heard = weight > 0
+    used = weight > 0
     bands = np.arange(params.mel_bands)
-    centres = bank[heard] @ bins_hz / weight[heard]
+    centres = bank[used] @ bins_hz / weight[used]
     # A band so narrow that no bin falls into it lies between its neighbours.
-    return np.asarray(np.interp(bands, bands[heard], centres))
+    return np.asarray(np.interp(bands, bands[used], centres))
 
 
 @lru_cache(maxsize=8)
 def mel_bank(params: SpectrogramParams) -> torch.Tensor:
-    """Triangular filters (mel, bins), without the bins above the last filter."""
+    """Return the triangular filters (mel, bins), without the bins above the last filter."""
     bank: torch.Tensor = melscale_fbanks(
         params.n_fft // 2 + 1,
         params.min_hz,
@@ -204,8 +278,8 @@ def mel_bank(params: SpectrogramParams) -> torch.Tensor:
 
 
 @lru_cache(maxsize=8)
-def _inversemel_bank(params: SpectrogramParams, every: int) -> torch.Tensor:
-    """The pseudo-inverse (bins, mel) of the filter bank, rows 0, ``every``, 2 ``every``, ..."""
+def _inverse_mel_bank(params: SpectrogramParams, stride: int) -> torch.Tensor:
+    """Return each ``stride``-th row of the pseudo-inverse (bins, mel) of the filter bank."""
     bank = mel_bank(params)
     inverse = torch.zeros(params.n_fft // 2 + 1, params.mel_bands, dtype=torch.float64)
     filters = bank.double()
@@ -213,16 +287,16 @@ def _inversemel_bank(params: SpectrogramParams, every: int) -> torch.Tensor:
     gram = filters @ filters.T
     gram.diagonal().add_(RIDGE * gram.diagonal().mean())
     inverse[: bank.shape[1]] = torch.cholesky_solve(filters, torch.linalg.cholesky(gram)).T
-    return _without_faint(inverse[::every])
+    return _without_faint(inverse[::stride])
 
 
 def _without_faint(matrix: torch.Tensor) -> torch.Tensor:
-    """float32, and 0 where it is as good as nothing: with so small numbers processors are slow."""
+    """Return float32 with tiny values set to 0, because processors are slow with them."""
     return torch.where(matrix.abs() < FAINT, 0.0, matrix).float().contiguous()
 
 
 def _reflected(positions: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
-    """Positions before 0 or from ``length`` on, mirrored at the ends as often as it takes."""
+    """Return positions within 0 to ``length``, mirrored at the ends as often as it takes."""
     period = max(1, 2 * (length - 1))
     positions = positions % period
     return np.minimum(positions, period - positions) if length > 1 else positions * 0

@@ -1,4 +1,4 @@
-"""The short-time Fourier transform that the vocoders share."""
+"""The short-time Fourier transform (STFT) that the vocoders share."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from riffusion.spectral.spectrogram import SpectrogramParams, mel_bank
 
 SEAM_S = 0.005
 TINY = 1e-12
-# How far a window of Hann spreads a bin, and a little more.
+# The bins over which a Hann window spreads a sine, and a little more.
 SPREAD_BINS = 4
 
 
 class Stft:
     """A short-time Fourier transform (channels, frames, bins) and its least-squares inverse.
 
-    It is the cheapest one that sees what ``params`` saw: zero padding to a multiple of the window
-    only interpolates, so every ``every``-th bin of the padded transform is enough. The sound spans
-    all windows, from ``left`` samples before the centre of the first frame to ``right`` samples
-    after that of the last; a window cut out of music goes on there, so nothing is mirrored.
+    It is the cheapest transform with the information of ``params``: zero padding to a multiple of
+    the window only interpolates, so every ``stride``-th bin of the padded transform is enough. The
+    sound spans all windows, from ``left`` samples before the centre of the first frame to ``right``
+    samples after that of the last; a window cut out of music goes on there, so nothing is mirrored.
     """
 
     def __init__(self, params: SpectrogramParams) -> None:
         padded = params.n_fft % params.win_length == 0
         self.n_fft = params.win_length if padded else params.n_fft
-        self.every = params.n_fft // self.n_fft
+        self.stride = params.n_fft // self.n_fft
         self.hop = params.hop_length
         # Above the highest band there is nothing: those bins need no work.
-        self.bins = -(-mel_bank(params).shape[1] // self.every)
+        self.bins = -(-mel_bank(params).shape[1] // self.stride)
         self.window = torch.hann_window(params.win_length)
         self.left = params.window_left
         self.right = params.win_length - self.left
@@ -40,8 +40,11 @@ class Stft:
         self.seam = 0.5 + 0.5 * torch.cos(torch.pi * torch.arange(1, seam + 1) / (seam + 1))
 
     def slower(self) -> Stft:
-        """The same transform at the lowest handy sample rate that holds all bins: its spectra are
-        these, its sound is theirs resampled by ``rate``. Itself where there is no such rate."""
+        """Return the same transform at the lowest convenient sample rate that holds all bins.
+
+        Its spectra are the same and its sound is resampled by ``rate``. The transform returns
+        itself where there is no lower rate.
+        """
         lengths = (self.n_fft, len(self.window), self.left, self.right)
         for hop in range(1, self.hop):
             n_fft = self.n_fft * hop // self.hop
@@ -60,32 +63,33 @@ class Stft:
         return slow
 
     def to_frames(self, sound: torch.Tensor) -> torch.Tensor:
-        """(channels, samples) to complex (channels, frames, bins)."""
+        """Return the spectra, complex (channels, frames, bins), of (channels, samples)."""
         framed = sound.unfold(-1, len(self.window), self.hop) * self.window
         spectrum: torch.Tensor = torch.fft.rfft(framed, n=self.n_fft)[..., : self.bins]
         return spectrum
 
     def to_sound(self, spectrum: torch.Tensor, envelope: torch.Tensor) -> torch.Tensor:
-        """The inverse, with the ``envelope`` of as many frames."""
+        """Return the sound (channels, samples) of spectra, given the ``envelope`` of its frames."""
         return self.windowed(spectrum).div_(envelope)
 
     def windowed(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """The inverse transforms of all frames, windowed again and added up."""
+        """Return the sum of the inverse transforms of all frames, windowed again."""
         framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
         return self._overlap_add(framed.mul_(self.window))
 
     def silence(self, like: torch.Tensor) -> torch.Tensor:
-        """A spectrum of all bins, not only those that are used, for the channels and frames of
-        ``like``."""
+        """Return zeros (channels, frames, all bins) for the channels and frames of ``like``."""
         return torch.zeros(*like.shape[:-1], self.n_fft // 2 + 1, dtype=torch.complex64)
 
     def envelope(self, frames: int) -> torch.Tensor:
-        """What ``windowed`` is to be divided by: ``squared``, but nowhere nothing."""
+        """Return the divisor (1, samples) of ``windowed``: ``squared``, but nowhere zero."""
         return self.squared(torch.ones(1, frames)).clamp_min_(TINY)
 
     def squared(self, counted: torch.Tensor) -> torch.Tensor:
-        """The sum of the squared windows that cover each sample, (channels, samples): of those
-        frames that are ``counted``, 1 in place of 0 in (channels, frames)."""
+        """Return the sum of the squared windows that cover each sample, (channels, samples).
+
+        ``counted`` (channels, frames) is 1 for frames that count and 0 for others.
+        """
         return self._overlap_add(counted[..., None] * self.window.square())
 
     def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
@@ -99,13 +103,13 @@ class Stft:
 
 
 def power(spectrum: torch.Tensor) -> torch.Tensor:
-    """Squared magnitudes, faster than by ``abs``."""
+    """Return squared magnitudes, faster than by ``abs``."""
     squares = torch.view_as_real(spectrum).square()
     return squares[..., 0] + squares[..., 1]
 
 
 def is_fast(length: int) -> bool:
-    """Whether transforms of this length are: it has no prime factors but 2, 3 and 5."""
+    """Return whether transforms of this length are fast: no prime factors but 2, 3 and 5."""
     for factor in (2, 3, 5):
         while length % factor == 0:
             length //= factor

@@ -1,7 +1,8 @@
-"""What a spectrogram image says about itself, in EXIF tags.
+"""The EXIF tags of a spectrogram image.
 
-The geometry is in the original Riffusion's tags, so that either program reads the other's images.
-What they cannot say (the kind of mel scale, prompts, seeds, engine) is JSON in ImageDescription.
+The geometry is in the tags of the original Riffusion, so that either program reads the images of
+the other. What these cannot hold (the mel scale, prompts, seeds, engine) is JSON in the tag
+ImageDescription.
 """
 
 from __future__ import annotations
@@ -53,9 +54,32 @@ DEFAULTS: dict[Tag, float] = {
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """Where the music of an image comes from. ``None`` where there was no such thing.
+    """Where the music of an image comes from. None stands for what does not apply.
 
-    ``sections`` are those of a song: a line each, with the column it begins at and its name.
+    Parameters
+    ----------
+    prompt_a, prompt_b : str, optional
+        The two prompts.
+    seed_a, seed_b : int, optional
+        Their seeds.
+    alpha : float, optional
+        The position between them: 0 is A, 1 is B.
+    engine : str, optional
+        The name of the engine.
+    bpm : float, optional
+        The tempo.
+    harmony : str, optional
+        The chords or the key.
+    sections : str, optional
+        The sections of a song, a line each: the column that it begins at, and its name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import riffusion
+    >>> info = riffusion.ImageInfo(prompt_a="church bells", seed_a=7)
+    >>> waveform = riffusion.Waveform(np.zeros((1, 44100)), 44100)
+    >>> image = riffusion.audio_to_image(waveform, info=info)
     """
 
     prompt_a: str | None = None
@@ -71,10 +95,11 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Layout:
-    """How to read the pixels: ``stereo`` is None where no tag says.
+    """How the pixels of an image are read.
 
-    ``triple``: red, green and blue are three bands of a mono sound, so ``rows`` is a third of the
-    bands. The original had that kind for a while; it is read, never written.
+    ``power`` is the exponent from magnitudes to pixels, ``stereo`` is None where no tag says. With
+    ``triple``, red, green and blue are three bands of a mono sound, so ``rows`` is a third of the
+    bands. The original wrote such images for a while; they are read, never written.
     """
 
     params: SpectrogramParams
@@ -84,6 +109,7 @@ class Layout:
 
     @property
     def rows(self) -> int:
+        """The height of the image in pixels."""
         return self.params.mel_bands // 3 if self.triple else self.params.mel_bands
 
 
@@ -94,7 +120,10 @@ def write_tags(
     max_value: float,
     info: ImageInfo | None,
 ) -> None:
-    """Put geometry and origin into the EXIF of ``image``."""
+    """Write the geometry and ``info`` to the EXIF tags of ``image``.
+
+    ``max_value`` is the largest magnitude on the scale of 16-bit samples.
+    """
     rate = params.sample_rate
     description = {
         "mel_scale": params.mel_scale,
@@ -119,9 +148,9 @@ def write_tags(
 
 
 def read_layout(image: Image.Image) -> Layout:
-    """The geometry that ``image`` was made with: its tags, the original's defaults without.
+    """Return the geometry of ``image`` by its tags, or else by the defaults of the original.
 
-    Raises InvalidImage for tags that make no sense.
+    Raises InvalidImage for illegal tags.
     """
     tags = _tags(image)
     values = {tag: _number(tags, tag, default) for tag, default in DEFAULTS.items()}
@@ -149,7 +178,7 @@ def read_layout(image: Image.Image) -> Layout:
 
 
 def read_info(image: Image.Image) -> ImageInfo | None:
-    """Prompts, seeds and engine of ``image``; None where it is not from here."""
+    """Return prompts, seeds and engine of ``image``, or None where it has none of our tags."""
     found = _description(_tags(image)).get("info")
     if not isinstance(found, dict):
         return None
@@ -157,7 +186,7 @@ def read_info(image: Image.Image) -> ImageInfo | None:
 
 
 def exif_table(image: Image.Image) -> dict[str, Any]:
-    """The tags of ``image`` by the original's names; our own words about it, field by field."""
+    """Return the tags of ``image`` by the names of the original, and the fields of its info."""
     tags = _tags(image)
     table = {tag.name: tags[tag] for tag in Tag if tag in tags}
     info = read_info(image)
@@ -166,7 +195,7 @@ def exif_table(image: Image.Image) -> dict[str, Any]:
 
 
 def _legal(name: str, found: dict[str, Any]) -> Any:
-    """The value of a field of ImageInfo, None where a stranger wrote another type."""
+    """Return the value of a field of ImageInfo, None where it has another type."""
     value = found.get(name)
     kind: type[Any] = str
     if name.startswith("seed"):
@@ -177,21 +206,24 @@ def _legal(name: str, found: dict[str, Any]) -> Any:
 
 
 def _tags(image: Image.Image) -> dict[int, Any]:
+    """Return the EXIF tags of ``image``, none where they are damaged."""
     try:
         return dict(image.getexif())
     except (SyntaxError, struct.error):
-        return {}  # a damaged block of a stranger: the pixels are still good
+        return {}  # the pixels are still good
 
 
 def _description(tags: dict[int, Any]) -> dict[str, Any]:
+    """Return our JSON in the tag ImageDescription, empty where another program wrote it."""
     try:
         ours = json.loads(tags.get(IMAGE_DESCRIPTION, ""))["riffusion"]
     except (ValueError, TypeError, KeyError, RecursionError):
-        return {}  # a camera's or an editor's words
+        return {}
     return ours if isinstance(ours, dict) else {}
 
 
 def _number(tags: dict[int, Any], tag: Tag, default: float) -> float:
+    """Return the value of a tag. Raises InvalidImage where it is no finite number."""
     value = tags.get(tag, default)
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
         legal = f"needs a number; the original's images have {default:g}"
@@ -200,11 +232,12 @@ def _number(tags: dict[int, Any], tag: Tag, default: float) -> float:
 
 
 def _samples(milliseconds: float, rate: float) -> int:
+    """Return a duration in samples, rounded down as the original does."""
     return int(milliseconds / 1000 * rate)
 
 
 def _milliseconds(samples: int, rate: int) -> float:
-    """A duration that ``_samples`` turns back into ``samples``, whole if it can be."""
+    """Return a duration that ``_samples`` turns back into ``samples``, whole if possible."""
     duration = samples / rate * 1000
     while _samples(duration, rate) < samples:
         duration = math.nextafter(duration, math.inf)
@@ -212,4 +245,5 @@ def _milliseconds(samples: int, rate: int) -> float:
 
 
 def _whole(value: float) -> float:
+    """Return ``value`` as an int where it is whole."""
     return int(value) if value == int(value) else value

@@ -1,4 +1,4 @@
-"""Lets ``import torchaudio`` work on a PyTorch without CUDA.
+"""A hook that lets ``import torchaudio`` work on a PyTorch without CUDA.
 
 torchaudio's wheel is a CUDA build: its compiled extension links to libc10_cuda.so, so on a
 CPU-only PyTorch ``import torchaudio`` fails, and with it diffusers, which imports torchaudio when
@@ -25,7 +25,7 @@ def allow_cpu_only_torchaudio() -> None:
 
 
 class _ExtensionFinder(MetaPathFinder):
-    """Finds ``torchaudio._extension`` where it is, and wraps what loads it."""
+    """Finds ``torchaudio._extension`` and wraps its loader."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -39,7 +39,7 @@ class _ExtensionFinder(MetaPathFinder):
 
 
 class _OptionalExtension(Loader):
-    """Runs the real module; where its library cannot be loaded, says that there is none."""
+    """Runs the real module, or marks the extension as missing where its library fails to load."""
 
     def __init__(self, real: Loader) -> None:
         self._real = real

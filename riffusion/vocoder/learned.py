@@ -1,12 +1,11 @@
-"""Magnitudes to sound by the learned vocoder."""
+"""LearnedVocoder: mel magnitudes to a waveform by a network and a few Griffin-Lim iterations."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,77 +18,35 @@ from riffusion.audio.waveform import Waveform
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.networks.threads import sharing_cores
 from riffusion.networks.weights import read_network
-from riffusion.spectral.griffin_lim import Known, check_prefix, improve_phases, join, with_magnitude
+from riffusion.spectral.griffin_lim import check_prefix
 from riffusion.spectral.log_mel import log_mel
+from riffusion.spectral.phases import Known, crossfade_step, improve_phases, with_magnitude
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams, mel_bank
 from riffusion.spectral.stft import Stft, power
 from riffusion.vocoder.bands import BandsToBins
+from riffusion.vocoder.frames import PhasedFrames, PredictedFrames
 from riffusion.vocoder.network import VocoderNetwork, VocoderOutput
-from riffusion.vocoder.recurrence import FAINTEST, Spectrum, unroll_phases
-from riffusion.vocoder.stereo import fit, from_level, side_over_middle
+from riffusion.vocoder.recurrence import FAINTEST, Spectrum
+from riffusion.vocoder.stereo import fit, from_level, side_over_mid
 from riffusion.vocoder.streaming import StreamingGriffinLim
 
 T = TypeVar("T")
-Iterations = tuple[int, int]  # of the middle, then of each channel by itself
+Iterations = tuple[int, int]  # of the mid signal, then of each channel by itself
 
 ITERATIONS: Iterations = (6, 2)
 MOMENTUM = 0.99
 BLOCK_FRAMES, TILE_FRAMES = 64, 256
-TINY = 1e-9
 NOTHING = Known(torch.zeros(1, 0), 0)
-# Of the advance above the fine bins, which the network does not tell.
+# The length of the phasors of the advance above the fine bins, which the network does not predict.
 COARSE_CERTAINTY = 0.3
 
 
-@dataclass(frozen=True)
-class Score:
-    """What is to be played of some frames: the middle's magnitudes (frames, bins), the factors
-    ``placing`` (channels, frames, bins) that make the channels of it, and the phasors of the steps
-    of its phases, ``advance`` and ``slope`` (frames, bins)."""
-
-    middle: torch.Tensor
-    placing: torch.Tensor
-    advance: Spectrum
-    slope: Spectrum
-
-    def pieces(self, frames: int) -> Iterator[Score]:
-        """The same, ``frames`` at a time."""
-        for start in range(0, len(self.middle), frames):
-            some = slice(start, start + frames)
-            steps = self.advance[some], self.slope[some]
-            yield Score(self.middle[some], self.placing[:, some], *steps)
-
-    def phased(self, before: Spectrum, heard: bool = False) -> PhasedFrames:
-        """With phases that go on from ``before``: the spectrum of the frame before the first, or of
-        the first itself, if that was ``heard``."""
-        rest = slice(int(heard), None)
-        sizes, steps = self.middle[rest].numpy(), (self.advance[rest], self.slope[rest])
-        spectra = unroll_phases(sizes, *steps, before)
-        if heard:
-            spectra = np.concatenate([before[None], spectra])
-        return PhasedFrames(spectra, self.placing)
-
-
-@dataclass(frozen=True)
-class PhasedFrames:
-    """Frames with phases: the spectra (frames, bins) of the middle, and ``placing`` as in
-    ``Score``."""
-
-    spectra: Spectrum
-    placing: torch.Tensor
-
-    @classmethod
-    def joined(cls, parts: Sequence[PhasedFrames]) -> PhasedFrames:
-        """One after the other."""
-        placing = torch.cat([part.placing for part in parts], 1)
-        return cls(np.concatenate([part.spectra for part in parts]), placing)
-
-
 class LearnedVocoder:
-    """Implements ``riffusion.spectral.griffin_lim.Vocoder``. The same call gives the same bits.
+    """A vocoder that predicts magnitudes and phase derivatives with a network.
 
-    ``iterations`` of fast Griffin-Lim settle the phases that the network's steps lead to: of the
-    middle, which both channels go on from, then of each by itself.
+    It implements ``riffusion.vocoder.protocol.Vocoder``. ``iterations`` of fast Griffin-Lim make
+    the phases that follow from the derivatives consistent: first those of the mid signal, the mean
+    of the channels, then those of each channel by itself. The same call gives the same bits.
     """
 
     def __init__(
@@ -108,14 +65,17 @@ class LearnedVocoder:
         bins = torch.arange(network.bins)
         turns = bins * self.params.hop_length / self.params.n_fft % 1.0
         self._own_advance = torch.polar(torch.ones(network.bins), 2 * math.pi * turns)
-        # Between phases at the centre of the window and those at its start.
+        # These signs convert between phases at the centre and at the start of the window.
         self._centre = (1 - 2 * (bins % 2)).float()
 
     @classmethod
     def load(
         cls, folder: Path, device: str = "cpu", *, iterations: Iterations = ITERATIONS
     ) -> LearnedVocoder:
-        """Load a folder with config.json and safetensors weights. Raises ModelError."""
+        """Load a vocoder from a folder with config.json and safetensors weights.
+
+        Raises ModelError where it is missing or damaged.
+        """
         try:
             network = read_network(VocoderNetwork, folder)
         except Exception as error:
@@ -128,8 +88,10 @@ class LearnedVocoder:
     def __call__(
         self, spectrogram: Spectrogram, *, prefix: Waveform | None = None, seed: int = 0
     ) -> Waveform:
-        """(channels, ``params.samples(frames)``) samples that begin with ``prefix``, sound already
-        heard, and continue its phases.
+        """Return (channels, ``params.samples(frames)``) samples that continue ``prefix``.
+
+        They begin with exactly the samples of ``prefix``, which came before, and continue its
+        phases. ``seed`` seeds the random phases of the first frame where there is no prefix.
 
         Raises InvalidInput for a spectrogram of another grid, with NaN or infinity, of fewer than
         two frames or more than two channels; InvalidAudio for a prefix that cannot be continued.
@@ -137,18 +99,18 @@ class LearnedVocoder:
         self._check(spectrogram)
         stft, params = self._stft, self.params
         length = params.samples(spectrogram.frames)
-        heard = torch.zeros(spectrogram.channels, 0)
+        past = torch.zeros(spectrogram.channels, 0)
         if prefix is not None:
             check_prefix(prefix, spectrogram)
-            heard = torch.from_numpy(prefix.samples)
-        first = max(0, (heard.shape[1] - stft.right) // params.hop_length)
+            past = torch.from_numpy(prefix.samples)
+        first = max(0, (past.shape[1] - stft.right) // params.hop_length)
         origin = first * params.hop_length - stft.left
-        known = Known(heard[:, max(0, origin) :], max(0, -origin))
-        scores = self._scores(spectrogram.cut, first, spectrogram.frames)
-        tiles = list(self._with_phases(scores, known, seed))
-        sound = join(self._play(PhasedFrames.joined(tiles), known), known, stft)
-        new = sound[:, heard.shape[1] - origin : length - origin]
-        return Waveform(torch.cat([heard, new], dim=1).numpy(), params.sample_rate)
+        known = Known(past[:, max(0, origin) :], max(0, -origin))
+        predicted = self._predict(spectrogram.cut, first, spectrogram.frames)
+        phased = PhasedFrames.concatenated(list(self._with_phases(predicted, known, seed)))
+        sound = crossfade_step(self._synthesize(phased, known), known, stft)
+        new = sound[:, past.shape[1] - origin : length - origin]
+        return Waveform(torch.cat([past, new], dim=1).numpy(), params.sample_rate)
 
     def blocks(
         self,
@@ -158,11 +120,11 @@ class LearnedVocoder:
         block_frames: int = BLOCK_FRAMES,
         seed: int = 0,
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """The sound of ``frames`` frames, (channels, n) a block, in memory that does not grow.
+        """Yield the sound of ``frames`` frames, float32 (channels, n), in bounded memory.
 
-        ``cut(start, stop)`` gives those frames, and is called in another thread: one reads ahead
-        while another plays. Blocks have ``block_frames`` frames at most; how long they are changes
-        nothing one could hear: less than 1e-4 of full scale.
+        ``cut(start, stop)`` returns a part of the frames. It is called in another thread, which
+        predicts frames ahead while a second one makes samples. Blocks have at most
+        ``block_frames`` frames; their length changes samples by less than 1e-4 of full scale.
         """
 
         def checked(start: int, stop: int) -> Spectrogram:
@@ -170,79 +132,89 @@ class LearnedVocoder:
             self._check(window)
             return window
 
-        reader, player = sharing_cores(2, "vocoder")
-        with reader, player:
-            scores = self._scores(checked, 0, frames)
-            pieces = (piece for score in scores for piece in score.pieces(block_frames))
+        predictor, synthesizer = sharing_cores(2, "vocoder")
+        with predictor, synthesizer:
+            tiles = self._predict(checked, 0, frames)
+            pieces = (piece for tile in tiles for piece in tile.pieces(block_frames))
             phased = self._with_phases(pieces, NOTHING, seed)
-            ready = _ahead(reader, phased, -(-TILE_FRAMES // block_frames))
-            yield from _ahead(player, self._flow(ready, frames), 1)
+            ready = _run_ahead(predictor, phased, -(-TILE_FRAMES // block_frames))
+            yield from _run_ahead(synthesizer, self._synthesize_blocks(ready, frames), 1)
 
-    def _flow(
+    def _synthesize_blocks(
         self, blocks: Iterable[PhasedFrames], frames: int
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """The sound (channels, n) of ``blocks``, ``frames`` frames in all, as it is settled."""
-        flow: StreamingGriffinLim | None = None
+        """Yield the samples (channels, n) of ``blocks``, ``frames`` frames in all, once final."""
+        stream: StreamingGriffinLim | None = None
         skipped, left = self._stft.left, self.params.samples(frames)
-        come = 0
+        received = 0
         for block in blocks:
-            come += len(block.spectra)
-            if flow is None:
-                channels = len(block.placing)
-                flow = StreamingGriffinLim(self._stft, channels, self._iterations, MOMENTUM)
-            settled = flow(self._begun(block), block.placing, come == frames)
-            sound = settled[:, skipped:][:, :left]
-            skipped = max(0, skipped - settled.shape[1])
+            received += len(block.spectra)
+            if stream is None:
+                channels = len(block.channel_gains)
+                stream = StreamingGriffinLim(self._stft, channels, self._iterations, MOMENTUM)
+            final = stream(self._estimate(block), block.channel_gains, received == frames)
+            sound = final[:, skipped:][:, :left]
+            skipped = max(0, skipped - final.shape[1])
             left -= sound.shape[1]
             if sound.shape[1]:
                 yield sound.numpy()
 
-    def _scores(
+    def _predict(
         self, cut: Callable[[int, int], Spectrogram], first: int, frames: int
-    ) -> Iterator[Score]:
-        """Frames from ``first`` on, ``BLOCK_FRAMES`` at a time, read by the network in tiles on a
-        fixed grid: phases go on from bit to bit, so that what the network says of a frame must not
-        depend on what else it was asked."""
+    ) -> Iterator[PredictedFrames]:
+        """Yield the frames from ``first`` on, ``BLOCK_FRAMES`` at a time.
+
+        The network sees tiles on a fixed grid: errors of phases add up from frame to frame, so its
+        output for a frame must not depend on what else it was asked for, not even in the last bit.
+        """
         for start in range(first, frames, TILE_FRAMES):
             yield from self._tile(cut, start, min(start + TILE_FRAMES, frames), frames)
 
     def _tile(
         self, cut: Callable[[int, int], Spectrogram], start: int, stop: int, frames: int
-    ) -> Iterator[Score]:
-        """The frames from ``start`` to ``stop`` of so many. What the network drew of them is gone
-        before the next are read."""
+    ) -> Iterator[PredictedFrames]:
+        """Yield the frames from ``start`` to ``stop`` out of ``frames`` frames.
+
+        The output of the network for them is freed before the next tile is read.
+        """
         reach = self._network.reach
         seen = max(0, start - reach)
         magnitudes = cut(seen, min(stop + reach, frames)).magnitudes.float()
         inside = slice(start - seen, stop - seen)
-        drawing, mel = self._read(magnitudes, inside), magnitudes.mT[:, inside]
+        output, mel = self._run_network(magnitudes, inside), magnitudes.mT[:, inside]
         for block in range(0, stop - start, BLOCK_FRAMES):
-            yield self._score(drawing, mel, slice(block, block + BLOCK_FRAMES))
+            yield self._convert(output, mel, slice(block, block + BLOCK_FRAMES))
 
     def _with_phases(
-        self, scores: Iterable[Score], known: Known, seed: int
+        self, predicted: Iterable[PredictedFrames], known: Known, seed: int
     ) -> Iterator[PhasedFrames]:
-        """The same with phases, which go on from one to the next, and from what is ``known``."""
+        """Yield the same frames with phases that continue each other and what is ``known``."""
         before: Spectrum | None = None
-        for score in scores:
-            heard = False
+        for frames in predicted:
+            is_first = False
             if before is None:
-                before, heard = self._begin(score, known, seed)
-            frames = score.phased(before, heard)
-            before = frames.spectra[-1]
-            yield frames
+                before, is_first = self._first_spectrum(frames, known, seed)
+            phased = frames.with_phases(before, is_first)
+            before = phased.spectra[-1]
+            yield phased
 
-    def _begin(self, score: Score, known: Known, seed: int) -> tuple[Spectrum, bool]:
-        """The spectrum to go on from, and whether it is that of the first frame, all heard, or of
-        one before it."""
-        first = known.middle().first_frame(self._stft)
+    def _first_spectrum(
+        self, frames: PredictedFrames, known: Known, seed: int
+    ) -> tuple[Spectrum, bool]:
+        """Return a spectrum (bins,) to continue, and whether it is that of the first frame.
+
+        It is that of the first frame where all its samples are known, otherwise one of random
+        phases for the frame before.
+        """
+        first = known.mid().first_frame(self._stft)
         if first is None:
-            return self._random(score.middle[0], seed), False
-        heard = np.asarray((first[0, 0] * self._centre).numpy(), np.complex64)
-        # What was silent has no phases to go on from.
-        return heard + self._random(torch.zeros_like(score.middle[0]), seed), True
+            return self._random(frames.mid[0], seed), False
+        spectrum = np.asarray((first[0, 0] * self._centre).numpy(), np.complex64)
+        # Silence has no phases to continue.
+        return spectrum + self._random(torch.zeros_like(frames.mid[0]), seed), True
 
     def _check(self, spectrogram: Spectrogram) -> None:
+        """Raise InvalidInput where the vocoder cannot decode ``spectrogram``."""
         if spectrogram.params != self.params:
             legal = f"this vocoder was trained for {self.params}; use griffin_lim"
             raise InvalidInput("spectrogram", spectrogram.params, legal)
@@ -254,54 +226,53 @@ class LearnedVocoder:
         spectrogram.peak()
 
     @torch.inference_mode()
-    def _read(self, magnitudes: torch.Tensor, frames: slice) -> VocoderOutput:
-        """What the network makes of these frames of mel magnitudes (channels, mel, frames)."""
+    def _run_network(self, magnitudes: torch.Tensor, frames: slice) -> VocoderOutput:
+        """Return the network's output for ``frames`` of magnitudes (channels, mel, frames)."""
         levels = log_mel(magnitudes).expand(2, -1, -1)
-        drawing: VocoderOutput = self._network(levels[None].to(self._device), frames)
-        return drawing
+        output: VocoderOutput = self._network(levels[None].to(self._device), frames)
+        return output
 
     @torch.inference_mode()
-    def _score(self, drawing: VocoderOutput, mel: torch.Tensor, frames: slice) -> Score:
-        """What is to be played of these of the frames drawn, whose magnitudes are ``mel``
-        (channels, frames, mel)."""
-        drawn, sides, advances, slopes = (part[0].mT[..., frames, :].cpu() for part in drawing)
-        mel, middle = mel[:, frames], from_level(drawn)
-        placing = torch.ones(1, *middle.shape, dtype=torch.complex64)
+    def _convert(self, output: VocoderOutput, mel: torch.Tensor, frames: slice) -> PredictedFrames:
+        """Return ``frames`` of the output, fitted to magnitudes (channels, frames, mel)."""
+        levels, sides, advances, slopes = (part[0].mT[..., frames, :].cpu() for part in output)
+        mel, mid = mel[:, frames], from_level(levels)
+        gains = torch.ones(1, *mid.shape, dtype=torch.complex64)
         if len(mel) == 2:
-            side = side_over_middle(mel, sides, self._spread)
-            placing = torch.stack([side, -side]).add_(1)
-        middle, placing = fit(middle, placing, mel, self._bank, self._spread)
+            side = side_over_mid(mel, sides, self._spread)
+            gains = torch.stack([side, -side]).add_(1)
+        mid, gains = fit(mid, gains, mel, self._bank, self._spread)
         fine = torch.complex(*advances)
-        advance = torch.full(middle.shape, COARSE_CERTAINTY, dtype=torch.complex64)
+        advance = torch.full(mid.shape, COARSE_CERTAINTY, dtype=torch.complex64)
         advance[:, : fine.shape[1]] = fine
         slope = torch.complex(*slopes)
-        return Score(middle, placing, (advance * self._own_advance).numpy(), slope.numpy())
+        return PredictedFrames(mid, gains, (advance * self._own_advance).numpy(), slope.numpy())
 
     def _random(self, size: torch.Tensor, seed: int) -> Spectrum:
-        """A spectrum of random phases with magnitudes ``size``, at least ``FAINTEST``."""
+        """Return a spectrum of random phases with magnitudes ``size``, at least ``FAINTEST``."""
         generator = torch.Generator().manual_seed(seed)
         turns = torch.rand(len(size), generator=generator)
         return np.asarray(torch.polar(size.clamp(min=FAINTEST), 2 * math.pi * turns).numpy())
 
-    def _begun(self, frames: PhasedFrames) -> torch.Tensor:
-        """The spectrum (1, frames, bins) of the middle to begin the iterations with."""
+    def _estimate(self, frames: PhasedFrames) -> torch.Tensor:
+        """Return the mid spectra (1, frames, bins) that the iterations start from."""
         return (torch.from_numpy(frames.spectra) * self._centre)[None]
 
-    def _play(self, frames: PhasedFrames, known: Known) -> torch.Tensor:
-        """The sound of ``frames`` in all channels, over all windows."""
-        middle = self._improve(self._begun(frames), known.middle(), self._iterations[0])
-        channels = self._improve(middle * frames.placing, known, self._iterations[1])
+    def _synthesize(self, frames: PhasedFrames, known: Known) -> torch.Tensor:
+        """Return the samples (channels, n) of ``frames``, over all their windows."""
+        mid = self._improve(self._estimate(frames), known.mid(), self._iterations[0])
+        channels = self._improve(mid * frames.channel_gains, known, self._iterations[1])
         return self._stft.to_sound(channels, self._stft.envelope(len(frames.spectra)))
 
     def _improve(self, spectra: torch.Tensor, known: Known, iterations: int) -> torch.Tensor:
-        """The same magnitudes (channels, frames, bins) with better phases."""
+        """Return spectra of the same magnitudes (channels, frames, bins) with better phases."""
         magnitudes = power(spectra).sqrt_()
         aim = improve_phases(self._stft, magnitudes, spectra, known, iterations, MOMENTUM)
         return with_magnitude(magnitudes, aim, out=aim)
 
 
-def _ahead(thread: Executor, items: Iterator[T], count: int) -> Iterator[T]:
-    """The same items, of which another ``thread`` makes so many ahead."""
+def _run_ahead(thread: Executor, items: Iterator[T], count: int) -> Iterator[T]:
+    """Yield the same items, while another ``thread`` makes the next ``count`` of them."""
     following = deque(thread.submit(next, items, None) for _ in range(count))
     while (item := following.popleft().result()) is not None:
         following.append(thread.submit(next, items, None))

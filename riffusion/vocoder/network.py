@@ -1,11 +1,10 @@
-"""The network of the learned vocoder: from mel levels to what a short-time transform needs.
+"""The network of the learned vocoder: mel levels to magnitudes and phase derivatives.
 
-Left and right mel levels in; out come the magnitudes of the middle (left plus right, halved) in
-every bin, how wide the sides are, and how the phases go on from frame to frame and from bin to
-bin. Blocks are those of "A ConvNet for the 2020s" (Liu et al., 2022), as in "Vocos" (Siuzdak,
-2023). Phases are not drawn but their differences, which a spectrogram does tell, as in "Phase
-Reconstruction Based on Recurrent Phase Unwrapping with Deep Neural Networks" (Masuyama et al.,
-2020).
+From left and right mel levels it predicts the mid magnitudes (left plus right, halved) of every
+bin, the level of the sides, and the phase derivatives in time and in frequency. Blocks are those of
+Liu et al., "A ConvNet for the 2020s", CVPR 2022, as in Siuzdak, "Vocos", ICLR 2024. The network
+predicts differences of phases, which a spectrogram determines, instead of phases: Masuyama et al.,
+"Phase Reconstruction Based on Recurrent Phase Unwrapping with Deep Neural Networks", ICASSP 2020.
 """
 
 from __future__ import annotations
@@ -25,20 +24,21 @@ from riffusion.vocoder.bands import band_to_bin
 
 KERNEL = 7
 QUIETEST_LEVEL = float(np.log10(QUIETEST))
-LOUDNESS_OFFSET = 2.0  # brings usual levels and balances near zero and one for the first layer
+# These bring usual levels and balances near zero and one for the first layer.
+LOUDNESS_OFFSET = 2.0
 BALANCE_SCALE = 5.0
 FIRST_RESIDUAL = 0.2
 ALL = slice(None)
 
 
 class VocoderOutput(NamedTuple):
-    """What the network says of a batch of windows.
+    """The predictions of the network for a batch of windows.
 
-    ``middle`` (batch, bins, frames) are base-10 levels of the middle's magnitudes, ``sides``
-    (batch, mel, frames) the level of the sides under the middle. ``advance`` and ``slope``
-    (batch, 2, bins, frames) are cosine and sine of the phase's step from the frame before, less
-    that of the bin's own frequency, and of its step to the next bin, phases taken at the centre of
-    the window. They are as short of one as the step is uncertain.
+    ``middle`` (batch, bins, frames) are base-10 levels of the mid magnitudes; ``sides`` (batch,
+    mel, frames) are base-10 levels of the side magnitudes relative to them. ``advance`` and
+    ``slope`` (batch, 2, bins, frames) are cosine and sine of the phase step from the frame before,
+    less the step of the bin's own frequency, and of the phase step to the next bin. Phases are
+    those at the centre of the window. The shorter such a vector, the less certain is the step.
     """
 
     middle: torch.Tensor
@@ -48,7 +48,7 @@ class VocoderOutput(NamedTuple):
 
 
 class Block(nn.Module):
-    """A depthwise convolution over time, then a layer for each frame by itself."""
+    """A ConvNeXt block: a depthwise convolution over time, then an MLP for each frame."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -59,14 +59,14 @@ class Block(nn.Module):
         self.gain = nn.Parameter(torch.full((width,), FIRST_RESIDUAL))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, width, frames) to the same."""
+        """Return (batch, width, frames) for an input of the same shape."""
         inner: torch.Tensor = self.norm(self.mix(x).transpose(1, 2))
         inner = self.down(F.gelu(self.up(inner))) * self.gain
         return x + inner.transpose(1, 2)
 
 
 class Trunk(nn.Module):
-    """Levels of mel bands to what a frame and its neighbours tell."""
+    """A stack of blocks from levels of mel bands to features of each frame."""
 
     def __init__(self, bands: int, width: int, hidden: int, depth: int) -> None:
         super().__init__()
@@ -76,22 +76,22 @@ class Trunk(nn.Module):
         self.last_norm = nn.LayerNorm(width)
 
     def forward(self, x: torch.Tensor, frames: slice) -> torch.Tensor:
-        """(batch, bands, frames) to (batch, ``frames``, width)."""
+        """Return features (batch, ``frames``, width) of levels (batch, bands, frames)."""
         x = self.first_norm(self.embed(x).mT).mT
         for block in self.blocks:
             x = block(x)
-        told: torch.Tensor = self.last_norm(x.mT[:, frames])
-        return told
+        features: torch.Tensor = self.last_norm(x.mT[:, frames])
+        return features
 
 
 class VocoderNetwork(ModelMixin, ConfigMixin):
-    """Mel levels of a stereo sound to a ``VocoderOutput``.
+    """A network from the mel levels of a stereo sound to a ``VocoderOutput``.
 
-    The lowest ``fine_bins`` have phase steps of their own; above, where partials are closer than
-    the mel bands tell, the slope is one for each band and the advance that of the bin. The lowest
-    ``bass_bins`` are drawn by a trunk of their own, three quarters as wide, from the lowest
-    ``bass_bands``: there mel bands tell almost each bin, partials stand so near each other that
-    their phases are heard, and it is a small part of what the other trunk has to draw.
+    The lowest ``fine_bins`` have phase steps of their own. Above them partials are closer than mel
+    bands resolve: the slope is one for each band and the advance is that of the bin's frequency.
+    The lowest ``bass_bins`` are predicted by a trunk of their own, three quarters as wide, from the
+    lowest ``bass_bands``. There mel bands resolve almost each bin, and partials are so close to
+    each other that their phases are audible, but they are a small part of all bins.
     """
 
     config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
@@ -133,35 +133,34 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
         high, fine = self.bins - bass_bins, 2 * (fine_bins - bass_bins)
         self.sizes = (high, mel_bands, fine, fine, 2 * mel_bands)
         self.trunk = Trunk(2 * mel_bands, width, hidden, depth)
-        self.draw = _drawing(width, sum(self.sizes))
+        self.draw = _output_layer(width, sum(self.sizes))
         self.bass_sizes = (bass_bins, 2 * bass_bins, 2 * bass_bins)
         bass_width = width * 3 // 4
         self.bass = Trunk(bass_bands, bass_width, hidden * 3 // 4, depth)
-        self.draw_bass = _drawing(bass_width, sum(self.bass_sizes))
+        self.draw_bass = _output_layer(bass_width, sum(self.bass_sizes))
 
     @property
     def reach(self) -> int:
-        """How many frames to each side a frame depends on."""
+        """The number of frames on each side that a frame depends on."""
         return (1 + len(self.trunk.blocks)) * (KERNEL // 2)
 
     @property
     def sides_bias(self) -> torch.Tensor:
-        """The part of the last layer's bias that all sides' levels rise and fall with, (mel,)."""
+        """The part (mel,) of the last layer's bias that shifts the levels of all sides."""
         bands: torch.Tensor = self.draw.bias[self.sizes[0] :][: self.mel_bands]
         return bands
 
     def forward(self, levels: torch.Tensor, frames: slice = ALL) -> VocoderOutput:
-        """Base-10 mel levels (batch, 2, mel, frames), left and right, to what those of the
-        ``frames`` stand for."""
+        """Return the predictions for ``frames`` of base-10 mel levels (batch, 2, mel, frames)."""
         levels = levels.clamp(min=QUIETEST_LEVEL)
         loudness, balance = levels.mean(1), (levels[:, 0] - levels[:, 1]) / 2
         seen = loudness + LOUDNESS_OFFSET
         whole = self.trunk(torch.cat([seen, balance * BALANCE_SCALE], 1), frames)
         low = self.bass(seen[:, : self.bass_bands], frames)
-        # Frame by frame in memory, as those who go on with it want it.
+        # Frames lie one after the other in memory, as the steps that follow read them.
         bass, low_advance, low_slope = self.draw_bass(low).float().split(self.bass_sizes, -1)
-        drawn = self.draw(whole).float().split(self.sizes, -1)
-        correction, sides, advance, slope, band_slope = drawn
+        predicted = self.draw(whole).float().split(self.sizes, -1)
+        correction, sides, advance, slope, band_slope = predicted
         smooth = (loudness.mT[:, frames].float() - self.weight) @ self.spread.T
         high = _pair(band_slope) @ self.spread[self.fine_bins :].T
         return VocoderOutput(
@@ -172,14 +171,14 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
         )
 
 
-def _drawing(width: int, size: int) -> nn.Linear:
-    """A last layer that draws almost nothing yet."""
-    draw = nn.Linear(width, size)
-    nn.init.normal_(draw.weight, std=0.01)
-    nn.init.zeros_(draw.bias)
-    return draw
+def _output_layer(width: int, size: int) -> nn.Linear:
+    """Return a last layer whose output is almost zero before training."""
+    layer = nn.Linear(width, size)
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
-def _pair(drawn: torch.Tensor) -> torch.Tensor:
-    """(batch, frames, 2 n) to (batch, 2, frames, n)."""
-    return drawn.view(*drawn.shape[:2], 2, -1).transpose(1, 2)
+def _pair(predicted: torch.Tensor) -> torch.Tensor:
+    """Return (batch, 2, frames, n) for (batch, frames, 2 n)."""
+    return predicted.view(*predicted.shape[:2], 2, -1).transpose(1, 2)

@@ -9,8 +9,8 @@ from riffusion.spectral.spectrogram import Spectrogram
 
 
 class Vocoder(Protocol):
-    """A callable from magnitudes to samples, for example ``griffin_lim`` or ``LearnedVocoder``."""
+    """A callable that turns mel magnitudes into samples, such as a ``LearnedVocoder``."""
 
     def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
-        """Return ``params.samples(frames)`` samples per channel that begin with ``prefix``."""
+        """Return ``params.samples(frames)`` samples a channel, beginning with ``prefix``."""
         ...

@@ -1,8 +1,8 @@
-"""Phases from their steps: each frame goes on from the one before it, and each bin from its
-neighbours, as far as either step is certain.
+"""Phases from their derivatives, frame by frame.
 
+Each bin continues the frame before it and its neighbours, weighted by the certainty of either step.
 Masuyama et al., "Phase Reconstruction Based on Recurrent Phase Unwrapping with Deep Neural
-Networks", ICASSP 2020; here the sum of phasors, weighed by magnitude and certainty, takes the place
+Networks", ICASSP 2020; here a sum of phasors, weighted by magnitude and certainty, takes the place
 of their least-squares problem.
 """
 
@@ -14,40 +14,40 @@ import numpy.typing as npt
 Spectrum = npt.NDArray[np.complex64]
 FAINTEST = 1e-7
 TINY = 1e-12
-REACH = 8  # bins on each side that a bin listens to, itself with them
-FADING = 0.8  # what each further one counts
+REACH = 8  # bins on each side that count for a bin, itself included
+FADING = 0.8  # the weight of each further bin, relative to the one before
 
 
 def unroll_phases(
     magnitudes: npt.NDArray[np.float32], advance: Spectrum, slope: Spectrum, before: Spectrum
 ) -> Spectrum:
-    """Spectra (frames, bins) with these ``magnitudes`` and phases that go on from ``before``
-    (bins,), the spectrum of the frame before the first.
+    """Return spectra (frames, bins) of ``magnitudes`` whose phases continue those of ``before``.
 
-    ``advance`` (frames, bins) are phasors of the whole step from the frame before, ``slope``
-    (frames, bins) of the step to the next bin; shorter ones count less. Phases are taken at the
-    centre of the window. In silence they go on, with magnitude ``FAINTEST``: without a past, all
-    after it would be silent too.
+    ``before`` (bins,) is the spectrum of the frame before the first. ``advance`` (frames, bins) are
+    phasors of the whole phase step from the frame before, ``slope`` (frames, bins) of the step to
+    the next bin; shorter phasors count less. Phases are those at the centre of the window. In
+    silence they go on with magnitude ``FAINTEST``: without a past, all that follows would be
+    silent too.
     """
     spectra = np.empty(magnitudes.shape, np.complex64)
     spans = _spans(slope)
     for frame, size in enumerate(np.maximum(magnitudes, np.float32(FAINTEST))):
         ahead = before * advance[frame]
         own = _with_size(ahead, size)
-        lower, higher = own.copy(), own.copy()  # each bin with those below, with those above
+        lower, higher = own.copy(), own.copy()  # sums over the bins below and above each bin
         for bins, steps in spans:
             lower[bins:] += lower[:-bins] * steps[frame]
             higher[:-bins] += higher[bins:] * steps[frame].conj()
-        drawn = ahead + (lower - own) + (higher - own)
-        before = spectra[frame] = _with_size(drawn, size)
+        total = ahead + (lower - own) + (higher - own)
+        before = spectra[frame] = _with_size(total, size)
     return spectra
 
 
 def _spans(slope: Spectrum) -> list[tuple[int, Spectrum]]:
-    """Phasors of the step over 1, 2, 4, ... bins, (frames, bins - that many) each.
+    """Return phasors of the step over 1, 2, 4, ... bins, (frames, bins - that many) each.
 
-    Where a hit begins, the frame before tells nothing and the phases of neighbours agree only by
-    their slopes: the further they do, the sharper the hit.
+    Where a hit begins, the frame before says nothing and the phases of neighbouring bins agree only
+    through their slopes: the further they agree, the sharper the hit.
     """
     spans = [(1, np.complex64(FADING) * slope[:, :-1])]
     while (bins := 2 * spans[-1][0]) < REACH:
@@ -57,4 +57,5 @@ def _spans(slope: Spectrum) -> list[tuple[int, Spectrum]]:
 
 
 def _with_size(spectrum: Spectrum, size: npt.NDArray[np.float32]) -> Spectrum:
+    """Return ``spectrum`` scaled to the magnitudes ``size``."""
     return spectrum * (size / (np.abs(spectrum) + TINY))

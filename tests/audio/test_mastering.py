@@ -13,7 +13,7 @@ from scipy.signal import resample_poly
 
 from riffusion.audio.effects.effect import Signal
 from riffusion.audio.effects.slow_gain import SlowGain
-from riffusion.audio.loudness import k_weighting, lufs, power_of
+from riffusion.audio.loudness import k_weighting, lufs, lufs_to_power
 from riffusion.audio.mastering import (
     Mastering,
     MasterState,
@@ -115,7 +115,7 @@ def test_the_weighting_is_the_table_of_the_recommendation() -> None:
 
 @given(st.floats(-80, 10))
 def test_loudness_and_power_are_each_others_inverse(loudness: float) -> None:
-    assert lufs(power_of(loudness)) == pytest.approx(loudness, abs=1e-9)
+    assert lufs(lufs_to_power(loudness)) == pytest.approx(loudness, abs=1e-9)
 
 
 @pytest.mark.parametrize("level", [0.05, 0.1, 0.2])

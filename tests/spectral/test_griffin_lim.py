@@ -15,11 +15,11 @@ from riffusion.errors import InvalidAudio, InvalidInput
 from riffusion.jam.anchors import anchor_sound, find_anchor
 from riffusion.spectral.griffin_lim import (
     BLOCK_FRAMES,
-    _advancing_phases,
     griffin_lim,
     griffin_lim_blocks,
     griffin_lim_in_blocks,
 )
+from riffusion.spectral.phases import advancing_phases
 from riffusion.spectral.spectrogram import (
     RIFFUSION,
     Spectrogram,
@@ -125,7 +125,7 @@ def test_first_phases_turn_at_the_frequency_of_the_peak(hz: float) -> None:
     seconds = torch.arange(44100) / 44100
     framed = torch.sin(2 * torch.pi * hz * seconds).unfold(0, 4410, 441) * torch.hann_window(4410)
     magnitudes = torch.fft.rfft(framed).abs()[None]
-    phases = _advancing_phases(magnitudes, 441 / 4410, seed=0)
+    phases = advancing_phases(magnitudes, 441 / 4410, seed=0)
     peak = int(magnitudes[0, 0].argmax())
     turned = torch.diff(phases[0, :, peak]) / (2 * torch.pi) - hz * 441 / 44100
     # A parabola finds the peak of a Hann window within 3 % of a bin: 0.003 turns a hop.

@@ -23,7 +23,7 @@ from riffusion.vocoder.bands import BandsToBins, band_to_bin
 from riffusion.vocoder.learned import BLOCK_FRAMES, TILE_FRAMES, LearnedVocoder
 from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import unroll_phases
-from riffusion.vocoder.stereo import side_over_middle
+from riffusion.vocoder.stereo import side_over_mid
 from tests.conftest import save_tiny_model
 
 HOP = COMPACT_PARAMS.hop_length
@@ -174,7 +174,7 @@ def test_left_and_right_are_as_loud_as_the_levels_say() -> None:
     spread = BandsToBins(band_to_bin(COMPACT_PARAMS)[0])
     mel = torch.ones(2, 3, 128)
     mel[0, :, 64:] = 2.0  # the upper half is twice as loud on the left
-    side = side_over_middle(mel, torch.full((3, 128), -0.5), spread)
+    side = side_over_mid(mel, torch.full((3, 128), -0.5), spread)
     left, right = (1 + side).abs(), (1 - side).abs()
     ratio = (left / right).mean(0)
     low, high = slice(10, 100), slice(600, 900)

@@ -163,6 +163,7 @@ def _mixed(lines: FloatArray) -> FloatArray:
 
 
 def _checked(amount: float) -> float:
+    """Return ``amount`` as a float. Raises InvalidInput unless it is 0 to 1."""
     if not 0 <= amount <= 1:
         raise InvalidInput("reverb", amount, "use a number from 0 (off) to 1")
     return float(amount)

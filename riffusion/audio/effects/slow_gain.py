@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from riffusion.audio.effects.effect import CHUNKS_PER_S, FloatArray, Samples, Signal
-from riffusion.audio.loudness import FILTER_MEMORY, power_of, weighted
+from riffusion.audio.loudness import FILTER_MEMORY, lufs_to_power, weighted
 
 
 @dataclass(frozen=True)
 class GainSettings:
-    """What a slow gain aims at; ``riffusion.audio.mastering.Mastering`` explains each value."""
+    """The settings of a slow gain; ``riffusion.audio.mastering.Mastering`` explains each value."""
 
     sample_rate: int
     target_lufs: float
@@ -36,7 +36,7 @@ class GainSettings:
 
     def gain_for(self, power: float) -> float:
         """Return the gain, within its limits, that brings ``power`` to the target."""
-        gain = math.sqrt(power_of(self.target_lufs) / power)
+        gain = math.sqrt(lufs_to_power(self.target_lufs) / power)
         return min(max(gain, self.min_gain), self.max_gain)
 
 
@@ -62,7 +62,7 @@ class SlowGain:
     @classmethod
     def start(cls, channels: int, settings: GainSettings) -> SlowGain:
         """Return the gain before the first sample, with a first guess of the loudness."""
-        power = power_of(settings.start_lufs)
+        power = lufs_to_power(settings.start_lufs)
         line = (settings.gain_for(power), power)
         return cls(
             settings,
@@ -106,7 +106,7 @@ class SlowGain:
         """
         settings = self.settings
         chunk_s = settings.chunk / settings.sample_rate
-        quietest = power_of(settings.min_lufs)
+        quietest = lufs_to_power(settings.min_lufs)
         step = float(10 ** (settings.max_db_per_s * chunk_s / 20))
         power, known_s = self.power, self.known_s
         gain, lines = float(self.lines[-1, 0]), []

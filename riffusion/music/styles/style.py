@@ -1,4 +1,4 @@
-"""What a style is made of, and the scales, progressions and parts that styles share.
+"""Style: the description of a style, and the scales, progressions and parts that styles share.
 
 Progressions are scale degrees, one bar each: ``1m7`` is a minor seventh on the tonic, ``b6`` a
 major triad on the flat sixth.
@@ -45,10 +45,12 @@ IN_SCALE = (0, 1, 5, 7, 8)
 
 @dataclass(frozen=True)
 class Style:
-    """One style. ``words`` are what people call it, ``moods`` adjectives that fit it.
+    """A style of music that the corpus is rendered in.
 
-    ``bpm`` is (slowest, fastest); ``leads`` are General MIDI programs; ``liveliness`` is the
-    chance of a melody note on a beat; ``extra`` adds tracks to grooves that have only drums.
+    ``words`` are its names and ``moods`` adjectives that fit it. ``grooves`` are accompaniments of
+    MMA, ``bpm`` is (slowest, fastest), ``forms`` are progressions, ``leads`` are General MIDI
+    programs, ``liveliness`` is the probability of a melody note on a beat, and ``extra`` adds
+    tracks to grooves that have only drums.
     """
 
     name: str
@@ -65,6 +67,6 @@ class Style:
 
 
 def part(kind: str, voice: str, octave: int, sequence: str) -> str:
-    """One more track of an accompaniment, in the language of MMA."""
+    """Return another track of an accompaniment, in the language of MMA."""
     body = f"Voice {voice}\nOctave {octave}\nSequence {{{sequence}}}\n"
     return f"Begin {kind}\n{body}End\n"
