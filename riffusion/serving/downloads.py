@@ -14,7 +14,7 @@ from riffusion.audio.waveform import INT16_SCALE
 from riffusion.errors import InvalidInput
 from riffusion.jam.session import ClipMark
 from riffusion.live.producer import JamStream
-from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
+from riffusion.spectral.image import ImageInfo, encode_image, samples_to_image
 from riffusion.spectral.spectrogram import RIFFUSION
 from riffusion.spectral.track_image import write_track_image
 
@@ -66,7 +66,7 @@ def clip_image(stream: JamStream, sample: int) -> bytes:
     padded = np.pad(pcm, ((0, 0), (0, IMAGE_SAMPLES - pcm.shape[1])))
     samples: npt.NDArray[np.float32] = padded.astype(np.float32) / INT16_SCALE
     info = image_info(stream.mark_at(sample), stream.session.engine_name)
-    image = image_of_samples(
+    image = samples_to_image(
         lambda first, last: samples[:, first:last], IMAGE_SAMPLES, RIFFUSION, info
     )
     return encode_image(image)
