@@ -6,6 +6,7 @@ are ready. States are small and frozen: keep one to go back to it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +27,7 @@ class Mastering:
     music comes in, which counts as much as ``start_s`` seconds of it. The gain follows the mean
     over ``gain_s``, and never faster than ``max_db_per_s``; sound under ``min_lufs`` does not
     count. The limiter's gain rises again with the time constant ``release_s``. ``reverb`` from 0
-    (off) to 1 is the amount of the room's sound to begin with (see ``change_reverb``).
+    (off) to 1 is the amount of the room's sound to begin with (see ``change_effects``).
     """
 
     sample_rate: int = 44100
@@ -101,16 +102,13 @@ def start_master(channels: int, settings: Mastering | None = None) -> MasterStat
     return MasterState(settings, _chain(channels, settings), 0, 0, power)
 
 
-def change_reverb(state: MasterState, amount: float, position: int) -> MasterState:
-    """Return the state whose reverb glides to ``amount`` from absolute sample ``position`` on.
+def change_effects(state: MasterState, values: Mapping[str, float], position: int) -> MasterState:
+    """Return the state whose effects have other settings from absolute sample ``position`` on.
 
-    ``position`` must not have been received yet for the change to fall there exactly; otherwise it
-    begins with the next sample. Raises InvalidInput unless ``amount`` is 0 to 1.
+    ``values`` are settings by name; each effect takes those that it knows. Raises InvalidInput for
+    a value that is out of range.
     """
-    effects = tuple(
-        effect.change(amount, position) if isinstance(effect, Reverb) else effect
-        for effect in state.effects
-    )
+    effects = tuple(effect.change(values, position) for effect in state.effects)
     return replace(state, effects=effects)
 
 

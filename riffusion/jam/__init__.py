@@ -2,16 +2,19 @@
 
 Nothing in this room holds a thread, a socket or a widget.
 
-    schema        the one table of settings: names, ranges, defaults, labels
-    settings      JamSettings: what a jam plays
-    setting_values values from links, forms and messages, read by the schema
-    timeline      which settings rule when, on the bar grid
-    session       JamSession: an endless iterator of audio blocks
-    session_file  sessions in files, and playing them again
-    stitcher      clips in, gapless audio out
-    anchors       the library of clips to start from, and anybody's audio or image
-    masks         which part of an anchor is repainted
-    asset         AssetRef: an anchor or a mask by name, or somebody's own data
-    loops         anchors that go round in time
-    speed         whether an engine keeps up with a jam on this machine
+    schema          the one table of settings: names, ranges, defaults, labels, help
+    settings        JamSettings: the settings of a jam
+    setting_values  values from links, forms and messages, read by the schema
+    timeline        Timeline: which settings apply from which bar line on
+    clip_window     ClipWindow: where a clip lies on the bar grid, and the request for it
+    block           JamBlock and ClipMark: audio as it is given out, and the clip that it is of
+    generator       ClipGenerator: clip after clip from the engine, as audio
+    session         JamSession: an endless iterator of audio blocks; render, save and replay
+    session_file    SavedSession: the format of session files, written and read
+    stitcher        Stitcher: clips in, gapless audio out
+    anchors         the library of anchors, and audio or images as anchors
+    masks           which part of an anchor is generated anew
+    asset           AssetRef: an anchor or a mask by name, or uploaded data
+    loops           anchors that repeat in time with a jam
+    speed           whether an engine keeps up with a jam on this machine
 """

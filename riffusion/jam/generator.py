@@ -96,7 +96,7 @@ class ClipGenerator:
         loop = self._load_loop(anchor, mask) if anchor else None
         request = build_request(self._engine, timeline, window, index, context, loop)
         clip = self._engine.generate([request], interrupted=interrupted)[0]
-        self._stitcher.push(start, window.first_frame, clip)
+        self._stitcher.push(start, window.first_frame, clip, segment.settings.effects())
         change = timeline.change_after(start)
         stop_bar = window.bar + window.bars
         stop_bar = min(stop_bar, change.bar) if change else stop_bar

@@ -37,7 +37,8 @@ class Setting:
     where a slider ends, where that is below ``maximum``. ``automatic`` settings may be None, which
     leaves them to the prompt. ``shared_maximum`` is the most that a listener may ask of a server
     that others use too. A clip is played on the bar grid when one of its ``on_grid`` settings is
-    given, and in free time otherwise. ``since`` is the version of session files that first had the
+    given, and in free time otherwise. The settings with ``effect`` are those of the effects of the
+    master, by the same names. ``since`` is the version of session files that first had the
     setting.
     """
 
@@ -57,6 +58,7 @@ class Setting:
     example: str = ""
     automatic: bool = False
     on_grid: bool = False
+    effect: bool = False
     since: int = 1
     scopes: frozenset[Scope] = frozenset({"jam"})
 

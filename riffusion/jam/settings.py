@@ -137,6 +137,10 @@ class JamSettings:
         old = self.values()
         return {name: new for name, new in other.values().items() if new != old[name]}
 
+    def effects(self) -> dict[str, float]:
+        """Return the settings of the master's effects by name."""
+        return {entry.name: getattr(self, entry.name) for entry in SETTINGS if entry.effect}
+
     def progression(self) -> tuple[Chord, ...]:
         """Return the chords that are played, one a bar."""
         return progression(self.key, self.chords)

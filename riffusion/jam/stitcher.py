@@ -12,13 +12,15 @@ the crossfade have the same frames, because a clip begins with those that sound 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from riffusion.audio.mastering import Mastering, MasterState, master, start_master
+from riffusion.audio.mastering import Mastering, MasterState, change_effects, master, start_master
 from riffusion.audio.rolling_buffer import RollingBuffer
 from riffusion.audio.waveform import Waveform
 from riffusion.errors import InvalidInput
@@ -113,12 +115,21 @@ class Stitcher:
         stop = self.frame_at(bar_line)
         return Spectrogram(torch.from_numpy(self._frames.read(stop - frames, stop)), self.params)
 
-    def push(self, bar_line: int, first_frame: int, clip: Spectrogram) -> None:
+    def push(
+        self,
+        bar_line: int,
+        first_frame: int,
+        clip: Spectrogram,
+        effects: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         """Add a clip that plays from ``bar_line`` on; its window begins at ``first_frame``.
+
+        ``effects`` are the settings of the master's effects from ``bar_line`` on.
 
         The track must have been played up to the bar line. Only the first piece of the clip is
         vocoded now.
         """
+        self._master = change_effects(self._master, effects, bar_line)
         own_frame = self.frame_at(bar_line)
         stop_frame = self._piece_stop(own_frame, first_frame + clip.frames - 1)
         has_context = own_frame > first_frame

@@ -38,12 +38,12 @@ __all__ = [
     "audio_to_image",
     "encode_image",
     "from_image",
-    "image_of_samples",
     "image_to_audio",
     "open_image",
     "pixels",
     "read_image",
     "read_info",
+    "samples_to_image",
     "to_image",
     "write_image",
 ]
@@ -107,7 +107,7 @@ def to_image(spectrogram: Spectrogram, info: ImageInfo | None = None) -> Image.I
     return image
 
 
-def image_of_samples(
+def samples_to_image(
     read: Callable[[int, int], npt.NDArray[np.float32]],
     samples: int,
     params: SpectrogramParams = RIFFUSION,
@@ -163,7 +163,7 @@ def from_image(image: Image.Image) -> Spectrogram:
     layout = _checked_layout(image)
     rgb = np.asarray(image.convert("RGB"))
     stereo = is_stereo(layout, red=bool(rgb[..., 0].any()), others=bool(rgb[..., 1:].any()))
-    return magnitudes_of(rgb, layout, stereo=stereo)
+    return pixels_to_magnitudes(rgb, layout, stereo=stereo)
 
 
 def is_stereo(layout: Layout, *, red: bool, others: bool) -> bool:
@@ -173,7 +173,9 @@ def is_stereo(layout: Layout, *, red: bool, others: bool) -> bool:
     return others and not red  # no mono image is black in red alone
 
 
-def magnitudes_of(rgb: npt.NDArray[np.uint8], layout: Layout, *, stereo: bool) -> Spectrogram:
+def pixels_to_magnitudes(
+    rgb: npt.NDArray[np.uint8], layout: Layout, *, stereo: bool
+) -> Spectrogram:
     """Return the magnitudes of pixels (rows, columns, 3), on the scale of the original."""
     planes = rgb[::-1].transpose(2, 0, 1)
     if layout.triple:
@@ -228,7 +230,7 @@ def audio_to_image(
     if samples.shape[1] < params.hop_length:
         legal = f"too short for an image; use at least {params.hop_length}, {params.frame_s:g} s"
         raise InvalidAudio("audio samples", samples.shape[1], legal)
-    return image_of_samples(
+    return samples_to_image(
         lambda start, stop: samples[:, start:stop], samples.shape[1], params, info
     )
 

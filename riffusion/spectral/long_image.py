@@ -21,7 +21,7 @@ from PIL import Image
 
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.errors import InvalidImage, StorageError
-from riffusion.spectral.image import encode_image, image_of_samples, is_stereo, magnitudes_of
+from riffusion.spectral.image import encode_image, is_stereo, pixels_to_magnitudes, samples_to_image
 from riffusion.spectral.image import pixels as block_pixels
 from riffusion.spectral.png import (
     COLOURS,
@@ -116,7 +116,7 @@ def write_sound_image(
     path = Path(path)
     columns = params.frames(samples)
     if path.suffix.lower() != ".png":
-        data = encode_image(image_of_samples(read, samples, params, info), path.suffix)
+        data = encode_image(samples_to_image(read, samples, params, info), path.suffix)
         with writing_whole(path) as file:
             file.write(data)
         return
@@ -168,7 +168,7 @@ class LongImage:
     def cut(self, start: int, stop: int) -> Spectrogram:
         """Return the frames from ``start`` to ``stop`` (not included), as ``from_image`` does."""
         block = self.canvas.read(0, self.canvas.rows, start, min(stop, self.frames) - start)
-        return magnitudes_of(block, self.layout, stereo=self.stereo)
+        return pixels_to_magnitudes(block, self.layout, stereo=self.stereo)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from riffusion.audio.effects.effect import Samples, Signal
 from riffusion.audio.effects.reverb import DECAY_S, GLIDE_S, TAIL_S, Reverb
-from riffusion.audio.mastering import Mastering, MasterState, change_reverb, master, start_master
+from riffusion.audio.mastering import Mastering, MasterState, change_effects, master, start_master
 from riffusion.errors import InvalidInput
 
 RATE = 44100
@@ -63,7 +63,8 @@ def test_stream_equals_batch_through_a_change(
     channels: int, sizes: list[int], before: float, after: float, line: int
 ) -> None:
     samples = noise(12_000, channels)
-    start = change_reverb(start_master(channels, Mastering(reverb=before)), after, line)
+    start = start_master(channels, Mastering(reverb=before))
+    start = change_effects(start, {"reverb": after}, line)
     assert np.array_equal(in_blocks(start, samples, sizes), master(start, samples)[1])
 
 
@@ -72,20 +73,20 @@ def test_a_tail_ends_in_any_cut_and_the_room_can_sound_again(block: int) -> None
     samples = np.concatenate([noise(RATE), np.zeros((2, round(TAIL_S * RATE)), np.float32)], axis=1)
     samples = np.concatenate([samples, noise(2 * RATE, seed=1)], axis=1)
     start = start_master(2, Mastering(reverb=0.5))
-    start = change_reverb(change_reverb(start, 0.0, RATE // 2), 0.0, RATE)
+    start = change_effects(change_effects(start, {"reverb": 0.0}, RATE // 2), {"reverb": 0.0}, RATE)
     sizes = [block] * (samples.shape[1] // block)
     assert np.array_equal(in_blocks(start, samples, sizes), master(start, samples)[1])
-    reverb = Reverb.start(RATE, 0.5).change(0.0, RATE // 2)
+    reverb = Reverb.start(RATE, 0.5).change({"reverb": 0.0}, RATE // 2)
     reverb, _ = added(reverb, samples)
     assert reverb.lines is None
-    _, wet = added(reverb.change(1.0, reverb.position), noise(RATE))
+    _, wet = added(reverb.change({"reverb": 1.0}, reverb.position), noise(RATE))
     assert wet.any()
 
 
 def test_a_state_can_be_gone_back_to() -> None:
     state, _ = master(start_master(2, Mastering(reverb=0.4)), noise(RATE))
     _, expected = master(state, noise(RATE, seed=1))
-    master(change_reverb(state, 1.0, RATE), noise(RATE, seed=2))
+    master(change_effects(state, {"reverb": 1.0}, RATE), noise(RATE, seed=2))
     assert np.array_equal(master(state, noise(RATE, seed=1))[1], expected)
 
 
@@ -115,7 +116,7 @@ def test_more_is_louder_and_one_is_nearly_as_loud_as_the_music() -> None:
 
 def test_a_change_begins_at_its_sample_and_glides() -> None:
     tone = np.sin(np.arange(2 * RATE) * 2 * np.pi * 440 / RATE).astype(np.float32)[None] * 0.3
-    _, wet = added(Reverb.start(RATE, 0.0).change(1.0, RATE), tone)
+    _, wet = added(Reverb.start(RATE, 0.0).change({"reverb": 1.0}, RATE), tone)
     assert not wet[:, :RATE].any()
     assert wet[:, RATE : RATE + 2000].any()
     # A click would be a step; what a tone of 440 Hz adds moves slowly.
@@ -124,7 +125,7 @@ def test_a_change_begins_at_its_sample_and_glides() -> None:
 
 def test_after_a_change_to_off_the_room_rings_out() -> None:
     off = round(GLIDE_S * RATE)
-    _, wet = added(Reverb.start(RATE, 1.0).change(0.0, RATE), noise(6 * RATE))
+    _, wet = added(Reverb.start(RATE, 1.0).change({"reverb": 0.0}, RATE), noise(6 * RATE))
     ringing = level_db(wet[:, RATE + off : RATE + off + 2205])
     assert ringing > level_db(wet[:, RATE - 2205 : RATE]) - 12
     assert not wet[:, RATE + off + round((TAIL_S + 0.1) * RATE) :].any()
@@ -135,4 +136,4 @@ def test_an_odd_amount_is_refused(amount: float) -> None:
     with pytest.raises(InvalidInput, match="from 0 \\(off\\) to 1"):
         start_master(2, Mastering(reverb=amount))
     with pytest.raises(InvalidInput, match="reverb"):
-        change_reverb(start_master(2), amount, 0)
+        change_effects(start_master(2), {"reverb": amount}, 0)

@@ -30,6 +30,7 @@ from riffusion.serving.links import DEFAULTS as FORM_DEFAULTS
 from riffusion.serving.links import NAMES, read_link
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.requests import ClipApiRequest
+from riffusion.serving.services import make_services
 from riffusion.song.model import Song
 from riffusion.song.plan import plan_text, read_plan
 
@@ -154,7 +155,7 @@ def test_requests_for_a_clip_describe_and_take_it(entry: Setting) -> None:
 
 def test_make_clip_of_mcp_has_the_fields_of_the_request(tiny_engine: Engine) -> None:
     page = gr.Blocks()
-    add_tools(page, Api(JamRegistry(tiny_engine)))
+    add_tools(page, Api(make_services(JamRegistry(tiny_engine))))
     tool: Any = next(fn.fn for fn in page.fns.values() if fn.api_name == "make_clip")
     parameters = inspect.signature(tool).parameters
     assert list(parameters)[:7] == ["prompt", "seed", "bpm", "key", "anchor", "strength", "steps"]

@@ -124,7 +124,7 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
 
 DAMAGE = {
     "no version": (delete("version"), "needs exactly"),
-    "another version": (put("version", value=99), "reads version 1"),
+    "another version": (put("version", value=99), "reads versions 1"),
     "an unknown field": (put("volume", value=11), "needs exactly"),
     "no settings": (put("settings", value={}), "prompts are missing"),
     "settings of another kind": (put("settings", value=[]), "prompts are missing"),

@@ -19,9 +19,9 @@ from riffusion.spectral.image import (
     audio_to_image,
     encode_image,
     from_image,
-    image_of_samples,
     image_to_audio,
     read_image,
+    samples_to_image,
     to_image,
 )
 from riffusion.spectral.spectrogram import (
@@ -150,7 +150,7 @@ def test_a_long_sound_in_pieces_gives_the_image_of_the_whole(samples: int, chann
         return noise[:, start:stop]
 
     info = ImageInfo(prompt_a="bells")
-    long = image_of_samples(read, samples, SMALL, info)
+    long = samples_to_image(read, samples, SMALL, info)
     whole = to_image(mel_spectrogram(Waveform(noise, SMALL.sample_rate), SMALL), info)
     assert np.array_equal(np.asarray(long), np.asarray(whole))
     assert dict(long.getexif()) == dict(whole.getexif())

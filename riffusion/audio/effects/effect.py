@@ -7,6 +7,7 @@ input is cut into blocks never changes a single bit of the output.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -45,6 +46,14 @@ class Effect(Protocol):
     @property
     def latency(self) -> int:
         """The most samples that the effect may hold back."""
+        ...
+
+    def change(self, values: Mapping[str, float], position: int) -> Self:
+        """Return the effect with the settings that it has among ``values``, by name.
+
+        They apply from absolute sample ``position`` on, or from the next sample where that has
+        passed. Raises InvalidInput for a value that is out of range.
+        """
         ...
 
     def process(self, signal: Signal) -> tuple[Self, Signal]:

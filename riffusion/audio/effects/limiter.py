@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Self
 
 import numpy as np
 
@@ -44,6 +46,10 @@ class Limiter:
     def latency(self) -> int:
         """The most samples that may wait before they come out."""
         return 2 * self.chunk + TRUE_PEAK_REACH
+
+    def change(self, values: Mapping[str, float], position: int) -> Self:
+        """Return the effect as it is: none of its settings change while it plays."""
+        return self
 
     def process(self, signal: Signal) -> tuple[Limiter, Signal]:
         """Return the limiter after ``signal``, and the chunks that are ready, at unity gain.

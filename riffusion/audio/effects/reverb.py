@@ -7,6 +7,7 @@ J. O. Smith, "Physical Audio Signal Processing", 2010, chapter "Artificial Rever
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -59,12 +60,15 @@ class Reverb:
         """Return the reverb of a silent room. Raises InvalidInput unless ``amount`` is 0 to 1."""
         return cls(sample_rate, ((0, _checked(amount)),))
 
-    def change(self, amount: float, position: int) -> Reverb:
-        """Return the reverb whose amount glides to ``amount`` from absolute sample ``position`` on.
+    def change(self, values: Mapping[str, float], position: int) -> Reverb:
+        """Return the reverb whose amount glides to ``values["reverb"]`` from ``position`` on.
 
-        A position that has passed counts as the next sample. Raises InvalidInput unless ``amount``
-        is 0 to 1.
+        Nothing changes where that is not given, or is the amount already. A position that has
+        passed counts as the next sample. Raises InvalidInput unless the amount is 0 to 1.
         """
+        amount = values.get("reverb")
+        if amount is None or amount == self.sends[-1][1]:
+            return self
         start = max(position, self.position)
         reached = float(self._amounts(start, start + 1)[0])
         end = (start + round(GLIDE_S * self.sample_rate), _checked(amount))

@@ -7,7 +7,9 @@ plays on for ever has no loudness of the whole to look at first.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -72,6 +74,10 @@ class SlowGain:
             settings.start_s,
             np.array([line, line]),
         )
+
+    def change(self, values: Mapping[str, float], position: int) -> Self:
+        """Return the effect as it is: none of its settings change while it plays."""
+        return self
 
     def process(self, signal: Signal) -> tuple[SlowGain, Signal]:
         """Measure each complete chunk and add the gains; the samples pass through unchanged.

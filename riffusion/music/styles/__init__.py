@@ -1,4 +1,14 @@
-"""The styles the corpus is rendered in: plain data, a family a file.
+"""The styles that the corpus is rendered in, and that the song planner knows: plain data.
+
+    style       Style, and the scales, progressions and parts that styles share
+    blues       blues, soul and gospel
+    classical   classical, sacred and stage music
+    country     country, folk and the dances of the countryside
+    electronic  electronic music and hip hop
+    jazz        jazz and its relatives
+    latin       music of Latin America and the Caribbean
+    rock        rock and pop
+    world       music of Africa and Asia
 
 Grooves are named ``library:groove`` as the accompaniment generator MMA spells them, because the
 same name exists in several of its libraries.
