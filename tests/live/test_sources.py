@@ -174,7 +174,7 @@ def test_a_song_keeps_the_plan_or_the_jump_that_waits(tiny_engine: Engine) -> No
         source.queue_change({"type": "change", "plan": longer})
         assert source.apply_change(0).refused == ()
         assert session.song == read_plan(longer)
-        assert [place.name for place in session.places] == ["a", "b"]
+        assert [place.name for place in session.placement] == ["a", "b"]
         source.queue_change({"type": "change", "jump": 0})
         source.apply_change(session.position)
         assert session.song == read_plan(longer)
