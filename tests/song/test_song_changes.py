@@ -30,6 +30,7 @@ SONG = Song(
     (Section("a", 2, Prompt("jazz", 1)), Section("b", 1, Prompt("techno", 2))),
     ("a", "b", "a", "b"),
     bpm=180,
+    key="C",
     steps=1,
 )
 
