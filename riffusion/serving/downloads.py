@@ -12,19 +12,9 @@ import numpy.typing as npt
 
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.errors import InvalidInput
-<<<<<<< HEAD
 from riffusion.jam.block import ClipMark
 from riffusion.live.stream import JamStream
-from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
-||||||| ace07d3
-from riffusion.jam.session import ClipMark
-from riffusion.live.producer import JamStream
-from riffusion.spectral.image import ImageInfo, encode_image, image_of_samples
-=======
-from riffusion.jam.session import ClipMark
-from riffusion.live.producer import JamStream
 from riffusion.spectral.image import ImageInfo, encode_image, samples_to_image
->>>>>>> h-sound
 from riffusion.spectral.spectrogram import RIFFUSION
 from riffusion.spectral.track_image import write_track_image
 
@@ -79,16 +69,8 @@ def clip_image(stream: JamStream, sample: int) -> bytes:
     pcm = stream.track.read(start, start + IMAGE_SAMPLES)
     padded = np.pad(pcm, ((0, 0), (0, IMAGE_SAMPLES - pcm.shape[1])))
     samples: npt.NDArray[np.float32] = padded.astype(np.float32) / INT16_SCALE
-<<<<<<< HEAD
     info = image_info(stream.mark_at(sample), stream.source.format.engine_name)
-    image = image_of_samples(
-||||||| ace07d3
-    info = image_info(stream.mark_at(sample), stream.session.engine_name)
-    image = image_of_samples(
-=======
-    info = image_info(stream.mark_at(sample), stream.session.engine_name)
     image = samples_to_image(
->>>>>>> h-sound
         lambda first, last: samples[:, first:last], IMAGE_SAMPLES, RIFFUSION, info
     )
     return encode_image(image)
