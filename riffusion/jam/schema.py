@@ -254,6 +254,16 @@ SETTINGS: tuple[Setting, ...] = (
         scopes=frozenset({"jam", "clip", "song"}),
     ),
     Setting(
+        "reverb",
+        "number",
+        0.0,
+        "reverb",
+        "How much of the mix is sent into a small room",
+        step=0.05,
+        effect=True,
+        since=2,
+    ),
+    Setting(
         "anchor",
         "anchor",
         None,

@@ -50,6 +50,8 @@ class JamSettings:
     anchor, mask : AssetRef, optional
     strength : float
         0 keeps the anchor, 1 ignores it.
+    reverb : float
+        How much of the mix is sent into a small room, 0 to 1.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class JamSettings:
     anchor: AssetRef | None = DEFAULTS["anchor"]
     strength: float = DEFAULTS["strength"]
     mask: AssetRef | None = DEFAULTS["mask"]
+    reverb: float = DEFAULTS["reverb"]
 
     def __post_init__(self) -> None:
         _check_type("prompt A", self.prompt_a, Prompt)

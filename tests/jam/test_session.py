@@ -135,7 +135,7 @@ DAMAGE = {
     "a tempo of text": (put("settings", "bpm", value="fast"), "session's tempo"),
     "a tempo too high": (put("settings", "bpm", value=1e9), "from 60 to 180"),
     "a key that is none": (put("settings", "key", value="H"), "session's key"),
-    "an unknown setting": (put("settings", "reverb", value=1), "session's setting"),
+    "an unknown setting": (put("settings", "wobble", value=1), "session's setting"),
     "controls of another kind": (put("settings", "controls", value=3), "density"),
     "a length below zero": (put("samples", value=-1), "length in samples"),
     "a length of years": (put("samples", value=10**15), "length in samples"),
@@ -203,3 +203,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(played: JamSession, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not write"):
         save_session(played, tmp_path / "missing" / "s.json")
+
+
+def test_a_file_of_the_first_version_knows_no_newer_settings(played: JamSession) -> None:
+    """Files of version 1 open, and one that was given a setting of version 2 says so."""
+    content: Any = {**json.loads(json.dumps(played.export())), "version": 1}
+    newer = {"reverb": content["settings"].pop("reverb")}
+    assert parse_session(json.dumps(content)).settings == START
+    content["settings"] |= newer
+    with pytest.raises(InvalidSession, match="came with version 2"):
+        parse_session(json.dumps(content))
