@@ -41,6 +41,8 @@ class JamSettings:
     key, chords : str
     beats_per_bar : int
         2 to 12.
+    swing : float
+        How late the off-beat eighths come, 0 to 1; 1 is triplet swing.
     controls : Controls
         Density, brightness and drums, each 0 to 1 or None for "as the prompt says".
     guidance : float
@@ -76,6 +78,7 @@ class JamSettings:
     key: str = DEFAULTS["key"]
     chords: str = DEFAULTS["chords"]
     beats_per_bar: int = DEFAULTS["beats_per_bar"]
+    swing: float = DEFAULTS["swing"]
     controls: Controls = field(default_factory=Controls)
     guidance: float = DEFAULTS["guidance"]
     steps: int = DEFAULTS["steps"]

@@ -174,18 +174,18 @@ class Timeline:
         known yet. Positions before it have the tempo and the chords of their own segment, with
         beats counted in the metre at ``until``.
         """
-        bars = np.empty(len(samples))
+        beats = np.empty(len(samples))
         chroma = np.zeros((len(samples), 12), np.float32)
         last = self._index_at(until)
         first = min(last, self._index_at(int(samples[0])))
+        beats_per_bar = self.segments[last].settings.beats_per_bar
         for index in range(first, last + 1):
             # Each segment overwrites what the one before it says of the time after its start.
             segment = self.segments[index]
             begin = 0 if index == first else int(np.searchsorted(samples, segment.start))
-            bars[begin:] = segment.grid.bar_position(samples[begin:])
+            straight = segment.grid.bar_position(samples[begin:]) * beats_per_bar
+            beats[begin:] = _delay_off_beats(straight, segment.settings.swing)
             chroma[begin:] = segment.chroma(samples[begin:])
-        beats_per_bar = self.segments[last].settings.beats_per_bar
-        beats = bars * beats_per_bar
         for array in (beats, chroma):
             array.setflags(write=False)
         return LeadSheet(beats, beats_per_bar, chroma)
@@ -197,3 +197,16 @@ class Timeline:
     def _index_at(self, sample: int) -> int:
         """Return the number of the segment at ``sample``, from 0."""
         return max(0, self._count_from(sample) - 1)
+
+
+def _delay_off_beats(beats: npt.NDArray[np.float64], swing: float) -> npt.NDArray[np.float64]:
+    """Return positions in beats with the off-beat eighth of each beat delayed by ``swing``.
+
+    The eighth at half of a beat sounds at ``0.5 + swing / 6`` of it, which for 1 is the last third
+    (a triplet of two to one). Before and after it the position rises evenly.
+    """
+    if swing == 0:
+        return beats
+    whole = np.floor(beats)
+    off_beat = 0.5 + swing / 6
+    return whole + np.interp(beats - whole, (0.0, off_beat, 1.0), (0.0, 0.5, 1.0))

@@ -78,6 +78,7 @@ class Section:
     key: str = ""
     chords: str = ""
     bpm: float | None = None
+    swing: float | None = None
     controls: Controls = field(default_factory=Controls)
     transition: Transition = field(default_factory=Transition)
     anchor: AssetRef | None = None
@@ -123,6 +124,7 @@ class Song:
     bpm: float = DEFAULTS["bpm"]
     key: str = DEFAULTS["key"]
     beats_per_bar: int = DEFAULTS["beats_per_bar"]
+    swing: float = DEFAULTS["swing"]
     variation: float = 0.0
     guidance: float = DEFAULTS["guidance"]
     steps: int = DEFAULTS["steps"]

@@ -208,7 +208,7 @@ def test_a_folder_that_cannot_be_written(played: JamSession, tmp_path: Path) -> 
 def test_a_file_of_the_first_version_knows_no_newer_settings(played: JamSession) -> None:
     """Files of version 1 open, and one that was given a setting of version 2 says so."""
     content: Any = {**json.loads(json.dumps(played.export())), "version": 1}
-    newer = {"reverb": content["settings"].pop("reverb")}
+    newer = {name: content["settings"].pop(name) for name in ("reverb", "swing")}
     assert parse_session(json.dumps(content)).settings == START
     content["settings"] |= newer
     with pytest.raises(InvalidSession, match="came with version 2"):

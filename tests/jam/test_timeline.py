@@ -157,3 +157,32 @@ def test_a_new_metre_keeps_bar_lines_whole() -> None:
     line = timeline.bar_sample(3)
     sheet = timeline.lead_sheet(np.array([line - 88200, line, timeline.bar_sample(4)]), line)
     assert sheet.beats / sheet.beats_per_bar == pytest.approx([2, 3, 4])
+
+
+@pytest.mark.parametrize(("swing", "off_beat"), [(0.5, 7 / 12), (1.0, 2 / 3)])
+def test_swing_delays_the_off_beat_eighths(swing: float, off_beat: float) -> None:
+    timeline = Timeline((begun(bpm=60, swing=swing),))
+    places = np.array([0, 1, 1 + off_beat / 2, 1 + off_beat, 1 + (1 + off_beat) / 2, 2, 7])
+    sheet = timeline.lead_sheet(np.round(places * RATE).astype(np.int64), 0)
+    assert sheet.beats == pytest.approx([0, 1, 1.25, 1.5, 1.75, 2, 7], abs=1e-4)
+    assert (np.diff(sheet.beats) > 0).all()
+
+
+def test_without_swing_the_lead_sheet_has_the_same_bits() -> None:
+    samples = np.arange(0, 2000 * 441, 441)
+    plain = Timeline((begun(bpm=97.3),)).lead_sheet(samples, 0)
+    grid = begun(bpm=97.3).grid
+    assert np.array_equal(plain.beats, grid.bar_position(samples) * 4)
+    swung = Timeline((begun(bpm=97.3, swing=0.6),)).lead_sheet(samples, 0)
+    assert not np.array_equal(plain.beats, swung.beats)
+    assert np.array_equal(plain.chroma, swung.chroma)
+
+
+def test_the_past_keeps_its_own_swing() -> None:
+    timeline = with_changes((2, {"swing": 1.0}))
+    line = timeline.bar_sample(2)
+    samples = np.arange(0, line + 400 * 441, 441)
+    straight = with_changes().lead_sheet(samples, line).beats
+    swung = timeline.lead_sheet(samples, line).beats
+    assert np.array_equal(straight[samples < line], swung[samples < line])
+    assert not np.array_equal(straight[samples >= line], swung[samples >= line])

@@ -13,6 +13,7 @@ from riffusion.engines.clip import MAX_SEED, Controls, Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
 from riffusion.song.model import MAX_SECTIONS, Section, Song, Transition
 from riffusion.song.plan import load_plan, plan_text, read_plan, save_plan
+from riffusion.song.takes import section_settings
 
 PLAN = """\
 title: evening
@@ -201,3 +202,12 @@ def test_bad_files(tmp_path: Path) -> None:
         load_plan(path)
     with pytest.raises(InvalidInput, match=r"end it in \.yaml"):
         save_plan(read_plan(PLAN), tmp_path / "plan.txt")
+
+
+def test_a_section_swings_as_its_song_unless_it_says_otherwise() -> None:
+    straight = read_plan(PLAN)
+    assert "swing" not in plan_text(straight)
+    swinging = read_plan("swing: 0.6\n" + PLAN.replace("drums: 1", "drums: 1\n    swing: 0"))
+    verse, chorus = (section_settings(swinging, section) for section in swinging.sections)
+    assert (verse.swing, chorus.swing) == (0.6, 0)
+    assert read_plan(plan_text(swinging)) == swinging
