@@ -39,14 +39,14 @@ class RiffusionError(Exception):
 class InvalidInput(RiffusionError, ValueError):
     """A value from a user that cannot be used.
 
-    ``what`` names the field, ``value`` is the value, ``legal`` says which values are accepted.
+    ``what`` names the field, ``value`` is the value, ``hint`` says which values are accepted.
     """
 
-    def __init__(self, what: str, value: object, legal: str) -> None:
+    def __init__(self, what: str, value: object, hint: str) -> None:
         self.what = what
         self.value = value
-        self.legal = legal
-        super().__init__(f"{what} is {shorten(value)}: {legal}")
+        self.hint = hint
+        super().__init__(f"{what} is {shorten(value)}: {hint}")
 
 
 class InvalidAudio(InvalidInput):

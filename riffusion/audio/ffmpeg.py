@@ -67,8 +67,8 @@ def decode_with_ffmpeg(path: Path, max_samples: int) -> tuple[npt.NDArray[np.flo
         segment = _decode(pydub, path, container, max_s + 1)
         duration_s = segment.frame_count() / segment.frame_rate
     if duration_s > max_s:
-        legal = f"lasts {duration_s:.0f} s or more; use at most {max_s} s of it"
-        raise InvalidAudio("audio file", path.name, legal)
+        hint = f"lasts {duration_s:.0f} s or more; use at most {max_s} s of it"
+        raise InvalidAudio("audio file", path.name, hint)
     samples = np.array(segment.get_array_of_samples()).reshape(-1, segment.channels).T
     scale = 2.0 ** (8 * segment.sample_width - 1)
     return (samples / scale).astype(np.float32), int(segment.frame_rate)
@@ -94,8 +94,8 @@ def encode_with_ffmpeg(pcm: npt.NDArray[np.int16], sample_rate: int, suffix: str
         segment.export(buffer, format=form, codec=codec, bitrate=BITRATE)
     except pydub.exceptions.CouldntEncodeError as error:
         what = f"{pcm.shape[1]} channels at {sample_rate} Hz"
-        legal = f"{suffix} cannot hold that; resample to 44100 Hz, at most two channels"
-        raise InvalidAudio("audio", what, legal) from error
+        hint = f"{suffix} cannot hold that; resample to 44100 Hz, at most two channels"
+        raise InvalidAudio("audio", what, hint) from error
     except OSError as error:
         raise StorageError(
             f"could not write a temporary file: {error.strerror or error}; "

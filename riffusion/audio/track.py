@@ -112,8 +112,8 @@ class TrackFile(Closing):
         can be written again.
         """
         if not 0 <= start <= self._length:
-            legal = f"the track has {self._length} samples; write without gaps"
-            raise InvalidInput("block start", start, legal)
+            hint = f"the track has {self._length} samples; write without gaps"
+            raise InvalidInput("block start", start, hint)
         if samples.ndim != 2 or samples.shape[0] != self.channels:
             raise InvalidAudio("block shape", samples.shape, f"needs ({self.channels}, samples)")
         data = memoryview(to_pcm(samples).T.astype(PCM).tobytes())
@@ -163,8 +163,8 @@ class TrackFile(Closing):
         """
         stop = self._length if stop is None else min(stop, self._length)
         if not 0 <= start < stop:
-            legal = f"nothing has been played there yet; the track has {self._length} samples"
-            raise InvalidInput("part of the track", (start, stop), legal)
+            hint = f"nothing has been played there yet; the track has {self._length} samples"
+            raise InvalidInput("part of the track", (start, stop), hint)
         return stop
 
     def _write_at(self, offset: int, data: memoryview) -> None:

@@ -69,8 +69,8 @@ class Waveform:
             raise InvalidAudio("audio shape", samples.shape, "needs at least one sample")
         rate = _checked_rate(self.sample_rate)
         if not np.issubdtype(samples.dtype, np.floating):
-            legal = "give floats from -1 to 1; divide 16-bit samples by 32768"
-            raise InvalidAudio("sample type", str(samples.dtype), legal)
+            hint = "give floats from -1 to 1; divide 16-bit samples by 32768"
+            raise InvalidAudio("sample type", str(samples.dtype), hint)
         samples = np.ascontiguousarray(samples, dtype=np.float32)
         if not np.isfinite(samples).all():
             bad = int(np.count_nonzero(~np.isfinite(samples)))
@@ -210,8 +210,8 @@ def encode_audio(waveform: Waveform, suffix: str) -> bytes:
         soundfile.write(buffer, data, waveform.sample_rate, format=form, subtype=subtype)
     except soundfile.LibsndfileError as error:
         what = f"{waveform.channels} channels at {waveform.sample_rate} Hz"
-        legal = f"{form} cannot hold that; resample to 44100 Hz, at most two channels"
-        raise InvalidAudio("audio", what, legal) from error
+        hint = f"{form} cannot hold that; resample to 44100 Hz, at most two channels"
+        raise InvalidAudio("audio", what, hint) from error
     return buffer.getvalue()
 
 
@@ -228,8 +228,8 @@ def _checked_rate(rate: object) -> int:
     if isinstance(rate, bool) or not isinstance(rate, int | np.integer):
         raise InvalidAudio("sample rate", rate, "use a whole number of Hz, for example 44100")
     if not MIN_RATE <= rate <= MAX_RATE:
-        legal = f"use {MIN_RATE} to {MAX_RATE} Hz, for example 44100"
-        raise InvalidAudio("sample rate", int(rate), legal)
+        hint = f"use {MIN_RATE} to {MAX_RATE} Hz, for example 44100"
+        raise InvalidAudio("sample rate", int(rate), hint)
     return int(rate)
 
 
@@ -240,10 +240,10 @@ def _read_with_soundfile(source: Path | io.BytesIO, name: str) -> Waveform:
             rate = file.samplerate
             if file.frames * file.channels > MAX_SAMPLES:
                 max_s = MAX_SAMPLES // (file.channels * rate)
-                legal = f"lasts {file.frames / rate:.0f} s; use at most {max_s} s of it"
-                raise InvalidAudio("audio file", name, legal)
+                hint = f"lasts {file.frames / rate:.0f} s; use at most {max_s} s of it"
+                raise InvalidAudio("audio file", name, hint)
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        legal = "is not audio we can read; use WAV, FLAC, MP3, OGG or Opus"
-        raise InvalidAudio("audio file", name, legal) from error
+        hint = "is not audio we can read; use WAV, FLAC, MP3, OGG or Opus"
+        raise InvalidAudio("audio file", name, hint) from error
     return Waveform(samples.T, rate)

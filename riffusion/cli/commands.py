@@ -238,8 +238,8 @@ def check_length(seconds: float, image: str | None) -> None:
     if not 0 < seconds <= MAX_S:
         raise InvalidInput("length", seconds, f"use more than 0 s and at most {MAX_S:.0f} s")
     if image and seconds > MAX_IMAGE_S:
-        legal = f"an image holds at most {MAX_IMAGE_S:.0f} s; make it shorter, or no image"
-        raise InvalidInput("length", seconds, legal)
+        hint = f"an image holds at most {MAX_IMAGE_S:.0f} s; make it shorter, or no image"
+        raise InvalidInput("length", seconds, hint)
 
 
 def print_summary(path: str, made_s: float, begin: float) -> None:

@@ -50,19 +50,19 @@ def _load_song(arguments: Namespace) -> Song:
     """Return the song of the plan file, or the one that is planned from the line."""
     if arguments.line is None:
         if not arguments.plan:
-            legal = "give a line such as 'bossa nova, three minutes', or --plan song.yaml"
-            raise InvalidInput("song", "missing", legal)
+            hint = "give a line such as 'bossa nova, three minutes', or --plan song.yaml"
+            raise InvalidInput("song", "missing", hint)
         for name in ("minutes", "seed"):
             if getattr(arguments, name) is not None:
-                legal = "goes with a line; the plan says it itself"
-                raise InvalidInput(f"--{name}", getattr(arguments, name), legal)
+                hint = "goes with a line; the plan says it itself"
+                raise InvalidInput(f"--{name}", getattr(arguments, name), hint)
         return load_plan(arguments.plan)
     if not (arguments.plan or arguments.out):
-        legal = "give --plan song.yaml, --out song.flac or both"
-        raise InvalidInput("output", "missing", legal)
+        hint = "give --plan song.yaml, --out song.flac or both"
+        raise InvalidInput("output", "missing", hint)
     if arguments.plan and Path(arguments.plan).exists():
-        legal = "is there already, perhaps edited: leave out the line to play it, or name a new one"
-        raise InvalidInput("--plan", arguments.plan, legal)
+        hint = "is there already, perhaps edited: leave out the line to play it, or name a new one"
+        raise InvalidInput("--plan", arguments.plan, hint)
     return plan_song(arguments.line, arguments.minutes, arguments.seed or 0)
 
 

@@ -170,8 +170,8 @@ def _rename_scheduler(name: str | None) -> Scheduler | None:
         return name
     ours = ORIGINAL_SCHEDULERS.get(name.removesuffix("Scheduler"))
     if ours is None:
-        legal = f"use {', '.join(SCHEDULERS)}, or the original's {', '.join(ORIGINAL_SCHEDULERS)}"
-        raise InvalidInput("scheduler", name, legal)
+        hint = f"use {', '.join(SCHEDULERS)}, or the original's {', '.join(ORIGINAL_SCHEDULERS)}"
+        raise InvalidInput("scheduler", name, hint)
     return ours
 
 
@@ -198,5 +198,5 @@ def _read(path: Path) -> BatchFile:
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
-        legal = f"is no batch: {where}: {problem['msg']}; it needs params and entries"
-        raise InvalidInput("--batch", path.name, legal) from error
+        hint = f"is no batch: {where}: {problem['msg']}; it needs params and entries"
+        raise InvalidInput("--batch", path.name, hint) from error

@@ -67,8 +67,8 @@ def report(written: list[Path], problems: list[str]) -> None:
 def read_geometry(arguments: Namespace, sample_rate: int) -> SpectrogramParams:
     """Return the time and frequency grid that the options choose. Raises InvalidInput."""
     if arguments.power_for_image != POWER:
-        legal = f"images are written with {POWER}; any power is read"
-        raise InvalidInput("--power-for-image", arguments.power_for_image, legal)
+        hint = f"images are written with {POWER}; any power is read"
+        raise InvalidInput("--power-for-image", arguments.power_for_image, hint)
     return SpectrogramParams(
         sample_rate=sample_rate,
         hop_length=_to_samples(arguments.step_size_ms, sample_rate),

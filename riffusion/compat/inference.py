@@ -107,7 +107,7 @@ def _check_ends(inputs: InferenceInput) -> None:
         raise InvalidInput("alpha", inputs.alpha, "use a number from 0 (start) to 1 (end)")
     for name, end in (("start", inputs.start), ("end", inputs.end)):
         if not 0 <= end.denoising <= 1:
-            legal = "use a number from 0 to 1"
-            raise InvalidInput(f"{name}.denoising", end.denoising, legal)
+            hint = "use a number from 0 to 1"
+            raise InvalidInput(f"{name}.denoising", end.denoising, hint)
         if not 0 <= end.guidance <= 30:
             raise InvalidInput(f"{name}.guidance", end.guidance, "use a number from 0 to 30")

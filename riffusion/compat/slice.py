@@ -64,8 +64,8 @@ def choose_starts(
         raise InvalidInput("number of clips", count, "use 1 or more")
     last_ms = int(sound.duration_s * 1000) - arguments.duration_ms
     if last_ms < 0:
-        legal = f"is shorter than a clip of {arguments.duration_ms} ms; use a smaller --duration-ms"
-        raise InvalidAudio("audio length", f"{sound.duration_s:.2f} s", legal)
+        hint = f"is shorter than a clip of {arguments.duration_ms} ms; use a smaller --duration-ms"
+        raise InvalidAudio("audio length", f"{sound.duration_s:.2f} s", hint)
     return [int(start) for start in random.integers(0, last_ms + 1, count)]
 
 

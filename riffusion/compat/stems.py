@@ -87,8 +87,8 @@ def load_model(name: str) -> Any:
     if Path(name).is_dir():
         return _load_folder(Path(name))
     if not name.replace("_", "").isalnum():
-        legal = "use a name like htdemucs, or a folder with its safetensors files"
-        raise InvalidInput("--stem-model", name, legal)
+        hint = "use a name like htdemucs, or a folder with its safetensors files"
+        raise InvalidInput("--stem-model", name, hint)
     try:
         return get_hf_model(name).eval()
     except (OSError, ValueError) as error:

@@ -88,8 +88,8 @@ def interpolation(arguments: Namespace) -> None:
     check_output("--output", arguments.output, AUDIO)
     count = arguments.num_interpolation_steps
     if not 1 <= count <= MAX_CLIPS:
-        legal = f"use a whole number from 1 to {MAX_CLIPS}"
-        raise InvalidInput("--num-interpolation-steps", count, legal)
+        hint = f"use a whole number from 1 to {MAX_CLIPS}"
+        raise InvalidInput("--num-interpolation-steps", count, hint)
     to_clip_request(_make_inputs_at(arguments, 0.0))
     loop = _read_loop(arguments.seed_image or DEFAULT_SEED_IMAGE)
     engine = load_chosen_engine(arguments)
@@ -199,8 +199,8 @@ def _cut_part(sound: Waveform, start_s: float, duration_s: float | None) -> Wave
     Raises InvalidInput when the start is outside the recording or the duration is not above 0.
     """
     if not 0 <= start_s < sound.duration_s:
-        legal = f"the recording lasts {sound.duration_s:.2f} s; start inside it"
-        raise InvalidInput("--start-time-s", start_s, legal)
+        hint = f"the recording lasts {sound.duration_s:.2f} s; start inside it"
+        raise InvalidInput("--start-time-s", start_s, hint)
     if duration_s is not None and not 0 < duration_s < math.inf:
         raise InvalidInput("--duration-s", duration_s, "use more than 0")
     first = round(start_s * sound.sample_rate)

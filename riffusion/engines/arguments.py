@@ -71,6 +71,6 @@ def parse_lora(text: str) -> Lora:
     try:
         number = float(weight)
     except ValueError as error:
-        legal = "use a number, for example --lora style.safetensors=0.8"
-        raise InvalidInput("LoRA weight", weight, legal) from error
+        hint = "use a number, for example --lora style.safetensors=0.8"
+        raise InvalidInput("LoRA weight", weight, hint) from error
     return Lora(model, number)

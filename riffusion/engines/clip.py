@@ -56,14 +56,14 @@ class Prompt:
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str) or not self.text.strip():
-            legal = "describe some music, for example 'church bells'"
-            raise InvalidInput("prompt", self.text, legal)
+            hint = "describe some music, for example 'church bells'"
+            raise InvalidInput("prompt", self.text, hint)
         if not isinstance(self.negative, str):
             raise InvalidInput("negative prompt", self.negative, "give text, or leave it out")
         for what, text in (("prompt", self.text), ("negative prompt", self.negative)):
             if len(text) > MAX_PROMPT_LENGTH:
-                legal = f"has {len(text)} characters; use at most {MAX_PROMPT_LENGTH}"
-                raise InvalidInput(what, text, legal)
+                hint = f"has {len(text)} characters; use at most {MAX_PROMPT_LENGTH}"
+                raise InvalidInput(what, text, hint)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise InvalidInput("seed", self.seed, "use a whole number, for example 42")
         if not 0 <= self.seed <= MAX_SEED:

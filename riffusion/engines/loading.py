@@ -68,8 +68,8 @@ def load_engine(
 def _load_compact(folder: Path, device: str, options: StableOptions | None) -> Engine:
     """Load an engine of the shipped kind. Raises InvalidInput when there are options."""
     if options is not None:
-        legal = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
-        raise InvalidInput("options", options, legal)
+        hint = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
+        raise InvalidInput("options", options, hint)
     from riffusion.engines.compact.engine import CompactEngine
 
     return CompactEngine.load(folder, choose_device(device))

@@ -101,8 +101,8 @@ def find_anchor(name: str, what: str = "seed image") -> Anchor:
     known = {anchor.id: anchor for anchor in library()}
     anchor = known.get(ORIGINALS.get(name, name))
     if anchor is None:
-        legal = f"use one of {', '.join(known)} (or the original's {', '.join(ORIGINALS)})"
-        raise InvalidInput(what, name, legal)
+        hint = f"use one of {', '.join(known)} (or the original's {', '.join(ORIGINALS)})"
+        raise InvalidInput(what, name, hint)
     return anchor
 
 

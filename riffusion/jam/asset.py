@@ -31,8 +31,8 @@ class AssetRef:
 
     def __post_init__(self) -> None:
         if self.is_uploaded and self.name != name_upload(self.data):
-            legal = "its data is missing or damaged; bring the sound or the picture again"
-            raise InvalidInput("material", self.name, legal)
+            hint = "its data is missing or damaged; bring the sound or the picture again"
+            raise InvalidInput("material", self.name, hint)
 
     @property
     def is_uploaded(self) -> bool:
@@ -64,8 +64,8 @@ def check_uploads(used: Iterable[AssetRef | None], newest: AssetRef, max_bytes: 
     """
     uploads = collect_uploads(used)
     if sum(len(upload.data) for upload in uploads.values()) > max_bytes:
-        legal = (
+        hint = (
             f"this jam has used {max_bytes // 2**20} MB of own sounds, all that its "
             "session file holds; go on with one of them, or start a new jam"
         )
-        raise InvalidInput("anchor", newest.name, legal)
+        raise InvalidInput("anchor", newest.name, hint)

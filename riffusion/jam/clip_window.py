@@ -54,12 +54,12 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
     bar_s = bar_duration_s(settings.bpm, settings.beats_per_bar)
     if bar_s > room_s:
         slowest = fit_tempo(1, room_s, settings.beats_per_bar)
-        legal = (
+        hint = (
             f"a bar of {settings.beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
             f"play bars of at most {room_s:.2f} s: use {slowest:.1f} beats per minute or more, or "
             "fewer beats in a bar"
         )
-        raise InvalidInput("tempo", settings.bpm, legal)
+        raise InvalidInput("tempo", settings.bpm, hint)
     return int(room_s / bar_s)
 
 

@@ -58,8 +58,8 @@ def image_mask(image: Image.Image) -> Mask:
     Raises InvalidInput for another size, which would leave open which pixel belongs to which band.
     """
     if image.size != (COLUMNS, ROWS):
-        legal = f"a mask has {COLUMNS} x {ROWS} pixels, those of a clip's image"
-        raise InvalidInput("mask size", image.size, legal)
+        hint = f"a mask has {COLUMNS} x {ROWS} pixels, those of a clip's image"
+        raise InvalidInput("mask size", image.size, hint)
     return np.asarray(image.convert("L"), dtype=np.float32)[::-1] / np.float32(255)
 
 

@@ -84,12 +84,12 @@ class Setting:
             kind = int if self.kind == "whole" else int | float
             is_number = isinstance(value, kind) and not isinstance(value, bool)
             if not is_number or not self.minimum <= value <= self.maximum:  # type: ignore[operator]
-                raise InvalidInput(self.label, value, f"use {self.legal}")
+                raise InvalidInput(self.label, value, f"use {self.legal_values}")
         elif self.kind == "choice" and value not in self.choices:
-            raise InvalidInput(self.label, value, f"use {self.legal}")
+            raise InvalidInput(self.label, value, f"use {self.legal_values}")
 
     @property
-    def legal(self) -> str:
+    def legal_values(self) -> str:
         """The legal values in words, for messages."""
         return f"{self.range}, or leave it out" if self.automatic else self.range
 
@@ -328,5 +328,5 @@ def check_version(names: Iterable[str], version: int) -> None:
     """
     for name in names:
         if name in BY_NAME and BY_NAME[name].since > version:
-            legal = f"came with version {BY_NAME[name].since} of session files, not {version}"
-            raise InvalidInput("setting", name, legal)
+            hint = f"came with version {BY_NAME[name].since} of session files, not {version}"
+            raise InvalidInput("setting", name, hint)

@@ -315,6 +315,6 @@ def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder | None = N
     >>> blocks = list(riffusion.render(jam, saved.samples))
     """
     if engine.name != session.engine:
-        legal = f"this is {engine.name!r}; load the model that made it (--model)"
-        raise InvalidSession("session's engine", session.engine, legal)
+        hint = f"this is {engine.name!r}; load the model that made it (--model)"
+        raise InvalidSession("session's engine", session.engine, hint)
     return JamSession(engine, session.settings, changes=session.changes, vocoder=vocoder)

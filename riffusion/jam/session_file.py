@@ -97,8 +97,8 @@ def load_session(path: str | os.PathLike[str]) -> SavedSession:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        legal = f"cannot be read ({error.strerror}); check the name"
-        raise InvalidSession("session file", str(path), legal) from error
+        hint = f"cannot be read ({error.strerror}); check the name"
+        raise InvalidSession("session file", str(path), hint) from error
     return parse_session(data)
 
 
@@ -118,7 +118,7 @@ def parse_session(data: bytes | str) -> SavedSession:
     except InvalidSession:
         raise
     except InvalidInput as error:
-        raise InvalidSession(f"session's {error.what}", error.value, error.legal) from error
+        raise InvalidSession(f"session's {error.what}", error.value, error.hint) from error
 
 
 def _read_session(content: object) -> SavedSession:
@@ -127,8 +127,8 @@ def _read_session(content: object) -> SavedSession:
     uploads = _read_uploads(fields.get("own", {}))
     version = fields["version"]
     if type(version) is not int or not 1 <= version <= SESSION_VERSION:
-        legal = f"this program reads versions 1 to {SESSION_VERSION}; use the one that saved it"
-        raise InvalidSession("session version", version, legal)
+        hint = f"this program reads versions 1 to {SESSION_VERSION}; use the one that saved it"
+        raise InvalidSession("session version", version, hint)
     if not isinstance(fields["engine"], str):
         raise InvalidSession("session's engine", fields["engine"], DAMAGED)
     rate = _whole("sample rate", fields["sample_rate"], *RATES)
@@ -175,16 +175,16 @@ def _read_changes(
 ) -> tuple[Change, ...]:
     """Return the changes of a jam that began with ``settings``, each checked to lie on its bar."""
     if not isinstance(content, list) or len(content) > MAX_CHANGES:
-        legal = f"needs a list of at most {MAX_CHANGES}; {DAMAGED}"
-        raise InvalidSession("session's changes", content, legal)
+        hint = f"needs a list of at most {MAX_CHANGES}; {DAMAGED}"
+        raise InvalidSession("session's changes", content, hint)
     timeline = Timeline((first_segment(settings, rate),))
     changes: list[Change] = []
     for entry in content:
         change = _read_change(entry, changes[-1].bar + 1 if changes else 0, rate, uploads)
         check_version(change.changes, version)
         if timeline.bar_sample(change.bar) != change.sample:
-            legal = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {DAMAGED}"
-            raise InvalidSession("a change's sample", change.sample, legal)
+            hint = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {DAMAGED}"
+            raise InvalidSession("a change's sample", change.sample, hint)
         timeline = timeline.changed(change.bar, timeline.last.changed(change.changes))
         changes.append(change)
     return tuple(changes)
@@ -209,8 +209,8 @@ def _object(
     if not isinstance(content, dict):
         raise InvalidSession(what, content, f"needs an object; {DAMAGED}")
     if set(content) - set(optional) != names:
-        legal = f"needs exactly {', '.join(sorted(names))}; {DAMAGED}"
-        raise InvalidSession(f"{what} fields", sorted(content), legal)
+        hint = f"needs exactly {', '.join(sorted(names))}; {DAMAGED}"
+        raise InvalidSession(f"{what} fields", sorted(content), hint)
     return content
 
 

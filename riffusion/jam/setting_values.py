@@ -150,8 +150,8 @@ def read_value(entry: Setting, value: object, assets: AssetStore) -> Any:
             read = read_text(entry.label, value)
     entry.check(read)
     if entry.shared_maximum is not None and read > entry.shared_maximum:
-        legal = f"use at most {entry.shared_maximum:g}; the command line takes more"
-        raise InvalidInput(entry.label, read, legal)
+        hint = f"use at most {entry.shared_maximum:g}; the command line takes more"
+        raise InvalidInput(entry.label, read, hint)
     return read
 
 
@@ -160,8 +160,8 @@ def read_text(what: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidInput(what, value, "write some text")
     if len(value) > MAX_TEXT_LENGTH:
-        legal = f"has {len(value)} characters; use at most {MAX_TEXT_LENGTH}"
-        raise InvalidInput(what, value, legal)
+        hint = f"has {len(value)} characters; use at most {MAX_TEXT_LENGTH}"
+        raise InvalidInput(what, value, hint)
     return value
 
 

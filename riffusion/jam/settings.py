@@ -174,7 +174,7 @@ def _prompt(end: str, old: Prompt, text: str, seed: int) -> Prompt:
     try:
         return replace(old, text=text, seed=seed)
     except InvalidInput as error:
-        raise InvalidInput(f"{error.what} {end}", error.value, error.legal) from error
+        raise InvalidInput(f"{error.what} {end}", error.value, error.hint) from error
 
 
 def to_json(values: Mapping[str, object]) -> dict[str, object]:

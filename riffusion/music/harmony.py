@@ -139,10 +139,10 @@ def progression(key: str, chords: str = "") -> tuple[Chord, ...]:
     return parse_chords(chords) if chords.strip() else default_chords(parsed)
 
 
-def _plain(text: object, what: str, legal: str) -> str:
+def _plain(text: object, what: str, hint: str) -> str:
     """Return ``text`` with ♯ and ♭ written as # and b. Raises InvalidInput if it is no text."""
     if not isinstance(text, str):
-        raise InvalidInput(what, text, legal)
+        raise InvalidInput(what, text, hint)
     return text.replace("♯", "#").replace("♭", "b").replace("♮", "")
 
 

@@ -90,13 +90,13 @@ def check_tempo(bpm: object) -> None:
     """Raise InvalidInput unless ``bpm`` is a number from 60 to 180."""
     is_number = isinstance(bpm, int | float) and not isinstance(bpm, bool)
     if not is_number or not MIN_BPM <= bpm <= MAX_BPM:  # type: ignore[operator]
-        legal = f"use a number of beats per minute from {MIN_BPM:g} to {MAX_BPM:g}"
-        raise InvalidInput("tempo", bpm, legal)
+        hint = f"use a number of beats per minute from {MIN_BPM:g} to {MAX_BPM:g}"
+        raise InvalidInput("tempo", bpm, hint)
 
 
 def check_metre(beats_per_bar: object) -> None:
     """Raise InvalidInput unless ``beats_per_bar`` is a whole number from 2 to 12."""
     is_whole = isinstance(beats_per_bar, int) and not isinstance(beats_per_bar, bool)
     if not is_whole or not MIN_BEATS <= beats_per_bar <= MAX_BEATS:  # type: ignore[operator]
-        legal = f"use a whole number of beats from {MIN_BEATS} to {MAX_BEATS}, mostly 3 or 4"
-        raise InvalidInput("beats per bar", beats_per_bar, legal)
+        hint = f"use a whole number of beats from {MIN_BEATS} to {MAX_BEATS}, mostly 3 or 4"
+        raise InvalidInput("beats per bar", beats_per_bar, hint)

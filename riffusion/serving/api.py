@@ -34,7 +34,7 @@ from riffusion.serving.jams import JamApi
 from riffusion.serving.library import LibraryApi
 from riffusion.serving.openapi import api_page, describe_routes
 from riffusion.serving.responses import Health
-from riffusion.serving.routes import ApiRoute
+from riffusion.serving.routes import ApiRoute, allow_head
 from riffusion.serving.services import Services
 from riffusion.serving.songs import SongApi
 from riffusion.serving.uploads import UploadApi
@@ -64,6 +64,7 @@ class Api:
         # The uploads come before the jams, because "own" would be taken for the id of a jam.
         routes += [*self.uploads.router().routes, *self.jams.routes(), *own.routes]
         self._document = describe_routes(routes)
+        allow_head(routes)
         return routes
 
     async def health(self) -> Health:

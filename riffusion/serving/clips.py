@@ -87,8 +87,8 @@ class ClipApi:
 def check_steps(steps: int) -> None:
     """Raise InvalidInput for more or fewer steps than one request may take."""
     if not 1 <= steps <= MAX_STEPS:
-        legal = f"use a whole number from 1 to {MAX_STEPS}; the command line takes more"
-        raise InvalidInput("steps", steps, legal)
+        hint = f"use a whole number from 1 to {MAX_STEPS}; the command line takes more"
+        raise InvalidInput("steps", steps, hint)
 
 
 def _inference_output(sound: Waveform, image: Image.Image) -> InferenceOutput:

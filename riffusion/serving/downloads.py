@@ -63,8 +63,8 @@ def clip_image(stream: JamStream, sample: int) -> bytes:
     """
     length = stream.track.length
     if not 0 <= sample < length:
-        legal = f"the track has {length} samples so far; use a sample of it"
-        raise InvalidInput("clip position", sample, legal)
+        hint = f"the track has {length} samples so far; use a sample of it"
+        raise InvalidInput("clip position", sample, hint)
     start = max(0, min(sample, length - IMAGE_SAMPLES))
     pcm = stream.track.read(start, start + IMAGE_SAMPLES)
     padded = np.pad(pcm, ((0, 0), (0, IMAGE_SAMPLES - pcm.shape[1])))

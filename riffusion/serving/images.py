@@ -60,7 +60,7 @@ def _sound_file(suffix: str, request: DecodeRequest) -> Response:
     image = uploaded_spectrogram("image", request.image)
     length_s = image.width * read_layout(image).params.frame_s
     if length_s > MAX_S:
-        legal = f"use at most {MAX_S:g} s; the command line decodes longer ones"
-        raise InvalidInput("image length", f"{length_s:.0f} s", legal)
+        hint = f"use at most {MAX_S:g} s; the command line decodes longer ones"
+        raise InvalidInput("image length", f"{length_s:.0f} s", hint)
     sound = image_to_audio(image, extended=request.extend_band)
     return Response(encode_audio(sound, f".{suffix}"), media_type=SOUNDS[suffix])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from riffusion.errors import InvalidInput, RiffusionError, ServerError, StorageError
 from riffusion.live.registry import UnknownJam
@@ -121,3 +122,14 @@ def _describe(error: RequestValidationError) -> str:
         where = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query"))
         problems.append(f"{where}: {problem['msg']}" if where else NO_OBJECT)
     return "; ".join(problems)
+
+
+def allow_head(routes: Iterable[BaseRoute]) -> None:
+    """Let each GET route answer HEAD too, as proxies and download managers expect.
+
+    The server leaves out the body. OpenAPI describes routes before this, or it would list each
+    route twice.
+    """
+    for route in routes:
+        if isinstance(route, APIRoute) and route.methods and "GET" in route.methods:
+            route.methods.add("HEAD")

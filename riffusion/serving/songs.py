@@ -120,12 +120,12 @@ class SongApi:
         an unknown format or a plan that cannot be played.
         """
         if f".{suffix}" not in WRITTEN_AS:
-            legal = f"use one of {', '.join(form[1:] for form in WRITTEN_AS)}"
-            raise InvalidInput("file format", suffix, legal)
+            hint = f"use one of {', '.join(form[1:] for form in WRITTEN_AS)}"
+            raise InvalidInput("file format", suffix, hint)
         song = await asyncio.to_thread(self._plans.read, plan)
         if song.duration_s > MAX_RENDER_S:
-            legal = f"has {song.duration_s:.0f} s; use at most {MAX_RENDER_S:.0f}"
-            raise InvalidInput("song", song.title, f"{legal}, or the command line")
+            hint = f"has {song.duration_s:.0f} s; use at most {MAX_RENDER_S:.0f}"
+            raise InvalidInput("song", song.title, f"{hint}, or the command line")
         async with self._rendering:
             with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
                 path = Path(folder) / f"song.{suffix}"

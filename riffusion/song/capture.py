@@ -90,8 +90,8 @@ def with_section(song: Song | None, section: Section, settings: JamSettings) -> 
         common = {entry.name: values[entry.name] for entry in settings_for("song")}
         return Song((section.without(shared),), (section.name,), **common)
     if settings.beats_per_bar != song.beats_per_bar:
-        legal = f"the song counts {song.beats_per_bar}; keep it as a section of another song"
-        raise InvalidInput("beats in a bar of the jam", settings.beats_per_bar, legal)
+        hint = f"the song counts {song.beats_per_bar}; keep it as a section of another song"
+        raise InvalidInput("beats in a bar of the jam", settings.beats_per_bar, hint)
     same = [name for name in shared if _is_same(name, getattr(section, name), getattr(song, name))]
     section = section.without(same)
     others = tuple(other for other in song.sections if other.name != section.name)

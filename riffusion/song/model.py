@@ -94,8 +94,8 @@ class Section:
         _check_settings(self.settings())
         progression(self.key or DEFAULTS["key"], self.chords)
         if self.transition.bars > self.bars:
-            legal = f"section {self.name!r} has {self.bars} bars; use at most as many"
-            raise InvalidInput("transition", str(self.transition), legal)
+            hint = f"section {self.name!r} has {self.bars} bars; use at most as many"
+            raise InvalidInput("transition", str(self.transition), hint)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the section does not leave to its song, by name."""
@@ -143,8 +143,8 @@ class Song:
         for name in self.order:
             check_known(name, names)
         if self.duration_s > MAX_SONG_S:
-            legal = f"a song lasts at most {MAX_SONG_S / 60:.0f} minutes; use fewer bars"
-            raise InvalidInput("length", f"{self.duration_s / 60:.1f} minutes", legal)
+            hint = f"a song lasts at most {MAX_SONG_S / 60:.0f} minutes; use fewer bars"
+            raise InvalidInput("length", f"{self.duration_s / 60:.1f} minutes", hint)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that the sections share, by name in the schema."""
@@ -183,8 +183,8 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
 def check_name(name: str) -> None:
     """Raise InvalidInput unless ``name`` can name a section."""
     if not name.strip() or name != name.strip() or len(name) > MAX_NAME_LENGTH:
-        legal = f"use 1 to {MAX_NAME_LENGTH} characters, without spaces at the ends"
-        raise InvalidInput("section name", name, legal)
+        hint = f"use 1 to {MAX_NAME_LENGTH} characters, without spaces at the ends"
+        raise InvalidInput("section name", name, hint)
     if not name.isprintable():
         raise InvalidInput("section name", name, "use characters that can be seen")
 
@@ -192,8 +192,8 @@ def check_name(name: str) -> None:
 def check_title(title: str) -> None:
     """Raise InvalidInput for a title that no cue sheet or image could show."""
     if len(title) > MAX_TITLE_LENGTH or not title.isprintable():
-        legal = f"use at most {MAX_TITLE_LENGTH} characters, all of them visible, in one line"
-        raise InvalidInput("title", title, legal)
+        hint = f"use at most {MAX_TITLE_LENGTH} characters, all of them visible, in one line"
+        raise InvalidInput("title", title, hint)
 
 
 def check_count(what: str, count: int) -> None:

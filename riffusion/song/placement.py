@@ -91,8 +91,8 @@ def change_placement(
     number = max(0, bisect_left(placement, earliest, key=lambda placed: placed.start) - 1)
     playing, order = placement[number], song.order
     if jump is not None and not 0 <= jump < len(order):
-        legal = f"the song has sections 0 to {len(order) - 1}"
-        raise InvalidInput("section to jump to", jump, legal)
+        hint = f"the song has sections 0 to {len(order) - 1}"
+        raise InvalidInput("section to jump to", jump, hint)
     if earliest > playing.stop:
         if jump is not None:
             raise InvalidInput("jump", order[jump], "comes too late: the song is over")

@@ -146,8 +146,8 @@ def _read_anchor(entry: Entry, anchors: Anchors) -> AssetRef:
     try:
         return anchors(name)
     except InvalidInput as error:
-        legal = f"{error.legal}; without this line the section plays from its prompt"
-        raise entry.error(error.what, name, legal) from error
+        hint = f"{error.hint}; without this line the section plays from its prompt"
+        raise entry.error(error.what, name, hint) from error
 
 
 def _anchor_beside(folder: Path, name: str) -> AssetRef:
@@ -204,7 +204,7 @@ def _at(entry: Entry, make: Callable[[], T]) -> T:
     except InvalidPlan:
         raise
     except InvalidInput as error:
-        raise entry.error(error.what, error.value, error.legal) from error
+        raise entry.error(error.what, error.value, error.hint) from error
 
 
 def _section_plan(section: Section) -> dict[str, Any]:

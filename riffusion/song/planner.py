@@ -79,8 +79,8 @@ def plan_song(line: str = "", minutes: float | None = None, seed: int = 0) -> So
     if minutes is None:
         minutes = brief.seconds / 60 if brief.seconds is not None else USUAL_MINUTES
     if not MIN_MINUTES <= minutes <= MAX_MINUTES:
-        legal = f"use {MIN_MINUTES:g} to {MAX_MINUTES:g} minutes"
-        raise InvalidInput("length in minutes", minutes, legal)
+        hint = f"use {MIN_MINUTES:g} to {MAX_MINUTES:g} minutes"
+        raise InvalidInput("length in minutes", minutes, hint)
     rng = random.Random(f"{seed} {minutes} {line}")
     brief = brief if brief.words else _random_brief(rng, brief)
     beats = 3 if "waltz" in brief.words.lower() else 4

@@ -162,7 +162,7 @@ class TakeStore:
                 bars_per_clip(self._engine, section_settings(song, section))
             except InvalidInput as error:
                 what = f"{error.what} of section {section.name!r}"
-                raise InvalidInput(what, error.value, error.legal) from error
+                raise InvalidInput(what, error.value, error.hint) from error
 
     def find(self, placed: PlacedSection) -> Take | None:
         """Return the take of a placed section, or None where it has not been made."""

@@ -30,9 +30,9 @@ class Entry:
     line: int
     node: Any
 
-    def error(self, what: str, value: object, legal: str) -> InvalidPlan:
+    def error(self, what: str, value: object, hint: str) -> InvalidPlan:
         """Return an error that names the line."""
-        return InvalidPlan(f"line {self.line}: {what}", value, legal)
+        return InvalidPlan(f"line {self.line}: {what}", value, hint)
 
     def string(self) -> str:
         """Return its text, as it was written. Raises InvalidPlan unless it is a text or number."""
@@ -49,11 +49,11 @@ class Entry:
         text = self._matching(NUMBER, "needs a number, for example 0.5")
         return int(text) if WHOLE.fullmatch(text) else float(text)
 
-    def mapping(self, legal: Collection[str] | None = None) -> dict[str, Entry]:
+    def mapping(self, names: Collection[str] | None = None) -> dict[str, Entry]:
         """Return its fields by name.
 
         Raises InvalidPlan for anything but a mapping, a field that is there twice, and one that is
-        not ``legal``.
+        not one of ``names``.
         """
         if not isinstance(self.node, yaml.MappingNode):
             raise self.error(self.name, _shown(self.node), "needs fields, as in 'name: value'")
@@ -65,8 +65,8 @@ class Entry:
                 raise entry.error(
                     self.name, name, f"is there twice, also in line {found[name].line}"
                 )
-            if legal is not None and name not in legal:
-                raise entry.error(self.name, name, f"is no field; use {', '.join(legal)}")
+            if names is not None and name not in names:
+                raise entry.error(self.name, name, f"is no field; use {', '.join(names)}")
             found[name] = entry
         return found
 
@@ -76,11 +76,11 @@ class Entry:
             raise self.error(self.name, _shown(self.node), "needs a list, as in [verse, chorus]")
         return tuple(Entry(self.name, _line(node), node) for node in self.node.value)
 
-    def _matching(self, pattern: re.Pattern[str], legal: str) -> str:
+    def _matching(self, pattern: re.Pattern[str], hint: str) -> str:
         """Return its text where it has no quotes and matches; otherwise raise InvalidPlan."""
         plain = isinstance(self.node, yaml.ScalarNode) and self.node.style is None
         if not plain or not pattern.fullmatch(self.node.value):
-            raise self.error(self.name, _shown(self.node), legal)
+            raise self.error(self.name, _shown(self.node), hint)
         text: str = self.node.value
         return text
 

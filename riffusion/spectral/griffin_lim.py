@@ -223,8 +223,8 @@ def _check(spectrogram: Spectrogram, iterations: int, momentum: float, seed: int
         raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
     spectrogram.peak()
     if not 1 <= iterations <= MAX_ITERATIONS:
-        legal = f"use a whole number from 1 to {MAX_ITERATIONS}"
-        raise InvalidInput("iterations", iterations, legal)
+        hint = f"use a whole number from 1 to {MAX_ITERATIONS}"
+        raise InvalidInput("iterations", iterations, hint)
     if not 0 <= momentum < 1:
         raise InvalidInput("momentum", momentum, "use a number from 0 up to, not including, 1")
     if not 0 <= seed < 2**63:
@@ -235,11 +235,11 @@ def check_prefix(prefix: Waveform, spectrogram: Spectrogram) -> None:
     """Raise InvalidAudio where ``prefix`` cannot be the beginning of a spectrogram's sound."""
     params = spectrogram.params
     if prefix.sample_rate != params.sample_rate:
-        legal = f"the spectrogram is at {params.sample_rate} Hz; resample the prefix"
-        raise InvalidAudio("prefix sample rate", prefix.sample_rate, legal)
+        hint = f"the spectrogram is at {params.sample_rate} Hz; resample the prefix"
+        raise InvalidAudio("prefix sample rate", prefix.sample_rate, hint)
     if prefix.channels != spectrogram.channels:
-        legal = f"the spectrogram has {spectrogram.channels}"
-        raise InvalidAudio("prefix channels", prefix.channels, legal)
+        hint = f"the spectrogram has {spectrogram.channels}"
+        raise InvalidAudio("prefix channels", prefix.channels, hint)
     longest = params.samples(spectrogram.frames)
     if prefix.samples.shape[1] > longest:
         raise InvalidAudio("prefix samples", prefix.samples.shape[1], f"use at most {longest}")

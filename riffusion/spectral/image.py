@@ -228,8 +228,8 @@ def audio_to_image(
         waveform = waveform.mono()
     samples = waveform.resample(params.sample_rate).samples
     if samples.shape[1] < params.hop_length:
-        legal = f"too short for an image; use at least {params.hop_length}, {params.frame_s:g} s"
-        raise InvalidAudio("audio samples", samples.shape[1], legal)
+        hint = f"too short for an image; use at least {params.hop_length}, {params.frame_s:g} s"
+        raise InvalidAudio("audio samples", samples.shape[1], hint)
     return samples_to_image(
         lambda start, stop: samples[:, start:stop], samples.shape[1], params, info
     )
@@ -326,11 +326,11 @@ def _checked_layout(image: Image.Image) -> Layout:
     layout = read_layout(image)
     width, height = image.size
     if height != layout.rows:
-        legal = (
+        hint = (
             f"a spectrogram image has {layout.rows} rows, one a frequency band; "
             "give one made by Riffusion or by 'riffusion encode', unscaled and uncropped"
         )
-        raise InvalidImage("image height", height, legal)
+        raise InvalidImage("image height", height, hint)
     if width < 2:
         raise InvalidImage("image width", width, "a spectrogram image has at least two columns")
     if image.mode.startswith(("I", "F")):

@@ -29,13 +29,13 @@ def open_image(source: str | os.PathLike[str] | bytes) -> Image.Image:
             raise Image.DecompressionBombError
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        legal = f"has too many pixels; use at most {MAX_PIXELS} (29 minutes)"
-        raise InvalidImage("image", name, legal) from error
+        hint = f"has too many pixels; use at most {MAX_PIXELS} (29 minutes)"
+        raise InvalidImage("image", name, hint) from error
     except UnidentifiedImageError as error:
         raise InvalidImage("image", name, "is no image we can read; use PNG or JPEG") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
-        legal = f"is damaged or cut off ({error}); save or upload it again"
-        raise InvalidImage("image", name, legal) from error
+        hint = f"is damaged or cut off ({error}); save or upload it again"
+        raise InvalidImage("image", name, hint) from error
     return image
 
 
@@ -80,8 +80,8 @@ def encode_image(image: Image.Image, suffix: str = ".png") -> bytes:
     try:
         image.save(buffer, form, exif=image.getexif(), **settings)
     except (OSError, ValueError) as error:
-        legal = f"{form} cannot hold it ({error}); write a .png"
-        raise InvalidImage("image size", image.size, legal) from error
+        hint = f"{form} cannot hold it ({error}); write a .png"
+        raise InvalidImage("image size", image.size, hint) from error
     return buffer.getvalue()
 
 
@@ -92,8 +92,8 @@ def _name_and_bytes(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]
     else:
         path = Path(source)
         if not path.is_file():
-            legal = "no such file; check the name and the folder"
-            raise InvalidImage("image", str(source), legal)
+            hint = "no such file; check the name and the folder"
+            raise InvalidImage("image", str(source), hint)
         name, size = path.name, path.stat().st_size
     if size == 0:
         raise InvalidImage("image", name, "is empty (0 bytes); save or upload it again")

@@ -219,8 +219,8 @@ def open_long_image(path: str | os.PathLike[str]) -> Iterator[LongImage]:
                     row += len(strip)
                 yield LongImage(layout, is_stereo(layout, red=red, others=others), canvas)
     except (zlib.error, struct.error, SyntaxError, EOFError) as error:
-        legal = f"is damaged or cut off ({error}); save or upload it again"
-        raise InvalidImage("image", path.name, legal) from error
+        hint = f"is damaged or cut off ({error}); save or upload it again"
+        raise InvalidImage("image", path.name, hint) from error
 
 
 @contextmanager
@@ -253,6 +253,6 @@ def _layout(header: Header, chunks: dict[bytes, bytes]) -> Layout:
     pixel = bytes(1 + SAMPLES_A_PIXEL[colours])
     layout = read_layout(small_png((1, *header[1:]), chunks, pixel, 1))
     if height != layout.rows:
-        legal = f"a spectrogram image has {layout.rows} rows, one a frequency band"
-        raise InvalidImage("image height", height, legal)
+        hint = f"a spectrogram image has {layout.rows} rows, one a frequency band"
+        raise InvalidImage("image height", height, hint)
     return layout

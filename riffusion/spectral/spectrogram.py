@@ -81,8 +81,8 @@ class SpectrogramParams:
             lengths = (self.hop_length, self.win_length, self.n_fft)
             raise InvalidInput("hop_length, win_length, n_fft", lengths, "each at most the next")
         if not 0 <= self.min_hz < self.max_hz <= self.sample_rate / 2:
-            legal = f"use 0 <= min < max <= {self.sample_rate / 2}, half the sample rate"
-            raise InvalidInput("min_hz, max_hz", (self.min_hz, self.max_hz), legal)
+            hint = f"use 0 <= min < max <= {self.sample_rate / 2}, half the sample rate"
+            raise InvalidInput("min_hz, max_hz", (self.min_hz, self.max_hz), hint)
 
     @property
     def frame_s(self) -> float:
@@ -192,8 +192,8 @@ def mel_spectrogram(waveform: Waveform, params: SpectrogramParams = RIFFUSION) -
     torch.Size([2, 512, 101])
     """
     if waveform.sample_rate != params.sample_rate:
-        legal = f"needs {params.sample_rate} Hz here; call .resample({params.sample_rate}) first"
-        raise InvalidAudio("sample rate", waveform.sample_rate, legal)
+        hint = f"needs {params.sample_rate} Hz here; call .resample({params.sample_rate}) first"
+        raise InvalidAudio("sample rate", waveform.sample_rate, hint)
     samples = waveform.samples
     blocks = mel_blocks(lambda start, stop: samples[:, start:stop], samples.shape[1], params)
     return Spectrogram(torch.cat(list(blocks), dim=2), params)

@@ -172,7 +172,7 @@ def read_layout(image: Image.Image) -> Layout:
             mel_norm="slaney" if ours.get("mel_norm") == "slaney" else None,
         )
     except InvalidInput as error:
-        raise InvalidImage(f"image tag for {error.what}", error.value, error.legal) from error
+        raise InvalidImage(f"image tag for {error.what}", error.value, error.hint) from error
     stereo = None if Tag.STEREO not in tags else bool(tags[Tag.STEREO])
     return Layout(params, power, stereo, bool(tags.get(Tag.TRIPLE_RES_MONO)))
 
@@ -226,8 +226,8 @@ def _number(tags: dict[int, Any], tag: Tag, default: float) -> float:
     """Return the value of a tag. Raises InvalidImage where it is no finite number."""
     value = tags.get(tag, default)
     if not isinstance(value, numbers.Real) or not math.isfinite(value):
-        legal = f"needs a number; the original's images have {default:g}"
-        raise InvalidImage(f"image tag {tag.name}", value, legal)
+        hint = f"needs a number; the original's images have {default:g}"
+        raise InvalidImage(f"image tag {tag.name}", value, hint)
     return float(value)
 
 

@@ -87,18 +87,18 @@ def load_checkpoint(
         tensors = load_file(path)
         progress = _read_progress(path)
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        legal = f"it is damaged ({error}); delete it to start over"
-        raise InvalidInput("checkpoint", str(path), legal) from error
+        hint = f"it is damaged ({error}); delete it to start over"
+        raise InvalidInput("checkpoint", str(path), hint) from error
     if progress.config != config:
         changed = sorted(k for k in config if progress.config.get(k) != config[k])
-        legal = f"was made with another {', '.join(changed)}; use another folder or delete it"
-        raise InvalidInput("checkpoint", str(path), legal)
+        hint = f"was made with another {', '.join(changed)}; use another folder or delete it"
+        raise InvalidInput("checkpoint", str(path), hint)
     try:
         network.load_state_dict(_select("network/", tensors))
         average.load_state_dict(_select("average/", tensors))
     except RuntimeError as error:
-        legal = "is of another version of the network; use another folder or delete it"
-        raise InvalidInput("checkpoint", str(path), legal) from error
+        hint = "is of another version of the network; use another folder or delete it"
+        raise InvalidInput("checkpoint", str(path), hint) from error
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, torch.Tensor]] = {}
         for name, value in _select(_optimizer_prefix(number, optimizer), tensors).items():

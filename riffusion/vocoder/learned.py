@@ -216,13 +216,13 @@ class LearnedVocoder:
     def _check(self, spectrogram: Spectrogram) -> None:
         """Raise InvalidInput where the vocoder cannot decode ``spectrogram``."""
         if spectrogram.params != self.params:
-            legal = f"this vocoder was trained for {self.params}; use griffin_lim"
-            raise InvalidInput("spectrogram", spectrogram.params, legal)
+            hint = f"this vocoder was trained for {self.params}; use griffin_lim"
+            raise InvalidInput("spectrogram", spectrogram.params, hint)
         if spectrogram.frames < 2:
             raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
         if spectrogram.channels > 2:
-            legal = "one or two can be played"
-            raise InvalidInput("spectrogram", f"{spectrogram.channels} channels", legal)
+            hint = "one or two can be played"
+            raise InvalidInput("spectrogram", f"{spectrogram.channels} channels", hint)
         spectrogram.peak()
 
     @torch.inference_mode()

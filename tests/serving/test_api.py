@@ -486,3 +486,17 @@ def test_agents_find_described_tools_and_can_use_them(serving: Serving) -> None:
     assert "What to play" in str(tools[1].inputSchema)
     assert "soul_beat" in listed.content[0].text
     assert "data:audio/wav;base64," in clip.content[0].text
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/anchors", "/api/masks/lower_half.png"])
+def test_head_answers_like_get_without_a_body(client: httpx.Client, path: str) -> None:
+    get, head = client.get(path), client.head(path)
+    assert head.status_code == get.status_code == 200
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert get.content
+    assert not head.content
+
+
+def test_the_description_lists_each_route_once(client: httpx.Client) -> None:
+    described = client.get("/api/openapi.json").json()["paths"]
+    assert set(described["/api/health"]) == {"get"}

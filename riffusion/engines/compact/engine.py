@@ -169,8 +169,8 @@ class CompactEngine:
         if request.context is not None:
             length = request.context.frames
             if length % self.context_step or length >= self.frames:
-                legal = f"use a multiple of {self.context_step} below {self.frames}"
-                raise InvalidInput("context", f"{length} frames", legal)
+                hint = f"use a multiple of {self.context_step} below {self.frames}"
+                raise InvalidInput("context", f"{length} frames", hint)
             known[..., :length] = self._to_image(request.context, length)
             context[:length] = 1.0
         noise = slerp(
@@ -228,8 +228,8 @@ class CompactEngine:
         """Return the mask of a request as (channels, mel, frames): 1 where the anchor stays."""
         mask = torch.from_numpy(np.array(request.mask, np.float32))
         if mask.shape != (self.params.mel_bands, self.frames):
-            legal = f"needs ({self.params.mel_bands}, {self.frames}) like the anchor"
-            raise InvalidInput("mask shape", tuple(mask.shape), legal)
+            hint = f"needs ({self.params.mel_bands}, {self.frames}) like the anchor"
+            raise InvalidInput("mask shape", tuple(mask.shape), hint)
         return (1 - mask).expand(self.channels, -1, -1)
 
     def _to_image(self, spectrogram: Spectrogram, frames: int) -> torch.Tensor:
@@ -237,8 +237,8 @@ class CompactEngine:
         magnitudes = spectrogram.magnitudes
         expected = (self.channels, self.params.mel_bands, frames)
         if spectrogram.params != self.params or tuple(magnitudes.shape) != expected:
-            legal = f"needs {expected} in the engine's own scale"
-            raise InvalidInput("spectrogram", tuple(magnitudes.shape), legal)
+            hint = f"needs {expected} in the engine's own scale"
+            raise InvalidInput("spectrogram", tuple(magnitudes.shape), hint)
         return self._scale.image(log_mel(magnitudes))
 
 

@@ -49,8 +49,8 @@ class LatentCodec:
         multiple of ``step`` frames below the whole window.
         """
         if context.frames % self.step or context.frames >= self._frames:
-            legal = f"use a multiple of {self.step} below {self._frames}"
-            raise InvalidInput("context", f"{context.frames} frames", legal)
+            hint = f"use a multiple of {self.step} below {self._frames}"
+            raise InvalidInput("context", f"{context.frames} frames", hint)
         _check_geometry(context, context.frames)
         mean, _ = self._encode(to_pixels(context.magnitudes))
         return mean
@@ -110,5 +110,5 @@ def _check_geometry(given: Spectrogram, frames: int) -> None:
     """Raise InvalidInput unless a spectrogram is mono, in Riffusion's geometry and so long."""
     expected = (1, RIFFUSION.mel_bands, frames)
     if given.params != RIFFUSION or tuple(given.magnitudes.shape) != expected:
-        legal = f"needs {expected} in Riffusion's scale; mix stereo down, cut or fill the length"
-        raise InvalidInput("spectrogram", tuple(given.magnitudes.shape), legal)
+        hint = f"needs {expected} in Riffusion's scale; mix stereo down, cut or fill the length"
+        raise InvalidInput("spectrogram", tuple(given.magnitudes.shape), hint)

@@ -51,8 +51,8 @@ class Lora:
 
     def __post_init__(self) -> None:
         if not abs(self.weight) <= MAX_WEIGHT:
-            legal = f"use a number from -{MAX_WEIGHT} to {MAX_WEIGHT}, usually 1"
-            raise InvalidInput("LoRA weight", self.weight, legal)
+            hint = f"use a number from -{MAX_WEIGHT} to {MAX_WEIGHT}, usually 1"
+            raise InvalidInput("LoRA weight", self.weight, hint)
 
 
 @dataclass(frozen=True)
@@ -103,8 +103,8 @@ class StableOptions:
         if self.precision not in PRECISIONS:
             raise InvalidInput("precision", self.precision, f"use {', '.join(PRECISIONS)}")
         if self.frames % FRAME_STEP or not MIN_FRAMES <= self.frames <= MAX_FRAMES:
-            legal = f"use a multiple of {FRAME_STEP} from {MIN_FRAMES} to {MAX_FRAMES}"
-            raise InvalidInput("frames", self.frames, legal)
+            hint = f"use a multiple of {FRAME_STEP} from {MIN_FRAMES} to {MAX_FRAMES}"
+            raise InvalidInput("frames", self.frames, hint)
         if not 1 <= self.batch <= MAX_BATCH:
             raise InvalidInput("batch", self.batch, f"use a whole number from 1 to {MAX_BATCH}")
 

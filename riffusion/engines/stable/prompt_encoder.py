@@ -59,8 +59,8 @@ def parse_weights(prompt: str) -> list[tuple[str, float]]:
         weigh(start, 1 / EMPHASIS)
     for text, weight in pieces:
         if not abs(weight) <= MAX_WEIGHT:
-            legal = f"{text!r} has too much of it; use at most {MAX_WEIGHT:g}"
-            raise InvalidInput("prompt weight", weight, legal)
+            hint = f"{text!r} has too much of it; use at most {MAX_WEIGHT:g}"
+            raise InvalidInput("prompt weight", weight, hint)
     return _join(pieces)
 
 

@@ -177,8 +177,8 @@ def repeat_emphasised(styles: Sequence[str], emphasis: Sequence[str]) -> list[in
     """
     for style in emphasis:
         if style not in styles:
-            legal = f"use some of {', '.join(sorted(set(styles)))}"
-            raise InvalidInput("style to emphasise", style, legal)
+            hint = f"use some of {', '.join(sorted(set(styles)))}"
+            raise InvalidInput("style to emphasise", style, hint)
     return [n for n, s in enumerate(styles) for _ in range(EMPHASIS if s in emphasis else 1)]
 
 

@@ -108,18 +108,16 @@ def open_frames(path: Path, songs: Sequence[Song]) -> Frames:
     try:
         frames: Frames = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
-        legal = (
-            f"it cannot be read ({error}); delete {_get_listing_name(path)} too and render again"
-        )
-        raise InvalidInput("frames of songs", str(path), legal) from error
+        hint = f"it cannot be read ({error}); delete {_get_listing_name(path)} too and render again"
+        raise InvalidInput("frames of songs", str(path), hint) from error
     needed = max((song.offset + song.frames for song in songs), default=0)
     shape = (CHANNELS, COMPACT_PARAMS.mel_bands)
     if frames.dtype != np.float16 or frames.shape[1:] != shape or len(frames) < needed:
-        legal = (
+        hint = (
             f"has {frames.dtype} {frames.shape} and needs float16 ({needed} or more, {shape[0]}, "
             f"{shape[1]}); delete it and {_get_listing_name(path)} and render again"
         )
-        raise InvalidInput("frames of songs", str(path), legal)
+        raise InvalidInput("frames of songs", str(path), hint)
     return frames
 
 

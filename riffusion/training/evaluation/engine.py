@@ -159,8 +159,8 @@ def evaluate_audio(folder: Path, judge: StyleJudge) -> list[Measure]:
         accepted += [(path.parent.name,)] * len(starts)
     unknown = sorted({name for (name,) in accepted} - {*judge.styles, *LEAD_FAMILIES})
     if not clips or unknown:
-        legal = f"name its folders by styles the judge knows: {', '.join(judge.styles)}"
-        raise InvalidInput("folder of audio", unknown or str(folder), legal)
+        hint = f"name its folders by styles the judge knows: {', '.join(judge.styles)}"
+        raise InvalidInput("folder of audio", unknown or str(folder), hint)
     places = np.array(rank_accepted(judge, judge.predict(np.stack(clips)), accepted))
     chance = 1 / len(judge.styles)
     rows = [

@@ -122,8 +122,8 @@ def read_source(path: Path, params: SpectrogramParams, seconds: float) -> Wavefo
         sound = sound.mono()
     start = Waveform(sound.samples[:, : round(seconds * sound.sample_rate)], sound.sample_rate)
     if start.duration_s < MIN_S:
-        legal = f"use recordings of at least {MIN_S:g} s"
-        raise InvalidAudio("length", f"{start.duration_s:.2f} s", legal)
+        hint = f"use recordings of at least {MIN_S:g} s"
+        raise InvalidAudio("length", f"{start.duration_s:.2f} s", hint)
     return start.resample(params.sample_rate)
 
 
@@ -182,8 +182,8 @@ class ClipRegenerator:
         params = self._engine.params
         length = params.samples(self._engine.frames)
         if source.samples.shape[1] < length:
-            legal = f"use recordings of at least {length / params.sample_rate:.2f} s"
-            raise InvalidAudio("length", f"{source.duration_s:.2f} s", legal)
+            hint = f"use recordings of at least {length / params.sample_rate:.2f} s"
+            raise InvalidAudio("length", f"{source.duration_s:.2f} s", hint)
         samples = np.broadcast_to(source.samples[:, :length], (2, length))
         window = Waveform(np.ascontiguousarray(samples), params.sample_rate)
         spectrogram = mel_spectrogram(window, params)

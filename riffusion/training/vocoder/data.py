@@ -51,8 +51,8 @@ class Recordings:
     def _find_files(self) -> list[Path]:
         files = sorted(path for form in AUDIO for path in self._folder.glob(form))
         if not files:
-            legal = "it has no FLAC or WAV file; make some: python -m riffusion corpus-sound"
-            raise InvalidInput("sound folder", str(self._folder), legal)
+            hint = "it has no FLAC or WAV file; make some: python -m riffusion corpus-sound"
+            raise InvalidInput("sound folder", str(self._folder), hint)
         return files
 
     def _draw_crop(self, rng: np.random.Generator, samples: int) -> npt.NDArray[np.float32]:
@@ -68,8 +68,8 @@ class Recordings:
         about = soundfile.info(path)
         if about.samplerate != self._rate or about.channels != 2 or about.frames < samples:
             what = f"{path.name}: {about.channels} channels at {about.samplerate} Hz"
-            legal = f"needs stereo at {self._rate} Hz, at least {samples} samples"
-            raise InvalidInput("recording", what, legal)
+            hint = f"needs stereo at {self._rate} Hz, at least {samples} samples"
+            raise InvalidInput("recording", what, hint)
         return path, int(rng.integers(about.frames - samples + 1))
 
     @staticmethod
