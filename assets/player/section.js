@@ -1,6 +1,6 @@
-// This form edits one section of a song. Its inputs have the names of the fields of a plan.
+// This form edits one section of a song. Its inputs have the names of the fields of a plan, and
+// those that take numbers have an inputmode that says so.
 
-const NUMBERS = ["bars", "seed", "bpm", "density", "brightness", "drums", "strength"];
 const REQUIRED = ["name", "bars", "prompt"];
 
 export class SectionForm {
@@ -53,9 +53,9 @@ export class SectionForm {
   // value.
   values() {
     const values = { ...this.section };
-    for (const { name, value } of this.inputs) {
+    for (const { name, value, inputMode } of this.inputs) {
       const text = value.trim();
-      const number = NUMBERS.includes(name) && text !== "" && !Number.isNaN(Number(text));
+      const number = inputMode !== "" && text !== "" && !Number.isNaN(Number(text));
       values[name] = number ? Number(text) : text;
       if (!text && !REQUIRED.includes(name)) delete values[name];
     }

@@ -4,6 +4,7 @@ server        serves the page, the API and MCP
 page          the Gradio page
 form          the controls of the page, built from the schema of settings
 pickers       the controls that choose an anchor and a mask
+section_form  the inputs for a section of a song, built from the schema of settings
 links         links to the page: the values of its form as text
 api           all routes: those below, the API's own description, the health check
 routes        what all routes do: limits, JSON, errors in words

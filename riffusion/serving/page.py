@@ -17,6 +17,7 @@ from riffusion.serving.form import Form, build_form, is_long_number, list_key
 from riffusion.serving.jams import PLAYER_FILES
 from riffusion.serving.links import NAMES, read_link
 from riffusion.serving.pickers import let_anchors_set_tempo
+from riffusion.serving.section_form import PLACEHOLDER, build_section_inputs
 
 TITLE = "Riffusion"
 # A text is sent when the typing has rested this long, other controls at once.
@@ -55,7 +56,7 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
             gr.HTML(f"<p>{escape(pace.note)}</p>", elem_id="pace-note")
         player = _player(engine, pace)
         gr.HTML(
-            html_template=_file("song.html"),
+            html_template=_file("song.html").replace(PLACEHOLDER, build_section_inputs()),
             js_on_load=_file("song-load.js"),
             apply_default_css=False,
             elem_id="song",

@@ -30,6 +30,7 @@ from riffusion.serving.links import DEFAULTS as FORM_DEFAULTS
 from riffusion.serving.links import NAMES, read_link
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.requests import ClipApiRequest
+from riffusion.serving.section_form import build_section_inputs
 from riffusion.serving.services import make_services
 from riffusion.song.model import Song
 from riffusion.song.plan import plan_text, read_plan
@@ -188,6 +189,16 @@ def plan_with(entry: Setting, section: str, song: str = "") -> Song:
     assert read_plan(plan_text(plan)) == plan
     assert f"{entry.name}: " in plan_text(plan)
     return plan
+
+
+@scoped("section")
+def test_the_form_of_a_section_has_an_input_for_it(entry: Setting) -> None:
+    inputs = [
+        line for line in build_section_inputs().splitlines() if f'name="{entry.name}"' in line
+    ]
+    assert len(inputs) == 1
+    assert ("inputmode" in inputs[0]) == entry.is_numeric
+    assert entry.label.capitalize() in inputs[0]
 
 
 @scoped("section", "song")

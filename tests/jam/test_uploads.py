@@ -138,23 +138,23 @@ def test_other_sites_cannot_bring_anything(client: httpx.Client) -> None:
 
 
 def test_the_oldest_go_first() -> None:
-    shelf = UploadStore(max_bytes=250)
+    store = UploadStore(max_bytes=250)
     first, second, third = (make_upload(bytes([number]) * 100) for number in range(3))
-    shelf.put(first)
-    shelf.put(second)
-    assert shelf.anchor(first.name) == first  # used: now the second is the oldest
-    shelf.put(third)
-    assert shelf.anchor(first.name) == first
-    assert shelf.mask(third.name) == third
+    store.put(first)
+    store.put(second)
+    assert store.anchor(first.name) == first  # used: now the second is the oldest
+    store.put(third)
+    assert store.anchor(first.name) == first
+    assert store.mask(third.name) == third
     with pytest.raises(InvalidInput, match="not on this machine any more"):
-        shelf.anchor(second.name)
+        store.anchor(second.name)
 
 
 def test_settings_of_the_page_take_what_the_shelf_has() -> None:
-    shelf = UploadStore()
+    store = UploadStore()
     mine = encode_anchor(decode_audio(wav(1.0)))
-    shelf.put(mine)
-    assert read_settings({"anchor": mine.name}, shelf).anchor == mine
+    store.put(mine)
+    assert read_settings({"anchor": mine.name}, store).anchor == mine
     assert read_settings({"anchor": "og_beat"}).anchor == library_anchor("soul_beat")
     assert read_settings({"mask": "middle"}).anchor is None
     with pytest.raises(InvalidInput, match="bring it again"):

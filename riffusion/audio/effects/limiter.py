@@ -87,8 +87,8 @@ class Limiter:
         its two makes it.
         """
         peaks = true_peaks(heard, self.chunk).astype(np.float64)
-        lifted = peaks * np.maximum(gains[:-1], gains[1:])
-        allowed = (self.ceiling / np.maximum(lifted, self.ceiling)).tolist()
+        amplified = peaks * np.maximum(gains[:-1], gains[1:])
+        allowed = (self.ceiling / np.maximum(amplified, self.ceiling)).tolist()
         kept = math.exp(-self.chunk / (self.release_s * self.sample_rate))
         # Only the first chunk of a track has no line before it that was made for its peak.
         limits = [min(self.limit, allowed[0])]

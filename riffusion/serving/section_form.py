@@ -1,0 +1,30 @@
+"""The inputs of the page's form for one section of a song, built from the schema of settings."""
+
+from __future__ import annotations
+
+from html import escape
+
+from riffusion.jam.schema import Setting, settings_for
+
+# Where the page's HTML has these inputs.
+PLACEHOLDER = "<!-- settings of a section -->"
+
+
+def build_section_inputs() -> str:
+    """Return the HTML of a labelled input for each setting that a section can have.
+
+    An input has the name that the setting has in a plan. One that is left empty takes the value of
+    the song, where a song has that setting, and else the default.
+    """
+    return "\n".join(_build_input(entry) for entry in settings_for("section"))
+
+
+def _build_input(entry: Setting) -> str:
+    mode = {"whole": "numeric", "number": "decimal"}.get(entry.kind, "")
+    inputmode = f' inputmode="{mode}"' if mode else ""
+    hint = "the song's" if "song" in entry.scopes else entry.default_in_words
+    label = entry.label.capitalize()
+    return (
+        f'<label title="{escape(entry.summary)}">{escape(label)} '
+        f'<input name="{entry.name}"{inputmode} placeholder="{escape(hint)}"></label>'
+    )
