@@ -22,9 +22,9 @@ def build_section_inputs() -> str:
 def _build_input(entry: Setting) -> str:
     mode = {"whole": "numeric", "number": "decimal"}.get(entry.kind, "")
     inputmode = f' inputmode="{mode}"' if mode else ""
-    hint = "the song's" if "song" in entry.scopes else entry.default_in_words
+    placeholder = ' placeholder="the song\'s"' if "song" in entry.scopes else ""
     label = entry.label.capitalize()
     return (
         f'<label title="{escape(entry.summary)}">{escape(label)} '
-        f'<input name="{entry.name}"{inputmode} placeholder="{escape(hint)}"></label>'
+        f'<input name="{entry.name}"{inputmode}{placeholder}></label>'
     )
