@@ -86,6 +86,7 @@ def library() -> tuple[Anchor, ...]:
 
     Examples
     --------
+    >>> import riffusion
     >>> [anchor.id for anchor in riffusion.library()][:3]
     ['soul_beat', 'funk_guitar', 'marimba']
     """
@@ -135,8 +136,11 @@ def read_anchor(source: str, engine: Engine) -> Spectrogram:
 
     Examples
     --------
+    >>> import riffusion
+    >>> bells = riffusion.Prompt("church bells")
+    >>> engine = riffusion.load_engine(device="cpu")
     >>> anchor = riffusion.read_anchor("marimba", engine)
-    >>> request = riffusion.ClipRequest(prompt, prompt, anchor=anchor, strength=0.6)
+    >>> request = riffusion.ClipRequest(bells, bells, anchor=anchor, strength=0.6)
     """
     if Path(source).suffix.lower() in READ_SUFFIXES:
         return fit_image(read_image(source), engine)

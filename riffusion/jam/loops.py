@@ -118,8 +118,10 @@ def load_anchor_ref(source: str) -> AssetRef:
 
     Examples
     --------
+    >>> import riffusion
+    >>> bells = riffusion.Prompt("church bells")
     >>> anchor = riffusion.load_anchor_ref("marimba")
-    >>> settings = riffusion.JamSettings(bells, beats, anchor=anchor, strength=0.6)
+    >>> settings = riffusion.JamSettings(bells, bells, anchor=anchor, strength=0.6)
     """
     return encode_anchor(load_sound(source)) if is_file_name(source) else library_anchor(source)
 
@@ -140,8 +142,11 @@ def load_mask_ref(source: str) -> AssetRef:
 
     Examples
     --------
+    >>> import riffusion
+    >>> bells = riffusion.Prompt("church bells")
+    >>> anchor = riffusion.load_anchor_ref("marimba")
     >>> mask = riffusion.load_mask_ref("lower_half")
-    >>> settings = riffusion.JamSettings(bells, beats, anchor=anchor, mask=mask)
+    >>> settings = riffusion.JamSettings(bells, bells, anchor=anchor, mask=mask)
     """
     if is_file_name(source):
         return encode_mask(image_mask(open_image(source)))

@@ -99,8 +99,11 @@ def read_mask(source: str, engine: Engine) -> Mask:
 
     Examples
     --------
+    >>> import riffusion
+    >>> engine = riffusion.load_engine(device="cpu")
     >>> mask = riffusion.read_mask("lower_half", engine)
-    >>> request = riffusion.ClipRequest(prompt, prompt, anchor=anchor, mask=mask)
+    >>> mask.shape
+    (128, 512)
     """
     if Path(source).suffix.lower() in READ_SUFFIXES:
         return fit_mask(image_mask(open_image(source)), engine)

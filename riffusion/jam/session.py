@@ -62,9 +62,10 @@ class JamSession:
 
     Examples
     --------
-    >>> engine = riffusion.load_engine()
+    >>> import riffusion
     >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
-    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, bpm=120))
+    >>> settings = riffusion.JamSettings(bells, beats, bpm=120, steps=1)
+    >>> session = riffusion.JamSession(riffusion.load_engine(device="cpu"), settings)
     >>> next(session).samples.shape
     (2, 11025)
     >>> session.change({"bpm": 128})  # the sample of the bar line from which on it is heard
@@ -254,9 +255,13 @@ def render(session: JamSession, samples: int) -> Iterator[JamBlock]:
 
     Examples
     --------
-    >>> blocks = list(riffusion.render(session, 10 * session.sample_rate))
+    >>> import riffusion
+    >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, steps=1))
+    >>> blocks = list(riffusion.render(session, 2 * session.sample_rate))
     >>> sum(block.samples.shape[1] for block in blocks) / session.sample_rate
-    10.0
+    2.0
     """
     while session.position < samples:
         yield session.block(until=samples)
@@ -283,6 +288,11 @@ def save_session(
 
     Examples
     --------
+    >>> import riffusion
+    >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, steps=1))
+    >>> blocks = list(riffusion.render(session, 44100))
     >>> riffusion.save_session(session, "evening.json")
     """
     saved = session.saved()
@@ -310,9 +320,16 @@ def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder | None = N
 
     Examples
     --------
+    >>> import riffusion
+    >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, steps=1))
+    >>> blocks = list(riffusion.render(session, 44100))
+    >>> riffusion.save_session(session, "evening.json")
     >>> saved = riffusion.load_session("evening.json")
-    >>> jam = riffusion.replay(riffusion.load_engine(), saved)
-    >>> blocks = list(riffusion.render(jam, saved.samples))
+    >>> again = list(riffusion.render(riffusion.replay(engine, saved), saved.samples))
+    >>> all((a.samples == b.samples).all() for a, b in zip(blocks, again))
+    True
     """
     if engine.name != session.engine:
         hint = f"this is {engine.name!r}; load the model that made it (--model)"

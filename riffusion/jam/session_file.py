@@ -88,9 +88,15 @@ def load_session(path: str | os.PathLike[str]) -> SavedSession:
 
     Examples
     --------
+    >>> import riffusion
+    >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, steps=1))
+    >>> blocks = list(riffusion.render(session, 44100))
+    >>> riffusion.save_session(session, "evening.json")
     >>> saved = riffusion.load_session("evening.json")
     >>> saved.samples / saved.sample_rate
-    61.5
+    1.0
     """
     path = Path(path)
     try:

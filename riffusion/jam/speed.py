@@ -60,11 +60,12 @@ def measure_speed(
 
     Examples
     --------
-    >>> speed = riffusion.measure_speed(engine, settings)
-    >>> speed.real_time_factor(settings.steps)  # seconds of music per second of computing
-    2.4
-    >>> speed.max_steps()
-    21
+    >>> import riffusion
+    >>> bells = riffusion.Prompt("church bells")
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> speed = riffusion.measure_speed(engine, riffusion.JamSettings(bells, bells))
+    >>> speed.real_time_factor(steps=8) > 0  # seconds of music per second of computing
+    True
     """
 
     def first_clip_s(steps: int) -> float:

@@ -70,6 +70,7 @@ def plan_song(line: str = "", minutes: float | None = None, seed: int = 0) -> So
 
     Examples
     --------
+    >>> import riffusion
     >>> song = riffusion.plan_song("melancholy bossa nova, three minutes", seed=4)
     >>> round(song.duration_s)
     180

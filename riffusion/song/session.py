@@ -92,10 +92,12 @@ class SongSession(Closing):
 
     Examples
     --------
+    >>> import riffusion
     >>> song = riffusion.plan_song("bossa nova, two minutes")
-    >>> with riffusion.SongSession(riffusion.load_engine(), song) as session:
-    ...     for block in session:
-    ...         print(block.start, block.placed.name, block.samples.shape)
+    >>> with riffusion.SongSession(riffusion.load_engine(device="cpu"), song) as session:
+    ...     block = next(session)
+    >>> block.start, block.placed.name, block.samples.shape
+    (0, 'intro', (2, 11025))
     """
 
     def __init__(self, engine: Engine, song: Song, *, vocoder: Vocoder | None = None) -> None:
