@@ -19,6 +19,7 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidSession, StorageError
+from riffusion.jam.schema import SETTINGS
 from riffusion.jam.session import JamSession, render, replay, save_session
 from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session
 from riffusion.jam.settings import JamSettings
@@ -208,7 +209,8 @@ def test_a_folder_that_cannot_be_written(played: JamSession, tmp_path: Path) -> 
 def test_a_file_of_the_first_version_knows_no_newer_settings(played: JamSession) -> None:
     """Files of version 1 open, and one that was given a setting of version 2 says so."""
     content: Any = {**json.loads(json.dumps(played.export())), "version": 1}
-    newer = {name: content["settings"].pop(name) for name in ("reverb", "swing")}
+    names = [entry.name for entry in SETTINGS if entry.since > 1]
+    newer = {name: content["settings"].pop(name) for name in names}
     assert parse_session(json.dumps(content)).settings == START
     content["settings"] |= newer
     with pytest.raises(InvalidSession, match="came with version 2"):
