@@ -31,7 +31,7 @@ Pcm = npt.NDArray[np.int16]
 
 @dataclass(frozen=True)
 class Soak:
-    """What the page played, what the server keeps, and what the player counted.
+    """A run holds what the page played, what the server keeps, and what the player counted.
 
     ``played`` (samples, channels) is in units of 16-bit samples; ``master`` is the track of the
     server.

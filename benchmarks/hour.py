@@ -33,7 +33,7 @@ class BarLine:
 
 @dataclass(frozen=True)
 class Played:
-    """What the process of the hour reports."""
+    """The figures that the process of the hour reports."""
 
     samples: int
     sample_rate: int

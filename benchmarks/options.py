@@ -1,4 +1,4 @@
-"""What the measurements share: the engine, the lengths, the repeats, and the music they play."""
+"""All measurements share these options: the engine, lengths, repeats and the music they play."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from riffusion.jam.schema import Scope, settings_for
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 COMMANDS = "riffusion.cli.commands"
-# What holds on the command line without an option, where that is not the default of the schema.
+# The defaults on the command line, where they are not the default of the schema.
 JAM_DEFAULTS = {
     "prompt_a": None,
     "seed_a": "0",

@@ -57,7 +57,7 @@ class Anchor:
 
     @property
     def path(self) -> Path:
-        """Its audio file."""
+        """The audio file of the anchor."""
         return FOLDER / f"{self.id}.ogg"
 
     @property

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from riffusion.errors import InvalidInput
 
-# What a value is: text; a whole number; a number; one of some choices; the name of an anchor or
+# The kind of a value: text; a whole number; a number; one of some choices; the name of an anchor or
 # of a mask.
 Kind = Literal["text", "whole", "number", "choice", "anchor", "mask"]
 # Where a setting can be given: to a jam (page, links, messages, command line), to a single clip
@@ -113,7 +113,7 @@ class Setting:
 
     @property
     def clip_default_in_words(self) -> str:
-        """What holds in a single clip where the setting is left out, for help."""
+        """The default in a single clip, in words for help."""
         if not self.on_grid:
             return self.default_in_words
         on_grid = f", or {self.default_in_words} on the bar grid" if self.default else ""
@@ -121,7 +121,7 @@ class Setting:
 
     @property
     def summary(self) -> str:
-        """What the setting does, its legal values and an example, in one line of help."""
+        """One line of help: what the setting does, its legal values and an example."""
         legal = f"; {self.range}" if self.is_numeric or self.kind == "choice" else ""
         example = f', for example "{self.example}"' if self.example else ""
         return f"{self.help}{legal}{example}"

@@ -1,4 +1,4 @@
-"""What a jam plays: frozen settings, checked once, that go to JSON and back."""
+"""The settings of a jam: frozen data, checked once, that goes to JSON and back."""
 
 from __future__ import annotations
 

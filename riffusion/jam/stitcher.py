@@ -88,7 +88,7 @@ class Stitcher:
 
     @property
     def reach_back(self) -> int:
-        """How many samples before a bar line a change at that bar line rewrites, at most."""
+        """The most samples before a bar line that a change at that bar line rewrites."""
         return self.crossfade + self.handover + self._master.settings.delay
 
     @property
@@ -98,7 +98,7 @@ class Stitcher:
 
     @property
     def kept_samples(self) -> int:
-        """How many samples of the past are kept: those that can be rewound, and a window more."""
+        """The number of samples of the past that are kept: what can be rewound, and a window."""
         return self._history + self._window
 
     @property
@@ -221,7 +221,7 @@ class Stitcher:
 
     @property
     def _margin(self) -> int:
-        """How many frames beyond the end of a piece a vocoder gets, to join it to the next one."""
+        """The number of frames beyond a piece that a vocoder gets, to join it to the next one."""
         return 4 * math.ceil(self.params.win_length / self.params.hop_length)
 
     def _vocode(self, first_frame: int, clip: Spectrogram, start: int, stop_frame: int) -> Samples:

@@ -1,4 +1,4 @@
-"""What plays now: generated a little ahead of each listener, with one engine for all.
+"""The live room generates a little ahead of each listener, with one engine for all.
 
 source       LiveSource: the protocol of what can be played live
 jam_source   a jam as a live source, changed by settings

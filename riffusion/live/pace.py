@@ -18,7 +18,7 @@ GATHER_S = 20.0
 
 @dataclass(frozen=True)
 class Pace:
-    """How far ahead to work, and what to tell the listener.
+    """A pace says how far ahead to generate, and what to tell the listener.
 
     ``note`` is what a listener should know beforehand, "" for nothing; ``hold_s`` is how much sound
     is gathered before it is played, and ``lead_s`` how far ahead of the playhead to generate, in

@@ -101,7 +101,7 @@ class Producer:
 
     @property
     def _ahead(self) -> int:
-        """How many samples are generated and not heard yet."""
+        """The number of samples that are generated and not heard yet."""
         return self._source.progress.position - self._connection.playhead
 
     def _priority(self) -> Priority:

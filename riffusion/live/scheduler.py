@@ -14,7 +14,7 @@ from enum import IntEnum
 
 
 class Priority(IntEnum):
-    """How urgent work is; lower values go first."""
+    """The urgency of work; lower values go first."""
 
     CHANGE = 0
     """A listener waits for a change to be heard."""

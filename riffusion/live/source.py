@@ -28,7 +28,7 @@ class AudioFormat:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a source has been generated, as its last call left it.
+    """The progress of a source says how far it has been generated, as its last call left it.
 
     ``position`` is the absolute sample that the next block starts with. ``ready`` says whether
     that block can be had without any computing, ``has_pending_audio`` whether a part of the last

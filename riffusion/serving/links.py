@@ -33,7 +33,7 @@ def _names() -> tuple[str, ...]:
 
 # The names of the form's values, in the order in which the page and the player pass them.
 NAMES = _names()
-# What the form shows before anybody sets anything.
+# The values that the form shows before anybody sets anything.
 DEFAULTS: Mapping[str, Any] = {
     name: False if name == SHAPE else shown_default(BY_WIRE_NAME[name]) for name in NAMES
 }

@@ -42,7 +42,7 @@ class MaskEntry(BaseModel):
 
 
 class Health(BaseModel):
-    """How the server is."""
+    """The state of the server."""
 
     status: str
     engine: str
@@ -50,7 +50,7 @@ class Health(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """What was wrong and what to do."""
+    """An error: what was wrong and what to do."""
 
     error: str
     field: str = Field(

@@ -35,7 +35,7 @@ EXAMPLE = "order: [a, a]\nsections:\n  a: {bars: 2, prompt: funky piano}\n"
 
 
 class PlanRequest(BaseModel):
-    """What the planner makes a song of."""
+    """A request for a plan: the line that the planner makes a song of."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -30,7 +30,7 @@ TRANSITION_HELP = "use cut, fill or walk, with the bars it takes: cut, fill 1, w
 
 @dataclass(frozen=True)
 class Transition:
-    """How a section leads to the next one, in its own last ``bars`` bars.
+    """A transition leads from a section to the next one, in its own last ``bars`` bars.
 
     A ``cut`` does nothing (and takes no bars), a ``fill`` plays more and louder drums, a ``walk``
     walks from the section's prompt to the next one's.

@@ -43,7 +43,7 @@ class PlacedSection:
 
     @property
     def occurrence(self) -> int:
-        """How often the same name comes before it in the song."""
+        """The number of times that the same name comes before it in the song."""
         return self.song.order[: self.index].count(self.name)
 
     @property

@@ -215,7 +215,7 @@ class SongSession(Closing):
 
     @property
     def _reach(self) -> int:
-        """How many samples lie between the beginning of a crossfade and the bar line after it."""
+        """The number of samples from the beginning of a crossfade to the bar line after it."""
         return self._handover + self._crossfade
 
     def _number_at(self, sample: int) -> int:

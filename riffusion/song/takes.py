@@ -92,7 +92,7 @@ class Take:
 
     @property
     def loudness(self) -> float:
-        """Its slow loudness in LUFS, before any gain, as far as it is rendered."""
+        """The slow loudness of the take in LUFS, before any gain, as far as it is rendered."""
         return self._session.loudness if self._session else self._loudness
 
     @property

@@ -54,7 +54,7 @@ DEFAULTS: dict[Tag, float] = {
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """Where the music of an image comes from. None stands for what does not apply.
+    """An image's info says where its music comes from. None stands for what does not apply.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class ImageInfo:
 
 @dataclass(frozen=True)
 class Layout:
-    """How the pixels of an image are read.
+    """A layout says how the pixels of an image are read.
 
     ``power`` is the exponent from magnitudes to pixels, ``stereo`` is None where no tag says. With
     ``triple``, red, green and blue are three bands of a mono sound, so ``rows`` is a third of the

@@ -22,7 +22,7 @@ from riffusion.errors import InvalidInput, StorageError
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is. ``config`` is that of the network; a run resumes with the same one only."""
+    """The progress of a run, whose network has ``config``; it resumes with the same one only."""
 
     step: int
     windows: int

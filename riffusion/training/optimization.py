@@ -1,4 +1,4 @@
-"""What training runs share: the learning rate, the optimizers, the average, the check of losses."""
+"""Training runs share this: learning rate, optimizers, average and the check of losses."""
 
 from __future__ import annotations
 

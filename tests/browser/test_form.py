@@ -180,7 +180,7 @@ def test_the_chunked_transport_shows_refusals_too(
 
 
 def run_module(page: Page, script: str) -> Any:
-    """What a script returns that uses the classes of the page's form."""
+    """Return what a script returns that uses the classes of the page's form."""
     return page.evaluate(
         f"""async () => {{
             const {{ Form, Settings }} = await import("/jam/player/form.js");

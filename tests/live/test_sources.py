@@ -58,7 +58,7 @@ def open_song(engine: Engine, plan: object = PLAN) -> SongSource:
 
 
 def test_what_a_change_leaves_out_stays(tiny_engine: Engine) -> None:
-    """Of what was set when the jam opened, of what is played, and of what still waits."""
+    """What was set at the start, what is played and what still waits all stay."""
     source = open_source(tiny_engine, a="techno", anchor="marimba", drums=0.9, shape=True)
     assert source.queue_change(change(bpm=120)) == ()
     assert source.queue_change(change(key="Am")) == ()

@@ -57,7 +57,7 @@ class Lora:
 
 @dataclass(frozen=True)
 class StableOptions:
-    """How a Stable Diffusion checkpoint is run.
+    """Options say how a Stable Diffusion checkpoint is run.
 
     Parameters
     ----------

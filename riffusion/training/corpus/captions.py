@@ -60,7 +60,10 @@ class CaptionLabels:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known about a rendered song. ``programs`` starts with the lead, if there is one."""
+    """A description holds what is known about a rendered song.
+
+    ``programs`` starts with the lead, if there is one.
+    """
 
     style_words: tuple[str, ...]
     scenes: tuple[str, ...]

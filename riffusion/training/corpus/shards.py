@@ -29,7 +29,10 @@ Frames = npt.NDArray[np.float16]
 
 @dataclass(frozen=True)
 class Song:
-    """What is known about one rendered song. ``offset`` and ``frames`` locate it in its shard."""
+    """A listing holds what is known about one rendered song.
+
+    ``offset`` and ``frames`` locate the song in its shard.
+    """
 
     style: str
     arrangement: str

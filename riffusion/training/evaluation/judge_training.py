@@ -1,4 +1,4 @@
-"""What judges and critics share: coarse images of songs, random windows, training and files."""
+"""Judges and critics share this: coarse images of songs, random windows, training and files."""
 
 from __future__ import annotations
 

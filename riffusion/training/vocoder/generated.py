@@ -31,7 +31,7 @@ UNREAD_PROMPT = "music"
 
 @dataclass(frozen=True)
 class GeneratedWindow:
-    """Where a window of sound lies, and what an engine generated for it.
+    """A generated window: where it lies in its sound, and what an engine generated for it.
 
     ``start`` is the first sample in the file; ``levels`` are base-10 mel levels, float16 (2, mel,
     frames).

@@ -1,4 +1,4 @@
-"""What the critics share: noisy inputs, the conditioning on time, and the training."""
+"""All critics share this: noisy inputs, the conditioning on time, and the training."""
 
 from __future__ import annotations
 

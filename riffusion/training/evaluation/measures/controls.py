@@ -23,7 +23,7 @@ DRAWS = 200
 
 @dataclass(frozen=True)
 class Control:
-    """How a control is measured in a clip, and in the score of a song where that is possible."""
+    """A control is measured in a clip, and in the score of a song where that is possible."""
 
     name: str
     measure: Callable[[RhythmJudge, FloatArray], float]
