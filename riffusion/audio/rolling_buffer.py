@@ -38,13 +38,6 @@ class RollingBuffer:
             raise IndexError(f"{start} to {stop} is not within {self._start} to {self.stop}")
         return self._data[..., start - self._start : stop - self._start].copy()
 
-    def replace(self, start: int, data: Array) -> None:
-        """Overwrite from ``start`` on. Raises IndexError where positions are not kept."""
-        stop = start + data.shape[-1]
-        if not self._start <= start <= stop <= self.stop:
-            raise IndexError(f"{start} to {stop} is not within {self._start} to {self.stop}")
-        self._data[..., start - self._start : stop - self._start] = data
-
     def cut(self, stop: int) -> None:
         """Drop everything from ``stop`` on."""
         self._data = self._data[..., : max(0, stop - self._start)]
