@@ -26,8 +26,8 @@ class Mastering:
     oversample in another way see a little more. ``start_lufs`` is a first guess of how loud the
     music comes in, which counts as much as ``start_s`` seconds of it. The gain follows the mean
     over ``gain_s``, and never faster than ``max_db_per_s``; sound under ``min_lufs`` does not
-    count. The limiter's gain rises again with the time constant ``release_s``. ``reverb`` from 0
-    (off) to 1 is the amount of the room's sound to begin with (see ``change_effects``).
+    count. The limiter's gain rises again with the time constant ``release_s``. The settings that
+    players change while it plays are not here (see ``change_effects``).
     """
 
     sample_rate: int = 44100
@@ -41,7 +41,6 @@ class Mastering:
     min_lufs: float = -60.0
     min_gain: float = 0.25
     max_gain: float = 3.0
-    reverb: float = 0.0
 
     @property
     def chunk(self) -> int:
@@ -89,7 +88,7 @@ def _chain(channels: int, settings: Mastering) -> tuple[Effect, ...]:
         max_gain=settings.max_gain,
     )
     return (
-        Reverb.start(settings.sample_rate, settings.reverb),
+        Reverb.start(settings.sample_rate, 0.0),
         SlowGain.start(channels, gain),
         Limiter.start(channels, settings.sample_rate, settings.ceiling, settings.release_s),
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from riffusion.audio.effects.effect import Samples, Signal
 from riffusion.audio.effects.reverb import DECAY_S, GLIDE_S, TAIL_S, Reverb
-from riffusion.audio.mastering import Mastering, MasterState, change_effects, master, start_master
+from riffusion.audio.mastering import MasterState, change_effects, master, start_master
 from riffusion.errors import InvalidInput
 
 RATE = 44100
@@ -18,6 +18,11 @@ RATE = 44100
 def noise(samples: int, channels: int = 2, seed: int = 0) -> Samples:
     rng = np.random.default_rng(seed)
     return (rng.standard_normal((channels, samples)) * 0.1).astype(np.float32)
+
+
+def start_with(amount: float, channels: int = 2) -> MasterState:
+    """Return a master whose reverb has that amount from the start of the track."""
+    return change_effects(start_master(channels), {"reverb": amount}, 0)
 
 
 def added(reverb: Reverb, samples: Samples) -> tuple[Reverb, Samples]:
@@ -63,7 +68,7 @@ def test_stream_equals_batch_through_a_change(
     channels: int, sizes: list[int], before: float, after: float, line: int
 ) -> None:
     samples = noise(12_000, channels)
-    start = start_master(channels, Mastering(reverb=before))
+    start = start_with(before, channels)
     start = change_effects(start, {"reverb": after}, line)
     assert np.array_equal(in_blocks(start, samples, sizes), master(start, samples)[1])
 
@@ -72,7 +77,7 @@ def test_stream_equals_batch_through_a_change(
 def test_a_tail_ends_in_any_cut_and_the_room_can_sound_again(block: int) -> None:
     samples = np.concatenate([noise(RATE), np.zeros((2, round(TAIL_S * RATE)), np.float32)], axis=1)
     samples = np.concatenate([samples, noise(2 * RATE, seed=1)], axis=1)
-    start = start_master(2, Mastering(reverb=0.5))
+    start = start_with(0.5)
     start = change_effects(change_effects(start, {"reverb": 0.0}, RATE // 2), {"reverb": 0.0}, RATE)
     sizes = [block] * (samples.shape[1] // block)
     assert np.array_equal(in_blocks(start, samples, sizes), master(start, samples)[1])
@@ -84,7 +89,7 @@ def test_a_tail_ends_in_any_cut_and_the_room_can_sound_again(block: int) -> None
 
 
 def test_a_state_can_be_gone_back_to() -> None:
-    state, _ = master(start_master(2, Mastering(reverb=0.4)), noise(RATE))
+    state, _ = master(start_with(0.4), noise(RATE))
     _, expected = master(state, noise(RATE, seed=1))
     master(change_effects(state, {"reverb": 1.0}, RATE), noise(RATE, seed=2))
     assert np.array_equal(master(state, noise(RATE, seed=1))[1], expected)
@@ -134,6 +139,6 @@ def test_after_a_change_to_off_the_room_rings_out() -> None:
 @pytest.mark.parametrize("amount", [-0.1, 1.5, float("nan")])
 def test_an_odd_amount_is_refused(amount: float) -> None:
     with pytest.raises(InvalidInput, match="from 0 \\(off\\) to 1"):
-        start_master(2, Mastering(reverb=amount))
+        Reverb.start(RATE, amount)
     with pytest.raises(InvalidInput, match="reverb"):
         change_effects(start_master(2), {"reverb": amount}, 0)
