@@ -85,7 +85,7 @@ class Setting:
             is_number = isinstance(value, kind) and not isinstance(value, bool)
             if not is_number or not self.minimum <= value <= self.maximum:  # type: ignore[operator]
                 raise InvalidInput(self.label, value, f"use {self.legal_values}")
-        elif self.kind == "choice" and value not in self.choices:
+        elif self.kind == "choice" and value not in tuple(self.choices):  # it may not be hashable
             raise InvalidInput(self.label, value, f"use {self.legal_values}")
 
     @property

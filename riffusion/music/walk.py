@@ -9,8 +9,6 @@ from typing import Literal, get_args
 
 import torch
 
-from riffusion.errors import InvalidInput
-
 WalkMode = Literal["ping-pong", "once", "hold", "manual"]
 PATHS: tuple[WalkMode, ...] = get_args(WalkMode)
 
@@ -62,9 +60,3 @@ def distance_after(path: WalkMode, start: float, bars: int, walk_bars: int) -> f
     if path in ("hold", "manual"):
         return start
     return start + bars / walk_bars
-
-
-def check_walk_mode(path: object) -> None:
-    """Raise InvalidInput unless ``path`` is a walk mode."""
-    if path not in PATHS:
-        raise InvalidInput("path", path, f"use one of {', '.join(PATHS)}")

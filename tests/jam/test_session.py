@@ -124,6 +124,7 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
 
 
 DAMAGE = {
+    "a path that is a list": (put("settings", "path", value=[]), "path is"),
     "no version": (delete("version"), "needs exactly"),
     "another version": (put("version", value=99), "reads versions 1"),
     "an unknown field": (put("volume", value=11), "needs exactly"),

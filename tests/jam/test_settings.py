@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from riffusion.engines.clip import MAX_SEED, Controls, Prompt
+from riffusion.errors import InvalidInput
 from riffusion.jam.settings import JamSettings, from_json, to_json
 from riffusion.music.walk import PATHS
 
@@ -53,3 +56,10 @@ def test_a_request_is_for_both_prompts_with_its_own_noise(settings: JamSettings)
     assert (request.end.text, request.end.seed) == (settings.prompt_b.text, 12)
     assert (request.alpha, request.bpm) == (0.25, settings.bpm)
     assert (request.guidance, request.steps) == (settings.guidance, settings.steps)
+
+
+@pytest.mark.parametrize("path", ["", "pingpong", None, 3, [], {}])
+def test_an_unknown_path_is_told_the_known_ones(path: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        JamSettings(Prompt("bells"), Prompt("beats"), path=path)
+    assert all(known in str(caught.value) for known in PATHS)
