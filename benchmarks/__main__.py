@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import browser, codec, decode, hour, latency, seams, setup, song, speed, stable
+from benchmarks import analysis, browser, codec, decode, hour, latency, seams, setup, song, speed, stable
 from benchmarks.options import Options
 from benchmarks.report import describe_machine, format_json, format_table
 
@@ -21,6 +21,7 @@ MEASUREMENTS = {
     "hour": hour.measure,
     "setup": setup.measure,
     "stable": stable.measure,
+    "analysis": analysis.measure,
 }
 USUAL = [name for name in MEASUREMENTS if name not in ("setup", "stable")]
 
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--jam-minutes", type=float, default=60, help="length of the hour")
     parser.add_argument("--soak-minutes", type=float, default=15, help="length in the browser")
+    parser.add_argument("--songs", help="a folder by corpus-sound, for analysis")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     given = parser.parse_args(argv)
     unknown = [name for name in given.names if name not in MEASUREMENTS]
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         repeats=given.repeats,
         jam_minutes=given.jam_minutes,
         soak_minutes=given.soak_minutes,
+        songs=given.songs,
     )
     rows = [row for name in given.names or USUAL for row in MEASUREMENTS[name](options)]
     print(format_table(rows, facts))

@@ -31,6 +31,7 @@ class Options:
     repeats: int = 5
     jam_minutes: float = 60.0
     soak_minutes: float = 15.0
+    songs: str | None = None
 
     def engine_arguments(self) -> list[str]:
         """Return the engine options for the command line of ``riffusion`` and app.py."""

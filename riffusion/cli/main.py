@@ -37,6 +37,7 @@ TRAINING = {
     "corpus-sound": ("corpus.sound", "render songs of the corpus to sound files"),
     "train": ("engine.train", "train the engine on a corpus"),
     "train-vocoder": ("vocoder.train", "train the vocoder on sound files"),
+    "train-analysis": ("analysis.train", "fit what recordings are analysed by to a corpus"),
     "evaluate": ("evaluation.engine", "measure a trained engine"),
     "evaluate-songs": ("evaluation.songs", "measure whether the sections of songs come back"),
     "evaluate-sound": ("evaluation.sound", "measure the vocoders, from spectrogram to sound"),
