@@ -25,8 +25,8 @@ from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
+from riffusion.jam.anchor_loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.anchors import read_anchor
-from riffusion.jam.loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.masks import read_mask
 from riffusion.jam.schema import DEFAULTS, Scope, settings_for
 from riffusion.jam.session import JamSession, render, save_session

@@ -15,6 +15,6 @@ Nothing in this room holds a thread, a socket or a widget.
     anchors         the library of anchors, and audio or images as anchors
     masks           which part of an anchor is generated anew
     asset           AssetRef: an anchor or a mask by name, or uploaded data
-    loops           anchors that repeat in time with a jam
+    anchor_loops    anchors that repeat in time with a jam
     speed           whether an engine keeps up with a jam on this machine
 """

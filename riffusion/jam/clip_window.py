@@ -14,7 +14,7 @@ from riffusion.engines.clip import ClipRequest
 from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
-from riffusion.jam.loops import Loop
+from riffusion.jam.anchor_loops import AnchorLoop
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment, Timeline
 from riffusion.music.rhythm import bar_duration_s, fit_tempo
@@ -80,7 +80,7 @@ def build_request(
     window: ClipWindow,
     index: int,
     context: Spectrogram | None,
-    loop: Loop | None,
+    loop: AnchorLoop | None,
 ) -> ClipRequest:
     """Return the request to ``engine`` for clip ``index``, which plays ``window``.
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine
+from riffusion.jam.anchor_loops import AnchorLoop
 from riffusion.jam.asset import AssetRef
 from riffusion.jam.block import ClipMarks, Samples, mark_clip
 from riffusion.jam.clip_window import build_request, clip_window
-from riffusion.jam.loops import Loop
 from riffusion.jam.stitcher import Stitcher
 from riffusion.jam.timeline import Timeline
 from riffusion.vocoder.protocol import Vocoder
@@ -29,7 +29,7 @@ class ClipGenerator:
     def __init__(
         self,
         engine: Engine,
-        load_loop: Callable[[AssetRef, AssetRef | None], Loop],
+        load_loop: Callable[[AssetRef, AssetRef | None], AnchorLoop],
         vocoder: Vocoder | None,
         mastering: Mastering | None,
     ) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidSession
+from riffusion.jam.anchor_loops import make_anchor_loop
 from riffusion.jam.asset import MAX_UPLOAD_BYTES, check_uploads
 from riffusion.jam.block import JamBlock, Samples
 from riffusion.jam.clip_window import bars_per_clip
 from riffusion.jam.generator import ClipGenerator
-from riffusion.jam.loops import make_loop
 from riffusion.jam.session_file import SavedSession, to_fields, write_session
 from riffusion.jam.settings import JamSettings as JamSettings
 from riffusion.jam.timeline import Change, Segment, Timeline, first_segment
@@ -85,7 +85,7 @@ class JamSession:
     ) -> None:
         self._engine = engine
         self._max_upload_bytes = max_upload_bytes
-        self._load_loop = lru_cache(maxsize=CACHED_LOOPS)(partial(make_loop, engine))
+        self._load_loop = lru_cache(maxsize=CACHED_LOOPS)(partial(make_anchor_loop, engine))
         self._timeline = Timeline((first_segment(settings, self.sample_rate, pickup_bars),))
         self._check(settings)
         self._generator = ClipGenerator(engine, self._load_loop, vocoder, mastering)

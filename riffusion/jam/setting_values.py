@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
+from riffusion.jam.anchor_loops import library_anchor, library_mask
 from riffusion.jam.asset import AssetRef
-from riffusion.jam.loops import library_anchor, library_mask
 from riffusion.jam.schema import BY_NAME, Setting, settings_for
 from riffusion.jam.settings import JamSettings
 

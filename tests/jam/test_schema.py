@@ -17,7 +17,7 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam import schema
-from riffusion.jam.loops import library_anchor, library_mask
+from riffusion.jam.anchor_loops import library_anchor, library_mask
 from riffusion.jam.schema import BY_NAME, DEFAULTS, SETTINGS, Scope, Setting, settings_for
 from riffusion.jam.setting_values import merge_change, read_settings
 from riffusion.jam.settings import JamSettings, from_json, to_json
