@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from riffusion.audio.waveform import Waveform, decode_audio, encode_audio
 from riffusion.engines.protocol import Engine
@@ -38,6 +39,8 @@ from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
 
 # A loop has room for a phrase, and a session file with it is small enough to mail.
 MAX_ANCHOR_S = 20.0
+# The level under which an anchor counts as silent when two are blended, relative to their peak.
+FLOOR = 1e-4
 ANCHOR_RATE = 44100
 
 
@@ -75,6 +78,19 @@ class AnchorLoop:
             return window, None
         columns = (turns * COLUMNS).astype(np.int64) % COLUMNS
         return window, np.ascontiguousarray(self.mask[:, columns])
+
+
+def blend_anchors(start: Spectrogram, end: Spectrogram, alpha: float) -> Spectrogram:
+    """Return the spectrogram on the way from one to the other, each of (channels, mel, frames).
+
+    Levels are interpolated, and so magnitudes geometrically: the ear hears levels. They are bounded
+    from below, since silence has no level.
+    """
+    floor = FLOOR * float(max(start.magnitudes.max(), end.magnitudes.max()))
+    low, high = (one.magnitudes.clamp_min(floor).log() for one in (start, end))
+    if alpha in (0.0, 1.0) or floor == 0.0:
+        return end if alpha == 1.0 else start
+    return Spectrogram(torch.lerp(low, high, alpha).exp(), start.params)
 
 
 def make_anchor_loop(engine: Engine, anchor: AssetRef, mask: AssetRef | None) -> AnchorLoop:

@@ -4,6 +4,7 @@ as the anchor.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -34,8 +35,8 @@ def capture_section(
     The section stays where the walk is. Its clips start from ``passage``, which ``cut_passage``
     returns, or without one from the anchor of the jam.
     """
-    settings, alpha = segment.settings, segment.alpha(segment.grid.bar_at(sample))
-    walks = settings.prompt_a != settings.prompt_b and 0 < alpha < 1
+    settings, blend = segment.settings, segment.blend(segment.grid.bar_at(sample))
+    walks = blend.start != blend.end and 0 < blend.alpha < 1
     values = settings.by_setting()
     values = {entry.name: values[entry.name] for entry in settings_for("section")}
     if passage:
@@ -43,9 +44,9 @@ def capture_section(
     return Section(
         name=name,
         bars=bars,
-        prompt=settings.prompt_a if walks or alpha < 0.5 else settings.prompt_b,
-        prompt_b=settings.prompt_b if walks else None,
-        blend=round(alpha, 3) if walks else None,
+        prompt=blend.start if walks or blend.alpha < 0.5 else blend.end,
+        prompt_b=blend.end if walks else None,
+        blend=round(blend.alpha, 3) if walks else None,
         **section_fields(values),
     )
 
@@ -59,7 +60,8 @@ def find_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] | 
     """
     chords, grid = len(segment.chords), segment.grid
     room = int(MAX_CAPTURE_S * grid.sample_rate / grid.bar_samples)
-    first = segment.bar + (segment.chords_bar - segment.bar) % chords
+    first_whole = math.ceil(segment.bar)
+    first = first_whole + (segment.chords_bar - first_whole) % chords
     played = grid.bar_at(sample) - first
     most = bars if bars <= room else room // chords * chords
     length = most if most <= played else played // chords * chords

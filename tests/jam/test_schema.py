@@ -18,7 +18,9 @@ from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam import schema
 from riffusion.jam.anchor_loops import library_anchor, library_mask
-from riffusion.jam.schema import BY_NAME, DEFAULTS, SETTINGS, Scope, Setting, settings_for
+from riffusion.jam.prompt_settings import MAX_SEED
+from riffusion.jam.schema import BY_NAME, DEFAULTS, SETTINGS, settings_for
+from riffusion.jam.setting import Scope, Setting
 from riffusion.jam.setting_values import merge_change, read_settings
 from riffusion.jam.settings import JamSettings, from_json, to_json
 from riffusion.live.registry import JamRegistry
@@ -228,7 +230,7 @@ def test_engines_and_music_agree_with_the_schema() -> None:
     guidance, steps = BY_NAME["guidance"], BY_NAME["steps"]
     assert (guidance.default, guidance.maximum) == (clip.DEFAULT_GUIDANCE, clip.MAX_GUIDANCE)
     assert steps.default == clip.DEFAULT_STEPS
-    assert schema.MAX_SEED == clip.MAX_SEED
+    assert MAX_SEED == clip.MAX_SEED
     bpm, beats = BY_NAME["bpm"], BY_NAME["beats_per_bar"]
     assert (bpm.minimum, bpm.maximum) == (rhythm.MIN_BPM, rhythm.MAX_BPM)
     assert (beats.minimum, beats.maximum) == (rhythm.MIN_BEATS, rhythm.MAX_BEATS)
