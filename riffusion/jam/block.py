@@ -26,7 +26,8 @@ class ClipMark:
     """A clip that sounds from sample ``start_sample`` on, the bar line of bar ``bar``.
 
     ``index`` counts the clips of the jam from 0. ``alpha`` is the position on the walk from prompt
-    A (0) to prompt B (1). ``chords`` are the names of the chords of its bars, one a bar.
+    A (0) to prompt B (1). ``bpm`` is the tempo in the middle of its bars. ``chords`` are the names
+    of the chords of its bars, one a bar.
     """
 
     index: int
@@ -111,7 +112,7 @@ def mark_clip(segment: Segment, window: ClipWindow, index: int) -> ClipMark:
         seed_a=settings.prompt_a.seed,
         seed_b=settings.prompt_b.seed,
         alpha=segment.alpha(window.bar),
-        bpm=settings.bpm,
+        bpm=window.bpm,
         beats_per_bar=settings.beats_per_bar,
         key=settings.key,
         chords=tuple(segment.chord(bar).name for bar in bars),

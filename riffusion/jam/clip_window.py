@@ -17,7 +17,7 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.loops import Loop
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment, Timeline
-from riffusion.music.rhythm import bar_duration_s, fit_tempo
+from riffusion.music.rhythm import BarGrid, bar_duration_s, fit_tempo
 from riffusion.spectral.spectrogram import Spectrogram
 
 MIN_CONTEXT_S = 1.0
@@ -32,7 +32,7 @@ class ClipWindow:
     """A clip that sounds for ``bars`` bars from bar ``bar`` on, whose bar line is sample ``start``.
 
     Its window of frames begins at absolute frame ``first_frame``; the first ``context`` frames of
-    it lie before the clip's own.
+    it lie before the clip's own. ``bpm`` is the tempo in the middle of its bars.
     """
 
     bar: int
@@ -40,6 +40,7 @@ class ClipWindow:
     start: int
     first_frame: int
     context: int
+    bpm: float
 
 
 def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
@@ -47,31 +48,47 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
 
     Raises InvalidInput where not even one bar fits.
     """
+    check_bar(engine, settings.bpm, settings.beats_per_bar)
+    return int(clip_room_s(engine) / bar_duration_s(settings.bpm, settings.beats_per_bar))
+
+
+def clip_room_s(engine: Engine) -> float:
+    """Return for how many seconds the bars of a clip may last beside a second of context."""
     step = engine.context_step
     context = -(-round(MIN_CONTEXT_S / engine.params.frame_s) // step) * step
     frames = engine.frames - UNUSED_FRAMES - ROUNDING_FRAMES - context
-    room_s = frames * engine.params.hop_length / engine.params.sample_rate
-    bar_s = bar_duration_s(settings.bpm, settings.beats_per_bar)
+    return frames * engine.params.hop_length / engine.params.sample_rate
+
+
+def check_grid(engine: Engine, grid: BarGrid) -> None:
+    """Raise InvalidInput where a bar does not fit into a clip at the slowest tempo of a grid."""
+    check_bar(engine, min(grid.bpm, grid.tempo_at(grid.first_bar)), grid.beats_per_bar)
+
+
+def check_bar(engine: Engine, bpm: float, beats_per_bar: int) -> None:
+    """Raise InvalidInput where a bar does not fit into a clip."""
+    room_s, bar_s = clip_room_s(engine), bar_duration_s(bpm, beats_per_bar)
     if bar_s > room_s:
-        slowest = fit_tempo(1, room_s, settings.beats_per_bar)
+        slowest = fit_tempo(1, room_s, beats_per_bar)
         hint = (
-            f"a bar of {settings.beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
+            f"a bar of {beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
             f"play bars of at most {room_s:.2f} s: use {slowest:.1f} beats per minute or more, or "
             "fewer beats in a bar"
         )
-        raise InvalidInput("tempo", settings.bpm, hint)
-    return int(room_s / bar_s)
+        raise InvalidInput("tempo", bpm, hint)
 
 
 def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
     """Return the window of a clip from bar ``bar`` on, with as much context as fits and exists."""
     hop, step = engine.params.hop_length, engine.context_step
-    bars = bars_per_clip(engine, segment.settings)
+    # In a ramp a clip has as many bars as fit where it is.
+    bars = max(1, int(segment.grid.count_bars(bar, clip_room_s(engine))))
     start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(bar + bars)
     start_frame = start // hop
     room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
     context = min(room, start_frame) // step * step
-    return ClipWindow(bar, bars, start, start_frame - context, context)
+    bpm = segment.grid.tempo_at(bar + bars / 2)
+    return ClipWindow(bar, bars, start, start_frame - context, context, bpm)
 
 
 def clip_seed(seed: int, index: int) -> int:
@@ -103,7 +120,10 @@ def build_request(
     frames = np.arange(window.first_frame, window.first_frame + engine.frames)
     sheet = timeline.lead_sheet(frames * engine.params.hop_length, window.start)
     request = replace(
-        settings.request(segment.alpha(window.bar), *seeds), lead_sheet=sheet, context=context
+        settings.request(segment.alpha(window.bar), *seeds),
+        bpm=window.bpm,
+        lead_sheet=sheet,
+        context=context,
     )
     if loop is None:
         return request

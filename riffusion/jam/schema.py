@@ -196,6 +196,17 @@ SETTINGS: tuple[Setting, ...] = (
         scopes=EVERYWHERE,
     ),
     Setting(
+        "ramp_bars",
+        "whole",
+        0,
+        "tempo ramp",
+        "How many bars a new tempo takes to be reached",
+        maximum=64,
+        unit="bars",
+        since=3,
+        scopes=frozenset({"jam", "section"}),
+    ),
+    Setting(
         "key",
         "text",
         "Cm",
@@ -226,7 +237,7 @@ SETTINGS: tuple[Setting, ...] = (
         unit="beats",
         short="beats",
         on_grid=True,
-        scopes=frozenset({"jam", "clip", "song"}),
+        scopes=EVERYWHERE,
     ),
     Setting(
         "swing",

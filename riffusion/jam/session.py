@@ -17,7 +17,7 @@ from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidSession
 from riffusion.jam.asset import MAX_UPLOAD_BYTES, check_uploads
 from riffusion.jam.block import JamBlock, Samples
-from riffusion.jam.clip_window import bars_per_clip
+from riffusion.jam.clip_window import bars_per_clip, check_grid
 from riffusion.jam.generator import ClipGenerator
 from riffusion.jam.loops import make_loop
 from riffusion.jam.session_file import SavedSession, to_fields, write_session
@@ -222,7 +222,9 @@ class JamSession:
     def _schedule(self, bar: int, settings: JamSettings) -> None:
         """Apply ``settings`` from a bar on."""
         self._check(settings)
-        self._timeline = self._timeline.changed(bar, settings)
+        timeline = self._timeline.changed(bar, settings)
+        check_grid(self._engine, timeline.segments[-1].grid)
+        self._timeline = timeline
 
     def _check(self, settings: JamSettings) -> None:
         """Raise InvalidInput for settings that cannot be played, or not be saved."""

@@ -38,6 +38,8 @@ class JamSettings:
         Bars from A to B, 1 to 1024.
     bpm : float
         Tempo in beats per minute, 60 to 180.
+    ramp_bars : int
+        How many bars a new tempo takes to be reached, 0 to 64.
     key, chords : str
     beats_per_bar : int
         2 to 12.
@@ -75,6 +77,7 @@ class JamSettings:
     position: float = DEFAULTS["position"]
     walk_bars: int = DEFAULTS["walk_bars"]
     bpm: float = DEFAULTS["bpm"]
+    ramp_bars: int = DEFAULTS["ramp_bars"]
     key: str = DEFAULTS["key"]
     chords: str = DEFAULTS["chords"]
     beats_per_bar: int = DEFAULTS["beats_per_bar"]

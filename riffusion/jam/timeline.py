@@ -63,14 +63,13 @@ class Segment:
         """Return the segment that follows at bar line ``bar``, with some settings changed.
 
         The walk continues from where it is unless ``position`` changes. A new progression starts
-        with its first chord and another anchor with its beginning; unchanged ones continue.
+        with its first chord and another anchor with its beginning; unchanged ones continue. A new
+        tempo is reached after ``ramp_bars`` bars.
         """
         settings = self.settings.changed(changes)
         chords = settings.progression()
         distance, walk_bar = self._carry_walk(bar, settings)
-        grid = self.grid
-        if (settings.bpm, settings.beats_per_bar) != (grid.bpm, grid.beats_per_bar):
-            grid = grid.changed(bar, settings.bpm, settings.beats_per_bar)
+        grid = self._carry_grid(bar, settings)
         # An unchanged progression is shared, so that many changes take little memory.
         chords, chords_bar = (
             (self.chords, self.chords_bar) if chords == self.chords else (chords, bar)
@@ -88,6 +87,14 @@ class Segment:
         settings = self.settings
         bars = bar - self.walk_bar
         return distance_after(settings.path, self.distance, bars, settings.walk_bars)
+
+    def _carry_grid(self, bar: int, settings: JamSettings) -> BarGrid:
+        """Return the grid of the segment that follows at bar line ``bar``."""
+        grid = self.grid
+        if settings.bpm != grid.bpm:
+            return grid.changed(bar, settings.bpm, settings.beats_per_bar, settings.ramp_bars)
+        same_metre = settings.beats_per_bar == grid.beats_per_bar
+        return grid if same_metre else grid.with_metre(bar, settings.beats_per_bar)
 
     def _carry_walk(self, bar: int, settings: JamSettings) -> tuple[float, int]:
         """Return ``distance`` and ``walk_bar`` of the segment that follows at bar line ``bar``."""
