@@ -9,7 +9,9 @@ from .engines.clip import ClipRequest as ClipRequest
 from .engines.clip import Controls as Controls
 from .engines.clip import LeadSheet as LeadSheet
 from .engines.clip import Mix as Mix
+from .engines.clip import NoisePlace as NoisePlace
 from .engines.clip import Prompt as Prompt
+from .engines.clip import WeightedPrompt as WeightedPrompt
 from .engines.loading import load_engine as load_engine
 from .engines.protocol import Engine as Engine
 from .engines.rendering import clip_image as clip_image

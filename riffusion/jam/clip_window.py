@@ -6,12 +6,12 @@ the frames before its first bar line are the context, a copy of what already sou
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from riffusion.engines.clip import MAX_SEED, ClipRequest
+from riffusion.engines.clip import ClipRequest
+from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.loops import Loop
@@ -91,16 +91,6 @@ def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
     return ClipWindow(bar, bars, start, start_frame - context, context, bpm)
 
 
-def clip_seed(seed: int, index: int) -> int:
-    """Return the noise seed of clip ``index`` under a prompt's ``seed``.
-
-    It is the first eight bytes of the SHA-256 of "seed:index", brought into the range of seeds, so
-    that it is the same on every machine.
-    """
-    digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") & MAX_SEED
-
-
 def build_request(
     engine: Engine,
     timeline: Timeline,
@@ -116,7 +106,7 @@ def build_request(
     """
     segment = timeline.at(window.start)
     settings = segment.settings
-    seeds = (clip_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
+    seeds = (derive_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
     frames = np.arange(window.first_frame, window.first_frame + engine.frames)
     sheet = timeline.lead_sheet(frames * engine.params.hop_length, window.start)
     request = replace(

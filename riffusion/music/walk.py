@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
@@ -36,6 +37,27 @@ def slerp(a: torch.Tensor, b: torch.Tensor, alpha: float) -> torch.Tensor:
     weight_a = torch.sin((1 - alpha) * angle) / torch.sin(angle)
     weight_b = torch.sin(alpha * angle) / torch.sin(angle)
     return float(weight_a) * a + float(weight_b) * b
+
+
+def weighted_mean(vectors: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
+    """Return the mean of vectors of one shape by their weights."""
+    return _weighted_sum(vectors, weights) / sum(weights)
+
+
+def sum_at_unit_length(vectors: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
+    """Return the weighted sum of vectors, as long as they are in the weighted mean.
+
+    A sum of Gaussian noises so stays as loud as Gaussian noise, also where some are the same.
+    """
+    total = _weighted_sum(vectors, weights)
+    lengths = [float(vector.double().norm()) for vector in vectors]
+    mean = sum(w * length for w, length in zip(weights, lengths, strict=True)) / sum(weights)
+    length = float(total.double().norm())
+    return total * (mean / length) if length else total
+
+
+def _weighted_sum(vectors: Sequence[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:
+    return torch.stack([w * v for w, v in zip(weights, vectors, strict=True)]).sum(0)
 
 
 def _cosine(a: torch.Tensor, b: torch.Tensor) -> float:

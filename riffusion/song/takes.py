@@ -17,10 +17,11 @@ from riffusion.audio.mastering import Mastering
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
-from riffusion.jam.clip_window import bars_per_clip, clip_seed
+from riffusion.jam.clip_window import bars_per_clip
 from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
@@ -237,7 +238,7 @@ def vary_section(section: Section, occurrence: int) -> Section:
     """
 
     def fresh(prompt: Prompt) -> Prompt:
-        return replace(prompt, seed=clip_seed(prompt.seed, -occurrence))
+        return replace(prompt, seed=derive_seed(prompt.seed, -occurrence))
 
     prompt_b = fresh(section.prompt_b) if section.prompt_b else None
     return replace(section, prompt=fresh(section.prompt), prompt_b=prompt_b)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.clip import MAX_SEED, Controls, Prompt
+from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import JamBlock
-from riffusion.jam.clip_window import bars_per_clip, clip_seed, clip_window
+from riffusion.jam.clip_window import bars_per_clip, clip_window
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.stitcher import CROSSFADE_S, HANDOVER_S
 from riffusion.jam.timeline import first_segment
@@ -180,7 +181,7 @@ def test_each_clip_has_its_own_noise_and_the_same_in_every_run(tiny_engine: Engi
 
 
 def test_the_noise_seeds_are_those_of_every_other_machine() -> None:
-    assert [clip_seed(42, index) for index in range(2)] == [
+    assert [derive_seed(42, index) for index in range(2)] == [
         6085284259181818738,
         278651779053087998,
     ]
@@ -188,7 +189,7 @@ def test_the_noise_seeds_are_those_of_every_other_machine() -> None:
 
 @given(st.integers(0, MAX_SEED), st.integers(0, 10**6))
 def test_noise_seeds_are_legal(seed: int, index: int) -> None:
-    assert 0 <= clip_seed(seed, index) <= MAX_SEED
+    assert 0 <= derive_seed(seed, index) <= MAX_SEED
 
 
 @pytest.mark.parametrize(
