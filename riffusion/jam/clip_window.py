@@ -52,6 +52,11 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
     return int(clip_room_s(engine) / bar_duration_s(settings.bpm, settings.beats_per_bar))
 
 
+def fit_bars(engine: Engine, grid: BarGrid, bar: float) -> int:
+    """Return how many bars a clip plays from ``bar`` on: in a ramp it depends on where it is."""
+    return max(1, int(grid.count_bars(bar, clip_room_s(engine))))
+
+
 def clip_room_s(engine: Engine) -> float:
     """Return for how many seconds the bars of a clip may last beside a second of context."""
     step = engine.context_step
@@ -81,8 +86,7 @@ def check_bar(engine: Engine, bpm: float, beats_per_bar: int) -> None:
 def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
     """Return the window of a clip from bar ``bar`` on, with as much context as fits and exists."""
     hop, step = engine.params.hop_length, engine.context_step
-    # In a ramp a clip has as many bars as fit where it is.
-    bars = max(1, int(segment.grid.count_bars(bar, clip_room_s(engine))))
+    bars = fit_bars(engine, segment.grid, bar)
     start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(bar + bars)
     start_frame = start // hop
     room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
