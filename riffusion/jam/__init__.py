@@ -4,7 +4,7 @@ Nothing in this room holds a thread, a socket or a widget.
 
     schema          the one table of settings: names, ranges, defaults, labels, help
     setting         Setting: one entry of the schema
-    prompt_settings the entries of the up to eight prompts
+    prompt_settings  the entries of the up to eight prompts
     settings        JamSettings: the settings of a jam
     setting_values  values from links, forms and messages, read by the schema
     timeline        Timeline: which settings apply from which bar line on

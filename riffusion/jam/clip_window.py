@@ -47,6 +47,11 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
     return int(clip_room_s(engine) / bar_duration_s(settings.bpm, settings.beats_per_bar))
 
 
+def fit_bars(engine: Engine, grid: BarGrid, bar: float) -> int:
+    """Return how many bars a clip plays from ``bar`` on: in a ramp it depends on where it is."""
+    return max(1, int(grid.count_bars(bar, clip_room_s(engine))))
+
+
 def clip_room_s(engine: Engine) -> float:
     """Return for how many seconds the bars of a clip may last beside a second of context."""
     step = engine.context_step

@@ -186,6 +186,13 @@ class BarGrid:
         return (before + within + after) / self.beats_per_bar
 
 
+def ramp_duration_s(start_bpm: float, bpm: float, beats: float) -> float:
+    """Return how long ``beats`` beats last while the tempo goes evenly from one to the other."""
+    if start_bpm == bpm or beats == 0:
+        return beats * 60.0 / bpm
+    return TempoRamp(start_bpm, bpm, beats).duration_s
+
+
 def bar_duration_s(bpm: float, beats_per_bar: int) -> float:
     """Return how long a bar lasts, in seconds."""
     return beats_per_bar * 60.0 / bpm
