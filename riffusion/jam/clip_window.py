@@ -6,19 +6,14 @@ the frames before its first bar line are the context, a copy of what already sou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
-import numpy as np
-
-from riffusion.engines.clip import ClipRequest
-from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
-from riffusion.jam.loops import Loop
 from riffusion.jam.settings import JamSettings
-from riffusion.jam.timeline import Segment, Timeline
+from riffusion.jam.timeline import Segment
 from riffusion.music.rhythm import BarGrid, bar_duration_s, fit_tempo
-from riffusion.spectral.spectrogram import Spectrogram
 
 MIN_CONTEXT_S = 1.0
 # The last frames of a window are not played: no sound after them constrains their phases.
@@ -29,14 +24,14 @@ ROUNDING_FRAMES = 2
 
 @dataclass(frozen=True)
 class ClipWindow:
-    """A clip that sounds for ``bars`` bars from bar ``bar`` on, whose bar line is sample ``start``.
+    """A clip that sounds from ``bar`` on, which is sample ``start``, up to ``stop_bar``.
 
     Its window of frames begins at absolute frame ``first_frame``; the first ``context`` frames of
     it lie before the clip's own. ``bpm`` is the tempo in the middle of its bars.
     """
 
-    bar: int
-    bars: int
+    bar: float
+    stop_bar: float
     start: int
     first_frame: int
     context: int
@@ -83,44 +78,18 @@ def check_bar(engine: Engine, bpm: float, beats_per_bar: int) -> None:
         raise InvalidInput("tempo", bpm, hint)
 
 
-def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
-    """Return the window of a clip from bar ``bar`` on, with as much context as fits and exists."""
-    hop, step = engine.params.hop_length, engine.context_step
-    bars = fit_bars(engine, segment.grid, bar)
-    start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(bar + bars)
-    start_frame = start // hop
-    room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
-    context = min(room, start_frame) // step * step
-    bpm = segment.grid.tempo_at(bar + bars / 2)
-    return ClipWindow(bar, bars, start, start_frame - context, context, bpm)
+def clip_window(engine: Engine, segment: Segment, bar: float) -> ClipWindow:
+    """Return the window of a clip from ``bar`` on, with as much context as fits and exists.
 
-
-def build_request(
-    engine: Engine,
-    timeline: Timeline,
-    window: ClipWindow,
-    index: int,
-    context: Spectrogram | None,
-    loop: Loop | None,
-) -> ClipRequest:
-    """Return the request to ``engine`` for clip ``index``, which plays ``window``.
-
-    ``context`` is the spectrogram of the first ``window.context`` frames, ``loop`` the anchor of
-    the settings at the window's bar line; either is None where there is none.
+    It ends on a bar line, or where the controls of the segment turn.
     """
-    segment = timeline.at(window.start)
-    settings = segment.settings
-    seeds = (derive_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
-    frames = np.arange(window.first_frame, window.first_frame + engine.frames)
-    sheet = timeline.lead_sheet(frames * engine.params.hop_length, window.start)
-    request = replace(
-        settings.request(segment.alpha(window.bar), *seeds),
-        bpm=window.bpm,
-        lead_sheet=sheet,
-        context=context,
-    )
-    if loop is None:
-        return request
-    beats = sheet.beats - segment.anchor_bar * settings.beats_per_bar
-    anchor, mask = loop.window(beats, settings)
-    return replace(request, anchor=anchor, strength=settings.strength, mask=mask)
+    hop, step = engine.params.hop_length, engine.context_step
+    # In a ramp a clip has as many bars as fit where it is.
+    room = segment.grid.count_bars(bar, clip_room_s(engine))
+    stop_bar = min(max(math.floor(bar) + 1, math.floor(bar + room)), segment.next_turn(bar))
+    start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(stop_bar)
+    start_frame = start // hop
+    room_frames = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
+    context = min(room_frames, start_frame) // step * step
+    bpm = segment.grid.tempo_at((bar + stop_bar) / 2)
+    return ClipWindow(bar, stop_bar, start, start_frame - context, context, bpm)

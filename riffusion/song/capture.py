@@ -35,8 +35,8 @@ def capture_section(
     ``passage``, which ``cut_passage`` returns, or without one from the anchor of the jam.
     """
     bar = segment.grid.bar_at(sample)
-    settings, alpha = segment.settings, segment.alpha(bar)
-    walks = settings.prompt_a != settings.prompt_b and 0 < alpha < 1
+    settings, blend = segment.settings, segment.blend(bar)
+    walks = blend.start != blend.end and 0 < blend.alpha < 1
     values = settings.by_setting()
     values = {entry.name: values[entry.name] for entry in settings_for("section")}
     values |= {"bpm": segment.grid.tempo_at(bar), "ramp_bars": DEFAULTS["ramp_bars"]}
@@ -45,9 +45,9 @@ def capture_section(
     return Section(
         name=name,
         bars=bars,
-        prompt=settings.prompt_a if walks or alpha < 0.5 else settings.prompt_b,
-        prompt_b=settings.prompt_b if walks else None,
-        blend=round(alpha, 3) if walks else None,
+        prompt=blend.start if walks or blend.alpha < 0.5 else blend.end,
+        prompt_b=blend.end if walks else None,
+        blend=round(blend.alpha, 3) if walks else None,
         **section_fields(values),
     )
 

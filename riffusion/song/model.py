@@ -70,7 +70,8 @@ class Section:
     ("Am F C G", one a bar, over and over) win over the key. Clips start from the ``anchor``, where
     there is one: its bars go round, and ``strength`` says how much of it is repainted (1: all).
     With ``ramp_bars`` the section begins at the tempo of the one before it, and reaches its own
-    after as many bars.
+    after as many bars. ``variation`` is how much the ``loop`` in the section changes each time
+    round; how the section differs when it returns is the song's own variation.
     """
 
     name: str
@@ -88,6 +89,10 @@ class Section:
     transition: Transition = field(default_factory=Transition)
     anchor: AssetRef | None = None
     strength: float = DEFAULTS["strength"]
+    loop: str = DEFAULTS["loop"]
+    variation: float = DEFAULTS["variation"]
+    arc: str = DEFAULTS["arc"]
+    arc_bars: str = DEFAULTS["arc_bars"]
 
     def __post_init__(self) -> None:
         check_name(self.name)

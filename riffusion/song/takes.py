@@ -16,12 +16,13 @@ import numpy.typing as npt
 from riffusion.audio.mastering import Mastering
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE
-from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.clip import Prompt
 from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
 from riffusion.jam.clip_window import check_bar, fit_bars
+from riffusion.jam.dynamics import fill_controls
 from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
@@ -40,8 +41,6 @@ PICKUP_BARS = 1
 UNPLAYED_S = 0.11
 # A take is rendered to its end where less than this would be left.
 MIN_REST_S = 0.02
-FILL_DENSITY = 0.3
-USUAL_DENSITY = 0.5
 
 
 @dataclass(frozen=True)
@@ -324,9 +323,3 @@ def _final_prompt(section: Section) -> Prompt:
     """Return the prompt that a section ends with; of a blend, the nearer one."""
     near_first = section.blend is not None and section.blend < 0.5
     return section.prompt if near_first or section.prompt_b is None else section.prompt_b
-
-
-def fill_controls(controls: Controls) -> Controls:
-    """Return the controls of a fill: full drums and a higher density."""
-    density = USUAL_DENSITY if controls.density is None else controls.density
-    return replace(controls, drums=1.0, density=min(1.0, density + FILL_DENSITY))
