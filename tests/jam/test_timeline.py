@@ -43,9 +43,9 @@ def test_bars_go_on_through_every_change_of_tempo(
     )
     lines = [timeline.bar_sample(bar) for bar in range(60)]
     assert (np.diff(lines) >= RATE).all()
-    assert [timeline.next_bar(line) for line in lines] == list(range(60))
-    assert [timeline.next_bar(line - 1) for line in lines] == list(range(60))
-    assert [timeline.next_bar(line + 1) for line in lines] == list(range(1, 61))
+    assert [timeline.next_place(line, "bar") for line in lines] == list(range(60))
+    assert [timeline.next_place(line - 1, "bar") for line in lines] == list(range(60))
+    assert [timeline.next_place(line + 1, "bar") for line in lines] == list(range(1, 61))
     for segment in timeline.segments:
         assert timeline.at(segment.start).bar == segment.bar
 
@@ -106,17 +106,17 @@ def test_a_lead_sheet_is_the_same_however_much_came_before() -> None:
     ],
 )
 def test_the_walk_goes_on_from_where_it_is(changes: dict[str, Any], expected: float) -> None:
-    assert begun().changed(4, changes).alpha(4) == expected
+    assert begun().changed(4, changes).position(4) == expected
 
 
 def test_a_new_speed_keeps_the_direction() -> None:
     on_the_way_back = begun().changed(12, {"walk_bars": 4})
-    assert [on_the_way_back.alpha(bar) for bar in (12, 13, 14, 15)] == [0.5, 0.25, 0, 0.25]
+    assert [on_the_way_back.position(bar) for bar in (12, 13, 14, 15)] == [0.5, 0.25, 0, 0.25]
 
 
 def test_once_goes_to_b_from_where_ping_pong_was() -> None:
     on_the_way_back = begun().changed(12, {"path": "once"})
-    assert [on_the_way_back.alpha(bar) for bar in (12, 14, 16, 20)] == [0.5, 0.75, 1, 1]
+    assert [on_the_way_back.position(bar) for bar in (12, 14, 16, 20)] == [0.5, 0.75, 1, 1]
 
 
 def test_chords_play_one_a_bar_and_start_again_when_they_change() -> None:
@@ -186,75 +186,3 @@ def test_the_past_keeps_its_own_swing() -> None:
     swung = timeline.lead_sheet(samples, line).beats
     assert np.array_equal(straight[samples < line], swung[samples < line])
     assert not np.array_equal(straight[samples >= line], swung[samples >= line])
-
-
-def test_a_new_tempo_is_reached_in_a_ramp() -> None:
-    timeline = with_changes((4, {"bpm": 180, "ramp_bars": 8}))
-    (_, ramp) = timeline.segments
-    assert [ramp.grid.tempo_at(bar) for bar in (3, 4, 8, 12, 20)] == [120, 120, 150, 180, 180]
-    assert timeline.bar_sample(4) == 4 * 88200
-    lines = np.diff([timeline.bar_sample(bar) for bar in range(20)])
-    assert np.all(lines[:4] == 88200)
-    assert np.all(np.diff(lines[3:12]) < 0)
-    assert np.all(lines[12:] == 58800)
-    samples = np.array([timeline.bar_sample(bar) for bar in range(4, 20)])
-    beats = timeline.lead_sheet(samples, ramp.start).beats
-    assert beats == pytest.approx(4 * np.arange(4, 20), abs=1e-3)
-
-
-def test_another_change_lets_a_ramp_go_on() -> None:
-    alone = with_changes((4, {"bpm": 180, "ramp_bars": 8}))
-    for values in ({"key": "Am"}, {"ramp_bars": 2}, {"walk_bars": 3, "swing": 0.5}):
-        other = with_changes((4, {"bpm": 180, "ramp_bars": 8}), (7, values))
-        assert [other.bar_sample(b) for b in range(20)] == [alone.bar_sample(b) for b in range(20)]
-    waltz = with_changes((4, {"bpm": 180, "ramp_bars": 8}), (7, {"beats_per_bar": 3}))
-    # Four bars of three beats are as many as three bars of four.
-    grids = [timeline.segments[-1].grid for timeline in (waltz, alone)]
-    assert grids[0].tempo_at(7 + 4) == pytest.approx(grids[1].tempo_at(7 + 3))
-    for bars in range(12):
-        until = alone.segments[-1].grid.bar_sample(7 + bars * 3 / 4)
-        assert abs(waltz.bar_sample(7 + bars) - until) <= 1
-
-
-def test_another_tempo_in_a_ramp_starts_from_the_tempo_there() -> None:
-    timeline = with_changes(
-        (4, {"bpm": 180, "ramp_bars": 8}), (8, {"bpm": 90}), (10, {"bpm": 60, "ramp_bars": 0})
-    )
-    *_, back, at_once = timeline.segments
-    assert [back.grid.tempo_at(bar) for bar in (8, 12, 16)] == [150, 120, 90]
-    assert (back.grid.tempo_at(10), at_once.grid.tempo_at(10)) == (135, 60)
-    assert at_once.start == back.grid.bar_sample(10)
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.integers(1, 9),
-            st.fixed_dictionaries(
-                {},
-                optional={
-                    "bpm": st.floats(60, 180),
-                    "beats_per_bar": st.sampled_from([3, 4]),
-                    "ramp_bars": st.integers(0, 64),
-                    "swing": st.floats(0, 1),
-                },
-            ),
-        ),
-        max_size=6,
-    )
-)
-def test_a_replay_of_its_changes_has_the_same_ramps(
-    steps: list[tuple[int, dict[str, Any]]],
-) -> None:
-    bars = np.cumsum([0, *(step for step, _ in steps)])[1:].tolist()
-    changes = [(bar, values) for bar, (_, values) in zip(bars, steps, strict=True)]
-    timeline = with_changes(*changes)
-    again = with_changes(*((change.bar, dict(change.changes)) for change in timeline.changes()))
-    assert again.segments == timeline.segments
-    for before, after in zip(timeline.segments, timeline.segments[1:], strict=False):
-        assert after.start == before.grid.bar_sample(after.bar)
-        if after.settings.ramp_bars or after.settings.bpm == before.settings.bpm:
-            tempi = [segment.grid.tempo_at(after.bar) for segment in (before, after)]
-            assert tempi[0] == pytest.approx(tempi[1])
-    lines = [timeline.bar_sample(bar) for bar in range(80)]
-    assert [timeline.next_bar(line) for line in lines] == list(range(80))
