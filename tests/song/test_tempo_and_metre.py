@@ -18,9 +18,10 @@ from riffusion.errors import InvalidInput, InvalidPlan
 from riffusion.jam.stitcher import Samples
 from riffusion.song.markers import cue_sheet
 from riffusion.song.model import Section, Song, Transition
-from riffusion.song.placement import PlacedSection, place_sections
+from riffusion.song.placement import PlacedSection, change_placement, place_sections
 from riffusion.song.plan import plan_text, read_plan
 from riffusion.song.session import SongChange, SongSession
+from riffusion.song.takes import PICKUP_BARS, count_clips, section_settings, take_grid
 from riffusion.spectral.griffin_lim import griffin_lim
 from tests.recording import RecordedEngine
 
@@ -196,6 +197,34 @@ def test_a_jump_out_of_a_ramp_starts_from_its_tempo_there(tiny_engine: Engine) -
         assert back is not None
         (slow,) = (placed for placed in session.placement if placed.start == back)
         assert (slow.start_bpm, slow.grid.ramp_bars) == (120, 0)
+
+
+def test_a_section_that_cuts_into_a_ramp_to_its_own_tempo_has_it_at_once() -> None:
+    fast = Section("fast", 2, Prompt("house", 4), bpm=180)
+    wanted = Song((SLOW, RISE, fast), ("slow", "rise", "fast"), bpm=120)
+    placement = place_sections(wanted, RATE)
+    rise = placement[1]
+    early = rise.grid.bar_sample(rise.bar + 1) + 100
+    *_, cut, after = change_placement(placement, wanted, 2, early)
+    assert cut.bars == 2
+    assert cut.grid.tempo_at(after.bar) == pytest.approx(160)
+    assert (after.start_bpm, after.grid.ramp_bars, after.start) == (180, 0, cut.stop)
+
+
+@pytest.mark.parametrize("bpm", [70, 97, 120, 150])
+@pytest.mark.parametrize("bars", [4, 7])
+def test_the_clips_of_a_take_are_as_many_as_were_counted(
+    tiny_engine: Engine, bpm: float, bars: int
+) -> None:
+    engine = RecordedEngine(tiny_engine)
+    wanted = replace(song("slow", "rise"), bpm=bpm)
+    wanted = replace(wanted, sections=(SLOW, replace(RISE, bars=bars)))
+    session, _ = play(engine, wanted)
+    rise = session.placement[1]
+    settings = section_settings(wanted, rise.section)
+    made = [request for request in engine.requests if request.start.text == "techno"]
+    grid = take_grid(settings, bpm, RATE)
+    assert count_clips(engine, grid, PICKUP_BARS + bars) == len(made)
 
 
 def test_a_ramp_that_begins_too_slowly_is_refused(tiny_engine: Engine) -> None:
