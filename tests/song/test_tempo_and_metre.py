@@ -211,8 +211,8 @@ def test_a_section_that_cuts_into_a_ramp_to_its_own_tempo_has_it_at_once() -> No
     assert (after.start_bpm, after.grid.ramp_bars, after.start) == (180, 0, cut.stop)
 
 
-@pytest.mark.parametrize("bpm", [70, 97, 120, 150])
-@pytest.mark.parametrize("bars", [4, 7])
+@pytest.mark.parametrize("bpm", [97, 150])
+@pytest.mark.parametrize("bars", [4, 5, 6])
 def test_the_clips_of_a_take_are_as_many_as_were_counted(
     tiny_engine: Engine, bpm: float, bars: int
 ) -> None:
