@@ -212,19 +212,20 @@ def test_a_section_that_cuts_into_a_ramp_to_its_own_tempo_has_it_at_once() -> No
 
 
 @pytest.mark.parametrize("bpm", [97, 150])
-@pytest.mark.parametrize("bars", [4, 5, 6])
+@pytest.mark.parametrize(("bars", "arc"), [(4, "none"), (5, "none"), (6, "none"), (9, "build")])
 def test_the_clips_of_a_take_are_as_many_as_were_counted(
-    tiny_engine: Engine, bpm: float, bars: int
+    tiny_engine: Engine, bpm: float, bars: int, arc: str
 ) -> None:
     engine = RecordedEngine(tiny_engine)
     wanted = replace(song("slow", "rise"), bpm=bpm)
-    wanted = replace(wanted, sections=(SLOW, replace(RISE, bars=bars)))
+    section = replace(RISE, bars=bars, arc=arc, arc_bars="8")
+    wanted = replace(wanted, sections=(SLOW, section))
     session, _ = play(engine, wanted)
     rise = session.placement[1]
     settings = section_settings(wanted, rise.section)
     made = [request for request in engine.requests if request.start.text == "techno"]
     grid = take_grid(settings, bpm, RATE)
-    assert count_clips(engine, grid, PICKUP_BARS + bars) == len(made)
+    assert count_clips(engine, grid, PICKUP_BARS + bars, settings) == len(made)
 
 
 def test_a_ramp_that_begins_too_slowly_is_refused(tiny_engine: Engine) -> None:
