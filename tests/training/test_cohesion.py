@@ -85,6 +85,21 @@ def test_a_loop_comes_round_after_its_own_length_only() -> None:
     assert abs(of_three.correlations[4]) < 0.02
 
 
+def test_a_sound_that_stays_is_nothing_in_common() -> None:
+    bars = draw_bars(16) + np.linspace(0.0, -4.0, BANDS, dtype=np.float32)
+    assert list(measure_cohesion(join(bars), BPM).correlations.values()) == pytest.approx(
+        [0.0] * 4, abs=0.02
+    )
+
+
+def test_the_first_and_the_last_bar_do_not_count() -> None:
+    bars = np.repeat(draw_bars(1), 16, 0)
+    bars[[0, -1]] = draw_bars(2, seed=1) - 1.0
+    found = measure_cohesion(join(bars), BPM)
+    assert list(found.correlations.values()) == pytest.approx([1.0] * 4, abs=1e-6)
+    assert found.high_step_db == pytest.approx(0.0)
+
+
 def test_bars_of_another_metre_are_found() -> None:
     waltz = measure_cohesion(join(np.tile(draw_bars(2), (6, 1, 1, 1))), 0.75 * BPM, 3, 2)
     assert waltz.loop_correlation == pytest.approx(1.0)
@@ -121,8 +136,11 @@ def test_what_is_masked_does_not_count_but_what_is_missing_does() -> None:
     bars = np.tile(draw_bars(4), (3, 1, 1, 1))
     bars[..., 60:] = draw_bars(12, seed=1)[..., 60:] - 3.0
     assert measure_cohesion(join(bars), BPM).return_db == pytest.approx(0.0)
-    bars[8:, ..., :60] -= 3.0
-    assert measure_cohesion(join(bars), BPM).return_db == pytest.approx(60.0, abs=1.0)
+    gone, new = bars.copy(), bars.copy()
+    gone[8:, ..., :60] -= 3.0
+    new[4:8, ..., :60] -= 3.0
+    for changed in (gone, new):
+        assert measure_cohesion(join(changed), BPM).return_db == pytest.approx(60.0, abs=1.0)
 
 
 @settings(max_examples=10, deadline=None)
@@ -194,12 +212,14 @@ def test_rows_are_medians() -> None:
     assert {row.chance for row in rows[:5]} == {0.0}
 
 
-def test_a_jam_comes_round_with_its_chords() -> None:
+def test_a_jam_comes_round_with_its_loop_or_else_its_chords() -> None:
     prompt = Prompt("house")
     held = JamSettings(prompt, prompt, bpm=BPM, path="hold")
     assert count_loop_bars(held) == 4
     of_three = replace(held, chords="Am F G")
     assert count_loop_bars(of_three) == 3
+    assert count_loop_bars(replace(of_three, loop="0")) == 3
+    assert count_loop_bars(replace(of_three, loop="8")) == 8
     levels = join(np.tile(draw_bars(3), (4, 1, 1, 1)))
     assert measure_jam(levels, of_three).loop_correlation == pytest.approx(1.0)
     assert abs(measure_jam(levels, held).loop_correlation) < 0.02

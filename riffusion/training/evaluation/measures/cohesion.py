@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from riffusion.engines.clip import Prompt
 from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.jam.loop import loop_bars
 from riffusion.jam.settings import JamSettings
 from riffusion.training.corpus.dataset import Corpus
 from riffusion.training.corpus.features import FloatArray
@@ -158,8 +159,8 @@ def measure_return_db(power: Array, bar_frames: float, loop_bars: int) -> float:
 
 def count_loop_bars(settings: JamSettings) -> int:
     """Return after how many bars a jam comes round: its loop, or else its chords."""
-    loop = str(settings.by_setting().get("loop", ""))
-    return (int(loop) if loop.isdecimal() else 0) or len(settings.progression())
+    chords = len(settings.progression())
+    return loop_bars(settings, chords) or chords
 
 
 def measure_jam(levels: FloatArray, settings: JamSettings) -> Cohesion:
