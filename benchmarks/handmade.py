@@ -60,7 +60,9 @@ class Take:
         part = sound[: max(0, len(self.samples) - start)]
         self.samples[start : start + len(part)] += gain * part
 
-    def cut(self, name: str, metre: int, key: str, starts_s: float, **room: float) -> KnownRecording:
+    def cut(
+        self, name: str, metre: int, key: str, starts_s: float, **room: float
+    ) -> KnownRecording:
         """Return the recording from ``starts_s`` (before 0: after silence) to the last beat.
 
         ``room`` has the standard deviation of the ``hiss``, and ``echo``, the part that comes back.
@@ -89,7 +91,7 @@ def make_echo(dry: Samples, rate: int, rng: np.random.Generator) -> Samples:
     response = rng.normal(size=len(time_s)) * np.exp(-time_s / 0.12)
     size = len(dry) + len(response)
     wet = np.fft.irfft(np.fft.rfft(dry, size) * np.fft.rfft(response, size), size)[: len(dry)]
-    return wet / np.abs(wet).max()
+    return np.asarray(wet / np.abs(wet).max())
 
 
 def pluck(pitch: float, rate: int, length_s: float, rng: np.random.Generator) -> Samples:
@@ -131,7 +133,9 @@ def reed_tone(pitch: float, rate: int, length_s: float) -> Samples:
     return np.asarray(sum(waves) * ends)
 
 
-def drum(rate: int, hz: float, sweep: float, decay_s: float, noise: Samples | None = None) -> Samples:
+def drum(
+    rate: int, hz: float, sweep: float, decay_s: float, noise: Samples | None = None
+) -> Samples:
     """Return a tone that falls by ``sweep`` times ``hz``, or ``noise``, that decays."""
     time_s = np.arange(round(5 * decay_s * rate)) / rate
     if noise is not None:
@@ -143,7 +147,12 @@ def drum(rate: int, hz: float, sweep: float, decay_s: float, noise: Samples | No
 def strum_guitar() -> KnownRecording:
     """Return a guitar strummed through G D Em C; it starts in the middle of a bar, in mono."""
     take = Take(104.3, 56, 22050, 0.006, 1)
-    chords = [(43, 47, 50, 55, 59, 67), (50, 57, 62, 66), (40, 47, 52, 55, 59, 64), (48, 52, 55, 60)]
+    chords = [
+        (43, 47, 50, 55, 59, 67),
+        (50, 57, 62, 66),
+        (40, 47, 52, 55, 59, 64),
+        (48, 52, 55, 60),
+    ]
     for bar in range(14):
         for eighth, gain in ((0, 1.0), (2, 0.6), (3, 0.5), (5, 0.5), (6, 0.7), (7, 0.5)):
             strings = chords[bar % 4]

@@ -9,7 +9,9 @@ from .engines.clip import ClipRequest as ClipRequest
 from .engines.clip import Controls as Controls
 from .engines.clip import LeadSheet as LeadSheet
 from .engines.clip import Mix as Mix
+from .engines.clip import NoisePlace as NoisePlace
 from .engines.clip import Prompt as Prompt
+from .engines.clip import WeightedPrompt as WeightedPrompt
 from .engines.loading import load_engine as load_engine
 from .engines.protocol import Engine as Engine
 from .engines.rendering import clip_image as clip_image
@@ -17,10 +19,10 @@ from .engines.rendering import clip_sound as clip_sound
 from .engines.stable.options import Lora as Lora
 from .engines.stable.options import StableOptions as StableOptions
 from .errors import RiffusionError as RiffusionError
+from .jam.anchor_loops import load_anchor_ref as load_anchor_ref
+from .jam.anchor_loops import load_mask_ref as load_mask_ref
 from .jam.anchors import library as library
 from .jam.anchors import read_anchor as read_anchor
-from .jam.loops import load_anchor_ref as load_anchor_ref
-from .jam.loops import load_mask_ref as load_mask_ref
 from .jam.masks import read_mask as read_mask
 from .jam.session import JamSession as JamSession
 from .jam.session import JamSettings as JamSettings

@@ -68,7 +68,8 @@ export class View {
     this.find("mix").setAttribute("aria-valuenow", percent);
     this.find("mix").title = `${100 - percent} % A, ${percent} % B`;
     const section = mark.section ? `${mark.section} · ` : "";
-    this.setText("place", `${section}bar ${mark.bar + bar + 1} · ${chord} · ${mark.bpm} bpm`);
+    const tempo = Math.round(mark.bpm * 10) / 10;
+    this.setText("place", `${section}bar ${mark.bar + bar + 1} · ${chord} · ${tempo} bpm`);
   }
 
   // Link the downloads of the jam at `url`.

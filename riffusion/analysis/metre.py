@@ -124,12 +124,12 @@ def score_phases(bars: npt.NDArray[np.complex128], pattern: FloatArray) -> Float
     """
     steps = pattern.shape[1]
     product = (bars * np.conj(np.fft.rfft(pattern, axis=1))).sum(axis=1)
-    return np.fft.irfft(product, n=steps * FINER, axis=1) * steps * FINER
+    return np.asarray(np.fft.irfft(product, n=steps * FINER, axis=1) * steps * FINER)
 
 
 def refine(spectrum: BeatSpectrum, bpm: float, downbeat_s: float) -> tuple[float, float]:
     """Return tempo and bar line moved to where onsets are sharpest, by at most 0.4 % and 30 ms."""
-    tempi = bpm * FINE_TEMPI
+    tempi = np.clip(bpm * FINE_TEMPI, MIN_BPM, MAX_BPM)
     hz = tempi[:, None] / 60 * HARMONICS
     onsets = spectrum.at(hz)[: len(REGISTERS)].sum(axis=0) * FINE_WEIGHTS
     times = downbeat_s - spectrum.middle_s + FINE_SHIFTS_S

@@ -49,7 +49,7 @@ def measure_onsets(sound: Waveform) -> FloatArray:
     loudness = float(power.mean())
     level = np.log10(1 + COMPRESSION * np.sqrt(power / max(loudness, NEARLY_NONE)))
     rise = np.pad(np.maximum(level[:, 2:] - level[:, :-2], 0), ((0, 0), (1, 1)))
-    return np.sqrt(np.stack([rise[bands].mean(axis=0) for bands in REGISTERS]))
+    return np.asarray(np.sqrt([rise[bands].mean(axis=0) for bands in REGISTERS]))
 
 
 def measure_change(chroma: FloatArray, width: int) -> FloatArray:
@@ -78,4 +78,4 @@ def level_curves(curves: FloatArray) -> FloatArray:
     onsets = levelled[: len(REGISTERS)]
     levelled[: len(REGISTERS)] /= max(float(onsets.std()), NEARLY_NONE)
     levelled[len(REGISTERS) :] /= CHANGE_SCALE
-    return levelled
+    return np.asarray(levelled)

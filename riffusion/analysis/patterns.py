@@ -50,14 +50,17 @@ class Patterns:
         return np.concatenate([first, *[mean] * (beats - 1)], axis=1)
 
 
-@lru_cache(maxsize=1)
-def load_patterns() -> Patterns:
-    """Return the patterns that come with the package. Raises ModelError where they are missing."""
+@lru_cache(maxsize=2)
+def load_patterns(path: Path = SHIPPED) -> Patterns:
+    """Return the patterns in a file, by default those that come with the package.
+
+    Raises ModelError where they are missing or damaged.
+    """
     try:
-        weights = load_file(SHIPPED)
+        weights = load_file(path)
         return Patterns(**{f.name: weights[f.name].astype(float) for f in fields(Patterns)})
     except (OSError, SafetensorError, KeyError) as error:
-        raise ModelError(f"{SHIPPED} is missing or damaged: install riffusion again") from error
+        raise ModelError(f"{path} is missing or damaged: install riffusion again") from error
 
 
 def save_patterns(patterns: Patterns, path: Path) -> None:

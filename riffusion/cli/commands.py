@@ -25,14 +25,15 @@ from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.engines.rendering import clip_image, clip_sound
 from riffusion.errors import InvalidInput
+from riffusion.jam.anchor_loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.anchors import read_anchor
-from riffusion.jam.loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.masks import read_mask
-from riffusion.jam.schema import DEFAULTS, Scope, settings_for
+from riffusion.jam.schema import DEFAULTS, settings_for
 from riffusion.jam.session import JamSession, render, save_session
 from riffusion.jam.session import replay as replay_session
 from riffusion.jam.session_file import load_session
-from riffusion.jam.settings import JamSettings
+from riffusion.jam.setting import Scope
+from riffusion.jam.settings import ASSETS, JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.image import write_image
@@ -45,7 +46,6 @@ from riffusion.storage import check_output
 SESSIONS = (".json",)
 MAX_S = 24 * 3600.0
 MAX_IMAGE_S = MAX_COLUMNS * RIFFUSION.frame_s
-ASSETS = ("anchor", "mask")
 
 
 def jam(arguments: Namespace) -> None:
@@ -200,8 +200,9 @@ def read_jam_settings(arguments: Namespace) -> JamSettings:
     """
     values = given_settings(arguments, "jam")
     values.setdefault("prompt_b", values["prompt_a"])
-    for name, load in (("anchor", load_anchor_ref), ("mask", load_mask_ref)):
+    for name in ASSETS:
         if name in values:
+            load = load_mask_ref if name == "mask" else load_anchor_ref
             values[name] = load(values[name])
     start, end = (Prompt(DEFAULTS[f"prompt_{end}"], DEFAULTS[f"seed_{end}"]) for end in "ab")
     return JamSettings(start, end).with_settings(values)

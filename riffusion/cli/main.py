@@ -11,13 +11,14 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from riffusion import __version__
 from riffusion.compat.arguments import add_commands
 from riffusion.engines.arguments import add_engine_arguments
 from riffusion.errors import InvalidInput, RiffusionError
-from riffusion.jam.schema import Scope, settings_for
+from riffusion.jam.schema import settings_for
+from riffusion.jam.setting import Scope
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 COMMANDS = "riffusion.cli.commands"
@@ -204,11 +205,17 @@ def add_settings(
         without = "required" if default is None else f"default: {default}"
         files = f": {FILES[entry.kind]}" if entry.kind in FILES else ""
         summary = entry.summary[0].lower() + entry.summary[1:]
+        # An option for yes or no needs no value; argparse calls that an action.
+        kind: dict[str, Any] = (
+            {"action": argparse.BooleanOptionalAction}
+            if entry.kind == "flag"
+            else {"type": TYPES.get(entry.kind, str)}
+        )
         parser.add_argument(
             f"--{entry.name.replace('_', '-')}",
-            type=TYPES.get(entry.kind, str),
             required=default is None,
             help=f"{summary}{files} ({without})".replace("%", "%%"),
+            **kind,
         )
 
 

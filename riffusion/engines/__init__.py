@@ -6,6 +6,8 @@ Diffusion checkpoints such as the original Riffusion's.
 
 protocol   Engine: the one interface, ClipRequest batches in, Spectrogram batches out
 clip       ClipRequest, Prompt, Controls, LeadSheet and Mix
+noise      the noise of a window, or of the places of a loop
+blending   the prompts of a clip as one text and one noise
 loading    load_engine: the one place that chooses an engine
 arguments  the command-line options that choose an engine
 rendering  a generated spectrogram as the sound and the image that people keep

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from riffusion.engines.noise import MAX_SEED as MAX_SEED
+from riffusion.engines.noise import NoisePlace as NoisePlace
 from riffusion.errors import InvalidInput
 from riffusion.spectral.spectrogram import Spectrogram
 
 MAX_PROMPT_LENGTH = 2000
-MAX_SEED = 2**63 - 1
 # With the shipped weights a scale of 8 follows prompts further than 6 does, and its clips are a
 # little less like the training renders (docs/model.md).
 DEFAULT_GUIDANCE = 8.0
@@ -20,6 +21,7 @@ DEFAULT_GUIDANCE = 8.0
 DEFAULT_STEPS = 8
 MAX_GUIDANCE = 30
 MAX_STEPS = 1000
+MAX_PROMPTS = 8
 
 
 @dataclass(frozen=True)
@@ -189,11 +191,43 @@ class Mix:
 
 
 @dataclass(frozen=True)
+class WeightedPrompt:
+    """A further prompt of a clip, beside those that the walk lies between.
+
+    Parameters
+    ----------
+    prompt : Prompt
+    weight : float
+        Its weight where the walk has weight 1. It is over 0.
+
+    Raises
+    ------
+    InvalidInput
+        When the weight is not a finite number over 0.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> riffusion.WeightedPrompt(riffusion.Prompt("strings"), 0.5).weight
+    0.5
+    """
+
+    prompt: Prompt
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        is_number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        if not is_number or not 0 < self.weight < float("inf"):
+            raise InvalidInput("weight of a prompt", self.weight, "use a number over 0")
+
+
+@dataclass(frozen=True)
 class ClipRequest:
     """One clip to generate, on a walk from one prompt to another.
 
     At ``alpha`` the text embeddings of ``start`` and ``end`` are interpolated linearly and their
-    noises spherically.
+    noises spherically. Where there are ``others``, the text is the weighted mean of all prompts and
+    the noise their weighted sum at unit length.
 
     Parameters
     ----------
@@ -225,6 +259,11 @@ class ClipRequest:
         interpolated linearly in ``alpha``.
     mix : Mix or None
         Holds on to the layout of the anchor. It needs an anchor.
+    others : tuple of WeightedPrompt
+        At most six further prompts.
+    noise : tuple of NoisePlace
+        The places of a loop in the window, in order; the first begins at or before frame 0. Without
+        any, the noise of the window is drawn from the seeds alone.
 
     Raises
     ------
@@ -255,6 +294,8 @@ class ClipRequest:
     end_strength: float | None = None
     end_guidance: float | None = None
     mix: Mix | None = None
+    others: tuple[WeightedPrompt, ...] = ()
+    noise: tuple[NoisePlace, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("alpha", "strength", "end_strength"):
@@ -271,6 +312,12 @@ class ClipRequest:
             raise InvalidInput("mask", "a mask without an anchor", "give the anchor it keeps")
         if self.mix is not None and self.anchor is None:
             raise InvalidInput("mix", "a mix without an anchor", "give the anchor to mix with")
+        if len(self.others) > MAX_PROMPTS - 2:
+            hint = f"use at most {MAX_PROMPTS}"
+            raise InvalidInput("prompts of a clip", f"{len(self.others) + 2} prompts", hint)
+        if self.noise and self.noise[0].first_frame > 0:
+            hint = "let the first place begin at frame 0 or before"
+            raise InvalidInput("noise", f"from frame {self.noise[0].first_frame} on", hint)
 
     @property
     def strength_at_alpha(self) -> float:

@@ -6,6 +6,7 @@ the page and other clients receive.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
@@ -23,10 +24,11 @@ MAX_MARKS = 20_000
 
 @dataclass(frozen=True)
 class ClipMark:
-    """A clip that sounds from sample ``start_sample`` on, the bar line of bar ``bar``.
+    """A clip that sounds from sample ``start_sample`` on, which lies in bar ``bar``.
 
     ``index`` counts the clips of the jam from 0. ``alpha`` is the position on the walk from prompt
-    A (0) to prompt B (1). ``chords`` are the names of the chords of its bars, one a bar.
+    A (0) to prompt B (1), the two of all prompts that it walks between. ``bpm`` is the tempo in the
+    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar.
     """
 
     index: int
@@ -100,18 +102,18 @@ class ClipMarks:
 
 def mark_clip(segment: Segment, window: ClipWindow, index: int) -> ClipMark:
     """Return the mark of clip ``index``, which plays ``window`` under the settings of a segment."""
-    settings = segment.settings
-    bars = range(window.bar, window.bar + window.bars)
+    settings, blend = segment.settings, segment.blend(window.bar)
+    bars = range(math.floor(window.bar), math.ceil(window.stop_bar))
     return ClipMark(
         index=index,
         start_sample=window.start,
-        bar=window.bar,
-        prompt_a=settings.prompt_a.text,
-        prompt_b=settings.prompt_b.text,
-        seed_a=settings.prompt_a.seed,
-        seed_b=settings.prompt_b.seed,
-        alpha=segment.alpha(window.bar),
-        bpm=settings.bpm,
+        bar=bars[0],
+        prompt_a=blend.start.text,
+        prompt_b=blend.end.text,
+        seed_a=blend.start.seed,
+        seed_b=blend.end.seed,
+        alpha=blend.alpha,
+        bpm=window.bpm,
         beats_per_bar=settings.beats_per_bar,
         key=settings.key,
         chords=tuple(segment.chord(bar).name for bar in bars),

@@ -6,19 +6,14 @@ the frames before its first bar line are the context, a copy of what already sou
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 
-import numpy as np
-
-from riffusion.engines.clip import MAX_SEED, ClipRequest
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
-from riffusion.jam.loops import Loop
 from riffusion.jam.settings import JamSettings
-from riffusion.jam.timeline import Segment, Timeline
-from riffusion.music.rhythm import bar_duration_s, fit_tempo
-from riffusion.spectral.spectrogram import Spectrogram
+from riffusion.jam.timeline import Segment
+from riffusion.music.rhythm import BarGrid, bar_duration_s, fit_tempo
 
 MIN_CONTEXT_S = 1.0
 # The last frames of a window are not played: no sound after them constrains their phases.
@@ -29,17 +24,18 @@ ROUNDING_FRAMES = 2
 
 @dataclass(frozen=True)
 class ClipWindow:
-    """A clip that sounds for ``bars`` bars from bar ``bar`` on, whose bar line is sample ``start``.
+    """A clip that sounds from ``bar`` on, which is sample ``start``, up to ``stop_bar``.
 
     Its window of frames begins at absolute frame ``first_frame``; the first ``context`` frames of
-    it lie before the clip's own.
+    it lie before the clip's own. ``bpm`` is the tempo in the middle of its bars.
     """
 
-    bar: int
-    bars: int
+    bar: float
+    stop_bar: float
     start: int
     first_frame: int
     context: int
+    bpm: float
 
 
 def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
@@ -47,66 +43,53 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
 
     Raises InvalidInput where not even one bar fits.
     """
+    check_bar(engine, settings.bpm, settings.beats_per_bar)
+    return int(clip_room_s(engine) / bar_duration_s(settings.bpm, settings.beats_per_bar))
+
+
+def fit_bars(engine: Engine, grid: BarGrid, bar: float) -> int:
+    """Return how many bars a clip plays from ``bar`` on: in a ramp it depends on where it is."""
+    return max(1, int(grid.count_bars(bar, clip_room_s(engine))))
+
+
+def clip_room_s(engine: Engine) -> float:
+    """Return for how many seconds the bars of a clip may last beside a second of context."""
     step = engine.context_step
     context = -(-round(MIN_CONTEXT_S / engine.params.frame_s) // step) * step
     frames = engine.frames - UNUSED_FRAMES - ROUNDING_FRAMES - context
-    room_s = frames * engine.params.hop_length / engine.params.sample_rate
-    bar_s = bar_duration_s(settings.bpm, settings.beats_per_bar)
+    return frames * engine.params.hop_length / engine.params.sample_rate
+
+
+def check_grid(engine: Engine, grid: BarGrid) -> None:
+    """Raise InvalidInput where a bar does not fit into a clip at the slowest tempo of a grid."""
+    check_bar(engine, min(grid.bpm, grid.tempo_at(grid.first_bar)), grid.beats_per_bar)
+
+
+def check_bar(engine: Engine, bpm: float, beats_per_bar: int) -> None:
+    """Raise InvalidInput where a bar does not fit into a clip."""
+    room_s, bar_s = clip_room_s(engine), bar_duration_s(bpm, beats_per_bar)
     if bar_s > room_s:
-        slowest = fit_tempo(1, room_s, settings.beats_per_bar)
+        slowest = fit_tempo(1, room_s, beats_per_bar)
         hint = (
-            f"a bar of {settings.beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
+            f"a bar of {beats_per_bar} beats then lasts {bar_s:.2f} s, and the engine can "
             f"play bars of at most {room_s:.2f} s: use {slowest:.1f} beats per minute or more, or "
             "fewer beats in a bar"
         )
-        raise InvalidInput("tempo", settings.bpm, hint)
-    return int(room_s / bar_s)
+        raise InvalidInput("tempo", bpm, hint)
 
 
-def clip_window(engine: Engine, segment: Segment, bar: int) -> ClipWindow:
-    """Return the window of a clip from bar ``bar`` on, with as much context as fits and exists."""
+def clip_window(engine: Engine, segment: Segment, bar: float) -> ClipWindow:
+    """Return the window of a clip from ``bar`` on, with as much context as fits and exists.
+
+    It ends on a bar line, or where the controls of the segment turn.
+    """
     hop, step = engine.params.hop_length, engine.context_step
-    bars = bars_per_clip(engine, segment.settings)
-    start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(bar + bars)
+    # In a ramp a clip has as many bars as fit where it is.
+    room = segment.grid.count_bars(bar, clip_room_s(engine))
+    stop_bar = min(max(math.floor(bar) + 1, math.floor(bar + room)), segment.next_turn(bar))
+    start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(stop_bar)
     start_frame = start // hop
-    room = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
-    context = min(room, start_frame) // step * step
-    return ClipWindow(bar, bars, start, start_frame - context, context)
-
-
-def clip_seed(seed: int, index: int) -> int:
-    """Return the noise seed of clip ``index`` under a prompt's ``seed``.
-
-    It is the first eight bytes of the SHA-256 of "seed:index", brought into the range of seeds, so
-    that it is the same on every machine.
-    """
-    digest = hashlib.sha256(f"{seed}:{index}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") & MAX_SEED
-
-
-def build_request(
-    engine: Engine,
-    timeline: Timeline,
-    window: ClipWindow,
-    index: int,
-    context: Spectrogram | None,
-    loop: Loop | None,
-) -> ClipRequest:
-    """Return the request to ``engine`` for clip ``index``, which plays ``window``.
-
-    ``context`` is the spectrogram of the first ``window.context`` frames, ``loop`` the anchor of
-    the settings at the window's bar line; either is None where there is none.
-    """
-    segment = timeline.at(window.start)
-    settings = segment.settings
-    seeds = (clip_seed(p.seed, index) for p in (settings.prompt_a, settings.prompt_b))
-    frames = np.arange(window.first_frame, window.first_frame + engine.frames)
-    sheet = timeline.lead_sheet(frames * engine.params.hop_length, window.start)
-    request = replace(
-        settings.request(segment.alpha(window.bar), *seeds), lead_sheet=sheet, context=context
-    )
-    if loop is None:
-        return request
-    beats = sheet.beats - segment.anchor_bar * settings.beats_per_bar
-    anchor, mask = loop.window(beats, settings)
-    return replace(request, anchor=anchor, strength=settings.strength, mask=mask)
+    room_frames = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
+    context = min(room_frames, start_frame) // step * step
+    bpm = segment.grid.tempo_at((bar + stop_bar) / 2)
+    return ClipWindow(bar, stop_bar, start, start_frame - context, context, bpm)

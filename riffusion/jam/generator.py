@@ -11,35 +11,37 @@ import numpy as np
 
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine
+from riffusion.jam.anchor_loops import AnchorLoop
 from riffusion.jam.asset import AssetRef
 from riffusion.jam.block import ClipMarks, Samples, mark_clip
-from riffusion.jam.clip_window import build_request, clip_window
-from riffusion.jam.loops import Loop
+from riffusion.jam.clip_request import AnchorLoops, build_request
+from riffusion.jam.clip_window import clip_window
+from riffusion.jam.settings import JamSettings
 from riffusion.jam.stitcher import Stitcher
-from riffusion.jam.timeline import Timeline
+from riffusion.jam.timeline import Timeline, whole_bar
 from riffusion.vocoder.protocol import Vocoder
 
 
 class ClipGenerator:
     """Generates the clips of a timeline in order, and can be rewound to a bar of the last 30 s.
 
-    ``load_loop`` returns the loop of an anchor and a mask.
+    ``load_anchor`` returns the loop of an anchor and a mask.
     """
 
     def __init__(
         self,
         engine: Engine,
-        load_loop: Callable[[AssetRef, AssetRef | None], Loop],
+        load_anchor: Callable[[AssetRef, AssetRef | None], AnchorLoop],
         vocoder: Vocoder | None,
         mastering: Mastering | None,
     ) -> None:
         self.marks = ClipMarks()
         self._engine = engine
-        self._load_loop = load_loop
+        self._load_anchor = load_anchor
         self._stitcher = Stitcher(
             engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
         )
-        self._next_bar = 0
+        self._next_bar: float = 0
         self._unplayed: tuple[int, ...] = ()
 
     @property
@@ -60,15 +62,22 @@ class ClipGenerator:
         """
         return self._play_bar() if self._unplayed else self._add_clip(timeline, interrupted)
 
-    def bar_for_change(self, timeline: Timeline, not_before: int) -> int:
-        """Return the first bar at which a change rewrites no sample before ``not_before``."""
-        lines = (*self._stitcher.bar_lines, *self._unplayed)
-        earliest = max(not_before, lines[0] if lines else 0)
-        bar = timeline.next_bar(earliest)
-        begins = timeline.bar_sample(bar) - self._stitcher.reach_back
-        return bar + 1 if bar < self._next_bar and begins < not_before else bar
+    def place_for_change(self, timeline: Timeline, not_before: int, quantize: str) -> float:
+        """Return the first place, in bars, where a change rewrites no sample before ``not_before``.
 
-    def rewind(self, bar: int, bar_line: int) -> tuple[Samples, int] | None:
+        In what is generated already a change can land only where the track can be rewound to.
+        """
+        known = (*self._stitcher.bar_lines, *self._unplayed)
+        sample = max(not_before, known[0] if known else 0)
+        while True:
+            place = timeline.next_place(sample, quantize)
+            line = timeline.bar_sample(place)
+            rewritten = line - self._stitcher.reach_back
+            if place >= self._next_bar or (line in known and rewritten >= not_before):
+                return place
+            sample = line + 1
+
+    def rewind(self, bar: float, bar_line: int) -> tuple[Samples, int] | None:
         """Take back the clips from ``bar`` on, which begins at ``bar_line``.
 
         Returns the audio up to there that had not been returned before, and the sample at which
@@ -92,21 +101,27 @@ class ClipGenerator:
         window = clip_window(self._engine, segment, self._next_bar)
         index = self.marks.next_index
         context = self._stitcher.context(start, window.context) if window.context else None
-        anchor, mask = segment.settings.anchor, segment.settings.mask
-        loop = self._load_loop(anchor, mask) if anchor else None
-        request = build_request(self._engine, timeline, window, index, context, loop)
+        anchors = self._anchors(segment.settings)
+        request = build_request(self._engine, timeline, window, index, context, anchors)
         clip = self._engine.generate([request], interrupted=interrupted)[0]
         self._stitcher.push(start, window.first_frame, clip, segment.settings.effects())
         change = timeline.change_after(start)
-        stop_bar = window.bar + window.bars
-        stop_bar = min(stop_bar, change.bar) if change else stop_bar
-        bars = range(window.bar + 1, stop_bar + 1)
-        self._unplayed = tuple(segment.grid.bar_sample(bar) for bar in bars)
-        self._next_bar = stop_bar
+        stop_bar = min(window.stop_bar, change.bar) if change else window.stop_bar
+        self._unplayed = segment.places(window.bar, stop_bar)
+        self._next_bar = whole_bar(stop_bar)
         # As many marks are kept as there are clips to rewind to.
         self.marks.forget(start - self._stitcher.kept_samples)
         self.marks.add(mark_clip(segment, window, index))
         return self._stitcher.play_ready(self._unplayed[0])
+
+    def _anchors(self, settings: JamSettings) -> AnchorLoops:
+        """Return the anchors of some settings as loops."""
+        return AnchorLoops(
+            *(
+                self._load_anchor(anchor, settings.mask) if anchor else None
+                for anchor in (settings.anchor, settings.anchor_b)
+            )
+        )
 
     def _play_bar(self) -> Samples:
         """Return the audio of the last clip up to the next bar line at which it can be left."""

@@ -10,121 +10,12 @@ The module imports neither numpy nor torch, so that ``--help`` is there at once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from riffusion.errors import InvalidInput
-
-# The kind of a value: text; a whole number; a number; one of some choices; the name of an anchor or
-# of a mask.
-Kind = Literal["text", "whole", "number", "choice", "anchor", "mask"]
-# Where a setting can be given: to a jam (page, links, messages, command line), to a single clip
-# (command line, HTTP, MCP), to a section of a song, or to a song as a whole.
-Scope = Literal["jam", "clip", "section", "song"]
-
-EVERYWHERE: frozenset[Scope] = frozenset({"jam", "clip", "section", "song"})
-MAX_SEED = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One setting: how it is called, which values it takes and what it does.
-
-    ``name`` is its name in Python, on the command line (with dashes), in plans and over HTTP;
-    ``short`` is its name in links and messages of the page, where that is another one. ``minimum``
-    and ``maximum`` are both legal; ``step`` is what a slider moves by, and ``slider_maximum`` is
-    where a slider ends, where that is below ``maximum``. ``automatic`` settings may be None, which
-    leaves them to the prompt. ``shared_maximum`` is the most that a listener may ask of a server
-    that others use too. A clip is played on the bar grid when one of its ``on_grid`` settings is
-    given, and in free time otherwise. The settings with ``effect`` are those of the effects of the
-    master, by the same names. ``since`` is the version of session files that first had the
-    setting.
-    """
-
-    name: str
-    kind: Kind
-    default: Any
-    label: str
-    help: str
-    minimum: float = 0
-    maximum: float = 1
-    step: float = 1
-    slider_maximum: float | None = None
-    shared_maximum: float | None = None
-    choices: Mapping[str, str] = field(default_factory=dict)
-    unit: str = ""
-    short: str = ""
-    example: str = ""
-    automatic: bool = False
-    on_grid: bool = False
-    effect: bool = False
-    since: int = 1
-    scopes: frozenset[Scope] = frozenset({"jam"})
-
-    @property
-    def wire_name(self) -> str:
-        """The name of the setting in links and messages of the page."""
-        return self.short or self.name
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether its values are numbers."""
-        return self.kind in ("whole", "number")
-
-    def check(self, value: object) -> None:
-        """Raise InvalidInput unless ``value`` is of the kind and within the range of the setting.
-
-        What only music theory or an engine can tell (a chord's name, a bar too long for a window)
-        is checked by ``JamSettings`` and by the session.
-        """
-        if value is None and self.automatic:
-            return
-        if self.is_numeric:
-            kind = int if self.kind == "whole" else int | float
-            is_number = isinstance(value, kind) and not isinstance(value, bool)
-            if not is_number or not self.minimum <= value <= self.maximum:  # type: ignore[operator]
-                raise InvalidInput(self.label, value, f"use {self.legal_values}")
-        elif self.kind == "choice" and value not in tuple(self.choices):  # it may not be hashable
-            raise InvalidInput(self.label, value, f"use {self.legal_values}")
-
-    @property
-    def legal_values(self) -> str:
-        """The legal values in words, for messages."""
-        return f"{self.range}, or leave it out" if self.automatic else self.range
-
-    @property
-    def range(self) -> str:
-        """The legal values in words, without None."""
-        if self.kind == "choice":
-            return f"one of {', '.join(self.choices)}"
-        if not self.is_numeric:
-            return "text"
-        whole = "whole " if self.kind == "whole" else ""
-        unit = f" of {self.unit}" if self.unit else ""
-        return f"a {whole}number{unit} from {self.minimum} to {self.maximum}"
-
-    @property
-    def default_in_words(self) -> str:
-        """The default, for help: a number, a text in its own letters, or what None stands for."""
-        if self.default is None:
-            return "as the prompt says" if self.is_numeric else "none"
-        return f"{self.default:g}" if self.is_numeric else self.default or "none"
-
-    @property
-    def clip_default_in_words(self) -> str:
-        """The default in a single clip, in words for help."""
-        if not self.on_grid:
-            return self.default_in_words
-        on_grid = f", or {self.default_in_words} on the bar grid" if self.default else ""
-        return f"as the prompt says{on_grid}"
-
-    @property
-    def summary(self) -> str:
-        """One line of help: what the setting does, its legal values and an example."""
-        legal = f"; {self.range}" if self.is_numeric or self.kind == "choice" else ""
-        example = f', for example "{self.example}"' if self.example else ""
-        return f"{self.help}{legal}{example}"
+from riffusion.jam.prompt_settings import LETTERS, prompt_settings
+from riffusion.jam.setting import EVERYWHERE, Scope, Setting
 
 
 def _shape(name: str, help_text: str) -> Setting:
@@ -142,34 +33,45 @@ def _shape(name: str, help_text: str) -> Setting:
 
 
 WALK_MODES = MappingProxyType(
-    {"ping-pong": "There and back", "once": "Once to B", "manual": "By hand", "hold": "Stay"}
+    {
+        "ping-pong": "There and back",
+        "once": "Once to the last",
+        "round": "Round",
+        "manual": "By hand",
+        "hold": "Stay",
+        "together": "All together",
+    }
+)
+LOOPS = MappingProxyType(
+    {
+        "chords": "The chords",
+        **{str(bars): f"{bars} bars" for bars in (1, 2, 4, 8, 16)},
+        "1": "1 bar",
+        "0": "None",
+    }
+)
+ARCS = MappingProxyType({"none": "None", "breathe": "Breathe", "build": "Build"})
+ARC_BARS = MappingProxyType({str(bars): f"{bars} bars" for bars in (8, 16, 32)})
+QUANTIZE = MappingProxyType(
+    {"now": "At once", "beat": "Next beat", "bar": "Next bar", "loop": "Next loop"}
 )
 
 SETTINGS: tuple[Setting, ...] = (
+    *(entry for letter in LETTERS for entry in prompt_settings(letter)),
     Setting(
-        "prompt_a",
-        "text",
-        "church bells",
-        "prompt A",
-        "What sounds where the jam begins",
-        short="a",
-    ),
-    Setting(
-        "seed_a", "whole", 1, "seed A", "The noise that prompt A starts from", maximum=MAX_SEED
-    ),
-    Setting("prompt_b", "text", "electronic beats", "prompt B", "What the jam walks to", short="b"),
-    Setting(
-        "seed_b", "whole", 2, "seed B", "The noise that prompt B starts from", maximum=MAX_SEED
-    ),
-    Setting(
-        "path", "choice", "ping-pong", "path", "How the jam walks from A to B", choices=WALK_MODES
+        "path",
+        "choice",
+        "ping-pong",
+        "path",
+        "How the jam walks from prompt to prompt, or plays them all together by their weights",
+        choices=WALK_MODES,
     ),
     Setting(
         "position",
         "number",
         0.0,
         "position between A and B",
-        "Where the walk stands or begins: 0 is A, 1 is B",
+        "Where the walk stands or begins: 0 is A, 1 is B, or the last prompt where there are more",
         step=0.01,
     ),
     Setting(
@@ -177,7 +79,7 @@ SETTINGS: tuple[Setting, ...] = (
         "whole",
         16,
         "bars from A to B",
-        "How long the walk takes from A to B",
+        "How long the walk takes from one prompt to the next",
         minimum=1,
         maximum=1024,
         slider_maximum=64,
@@ -194,6 +96,17 @@ SETTINGS: tuple[Setting, ...] = (
         unit="beats per minute",
         on_grid=True,
         scopes=EVERYWHERE,
+    ),
+    Setting(
+        "ramp_bars",
+        "whole",
+        0,
+        "tempo ramp",
+        "How many bars a new tempo takes to be reached",
+        maximum=64,
+        unit="bars",
+        since=3,
+        scopes=frozenset({"jam", "section"}),
     ),
     Setting(
         "key",
@@ -226,7 +139,7 @@ SETTINGS: tuple[Setting, ...] = (
         unit="beats",
         short="beats",
         on_grid=True,
-        scopes=frozenset({"jam", "clip", "song"}),
+        scopes=EVERYWHERE,
     ),
     Setting(
         "swing",
@@ -238,6 +151,86 @@ SETTINGS: tuple[Setting, ...] = (
         on_grid=True,
         since=2,
         scopes=EVERYWHERE,
+    ),
+    Setting(
+        "loop",
+        "choice",
+        "chords",
+        "loop",
+        "Which bars come round, or for how many bars",
+        choices=LOOPS,
+        since=3,
+        before="0",
+        scopes=frozenset({"jam", "section"}),
+    ),
+    Setting(
+        "variation",
+        "number",
+        0.3,
+        "variation",
+        "How much the loop changes each time round: 0 comes back the same, 1 is new each time",
+        step=0.05,
+        since=3,
+        scopes=frozenset({"jam", "section"}),
+    ),
+    Setting(
+        "arc",
+        "choice",
+        "none",
+        "arc",
+        "How density, brightness and drums move over the bars of the arc, with a fill at its end",
+        choices=ARCS,
+        since=3,
+        scopes=frozenset({"jam", "section"}),
+    ),
+    Setting(
+        "arc_bars",
+        "choice",
+        "16",
+        "length of the arc",
+        "After how many bars the arc begins again",
+        choices=ARC_BARS,
+        since=3,
+        scopes=frozenset({"jam", "section"}),
+    ),
+    Setting(
+        "hold",
+        "flag",
+        False,
+        "hold",
+        "Whether the loop is frozen: what was heard last comes round unchanged",
+        since=3,
+    ),
+    Setting(
+        "drop",
+        "whole",
+        0,
+        "drop",
+        "For how many bars the drums are left out, from now on",
+        maximum=16,
+        unit="bars",
+        momentary=True,
+        since=3,
+    ),
+    Setting(
+        "fill",
+        "whole",
+        0,
+        "fill",
+        "For how many bars a fill is played, from now on",
+        maximum=4,
+        unit="bars",
+        momentary=True,
+        since=3,
+    ),
+    Setting(
+        "quantize",
+        "choice",
+        "bar",
+        "changes land on",
+        "Where a change is heard: at once is the next sixteenth note",
+        choices=QUANTIZE,
+        since=3,
     ),
     _shape("density", "How many notes are played"),
     _shape("brightness", "How bright the sound is"),
@@ -284,6 +277,15 @@ SETTINGS: tuple[Setting, ...] = (
         scopes=frozenset({"jam", "clip", "section"}),
     ),
     Setting(
+        "anchor_b",
+        "anchor",
+        None,
+        "anchor at the end",
+        "The clip to start from where the walk ends; on the way both are blended",
+        automatic=True,
+        since=3,
+    ),
+    Setting(
         "strength",
         "number",
         0.75,
@@ -314,6 +316,12 @@ BY_WIRE_NAME: Mapping[str, Setting] = MappingProxyType(
 def settings_for(scope: Scope) -> Iterator[Setting]:
     """Yield the settings that can be given in ``scope``, in the order they are shown."""
     return (entry for entry in SETTINGS if scope in entry.scopes)
+
+
+def values_before(version: int) -> dict[str, Any]:
+    """Return the values, by name, that session files of a version stand for without naming them."""
+    newer = (entry for entry in SETTINGS if entry.since > version)
+    return {entry.name: entry.before for entry in newer if entry.before is not None}
 
 
 def session_version() -> int:

@@ -15,18 +15,19 @@ import numpy as np
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidSession
+from riffusion.jam.anchor_loops import make_anchor_loop
 from riffusion.jam.asset import MAX_UPLOAD_BYTES, check_uploads
 from riffusion.jam.block import JamBlock, Samples
-from riffusion.jam.clip_window import bars_per_clip
+from riffusion.jam.clip_window import bars_per_clip, check_grid
 from riffusion.jam.generator import ClipGenerator
-from riffusion.jam.loops import make_loop
 from riffusion.jam.session_file import SavedSession, to_fields, write_session
+from riffusion.jam.settings import ASSETS
 from riffusion.jam.settings import JamSettings as JamSettings
 from riffusion.jam.timeline import Change, Segment, Timeline, first_segment
 from riffusion.vocoder.protocol import Vocoder
 
 BLOCK_S = 0.25
-CACHED_LOOPS = 4
+CACHED_ANCHORS = 4
 
 
 class JamSession:
@@ -85,10 +86,10 @@ class JamSession:
     ) -> None:
         self._engine = engine
         self._max_upload_bytes = max_upload_bytes
-        self._load_loop = lru_cache(maxsize=CACHED_LOOPS)(partial(make_loop, engine))
+        self._load_anchor = lru_cache(maxsize=CACHED_ANCHORS)(partial(make_anchor_loop, engine))
         self._timeline = Timeline((first_segment(settings, self.sample_rate, pickup_bars),))
         self._check(settings)
-        self._generator = ClipGenerator(engine, self._load_loop, vocoder, mastering)
+        self._generator = ClipGenerator(engine, self._load_anchor, vocoder, mastering)
         self._position = 0
         self._block_samples = round(BLOCK_S * self.sample_rate)
         self._ready: Samples = np.zeros((engine.channels, 0), np.float32)
@@ -138,7 +139,7 @@ class JamSession:
     @property
     def settings(self) -> JamSettings:
         """The settings of the latest change, whether or not they sound yet."""
-        return self._timeline.last
+        return self._timeline.last.settled()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -173,23 +174,30 @@ class JamSession:
     def change(
         self, changes: JamSettings | Mapping[str, object], not_before: int | None = None
     ) -> int | None:
-        """Change settings at the next bar line from which on the track can be generated anew.
+        """Change settings at the next place from which on the track can be generated anew.
 
-        ``changes`` is a whole ``JamSettings``, or new values by name. No sample before
-        ``not_before`` is rewritten (default: none that was given out). It may lie in what was
-        generated already: up to 30 s of it can be taken back. Blocks then start again up to 100 ms
-        before the bar line, where the new clip fades in. A change replaces those that were
-        scheduled for later and includes their values.
+        That is a bar line unless ``quantize`` says otherwise. ``changes`` is a whole
+        ``JamSettings``, or new values by name. No sample before ``not_before`` is rewritten
+        (default: none that was given out). It may lie in what was generated already: up to 30 s of
+        it can be taken back. Blocks then start again up to 100 ms before that place, where the new
+        clip fades in. A change replaces those that were scheduled for later and includes their
+        values.
 
-        Returns the bar line, as a sample, or None where nothing changes. Raises InvalidInput for
+        Returns the place, as a sample, or None where nothing changes. Raises InvalidInput for
         values that cannot be played; the jam then continues as it was.
         """
         settings = changes if isinstance(changes, JamSettings) else self.settings.changed(changes)
         if settings == self.settings:
             return None
         not_before = self._position if not_before is None else not_before
-        bar = self._generator.bar_for_change(self._timeline, not_before)
+        # A metre begins on a bar line.
+        same_metre = settings.beats_per_bar == self.settings.beats_per_bar
+        quantize = settings.quantize if same_metre else "bar"
+        bar = self._generator.place_for_change(self._timeline, not_before, quantize)
         bar_line = self._timeline.bar_sample(bar)
+        if self._timeline.segments[-1].bar >= bar:
+            # What was asked for at the same place, and would be over after it, is not forgotten.
+            settings = settings.with_momentary(self._timeline.last)
         self._schedule(bar, settings)
         if rewound := self._generator.rewind(bar, bar_line):
             more, resume = rewound
@@ -219,19 +227,22 @@ class JamSession:
     def close(self) -> None:
         """Do nothing: a jam keeps no file and no thread."""
 
-    def _schedule(self, bar: int, settings: JamSettings) -> None:
+    def _schedule(self, bar: float, settings: JamSettings) -> None:
         """Apply ``settings`` from a bar on."""
         self._check(settings)
-        self._timeline = self._timeline.changed(bar, settings)
+        timeline = self._timeline.changed(bar, settings)
+        check_grid(self._engine, timeline.segments[-1].grid)
+        self._timeline = timeline
 
     def _check(self, settings: JamSettings) -> None:
         """Raise InvalidInput for settings that cannot be played, or not be saved."""
         bars_per_clip(self._engine, settings)
-        if settings.anchor is not None:
-            self._load_loop(settings.anchor, settings.mask)
-            used = (*(segment.settings for segment in self._timeline.segments), settings)
-            assets = (asset for one in used for asset in (one.anchor, one.mask))
-            check_uploads(assets, settings.anchor, self._max_upload_bytes)
+        for anchor in (settings.anchor, settings.anchor_b):
+            if anchor is not None:
+                self._load_anchor(anchor, settings.mask)
+                used = (*(segment.settings for segment in self._timeline.segments), settings)
+                assets = (getattr(one, name) for one in used for name in ASSETS)
+                check_uploads(assets, anchor, self._max_upload_bytes)
 
     def _add_ready(self, samples: Samples) -> None:
         """Append audio to what the next blocks give out."""

@@ -17,9 +17,9 @@ from typing import Any
 
 from riffusion.errors import InvalidInput, InvalidSession
 from riffusion.jam.asset import AssetRef, collect_uploads
-from riffusion.jam.schema import check_version, session_version
-from riffusion.jam.settings import JamSettings, from_json, to_json
-from riffusion.jam.timeline import Change, Timeline, first_segment
+from riffusion.jam.schema import check_version, session_version, values_before
+from riffusion.jam.settings import ASSETS, JamSettings, from_json, to_json
+from riffusion.jam.timeline import Change, Timeline, first_segment, whole_bar
 from riffusion.storage import write_whole
 
 SESSION_VERSION = session_version()
@@ -29,7 +29,6 @@ MAX_S = 7 * 24 * 3600
 RATES = (8000, 192000)
 FIELDS = {"version", "engine", "sample_rate", "settings", "changes", "samples"}
 OPTIONAL = {"own"}
-ASSETS = ("anchor", "mask")
 DAMAGED = "it is damaged; save the session again"
 
 
@@ -167,7 +166,7 @@ def _read_settings(content: object, uploads: Mapping[str, AssetRef], version: in
     if not isinstance(content, dict) or not {"prompt_a", "prompt_b"} <= set(content):
         raise InvalidSession("session's settings", content, f"prompts are missing; {DAMAGED}")
     check_version(content, version)
-    values = from_json(content, uploads)
+    values = {**values_before(version), **from_json(content, uploads)}
     prompts: Any = {name: values[name] for name in ("prompt_a", "prompt_b")}
     return JamSettings(**prompts).changed(values)
 
@@ -186,8 +185,11 @@ def _read_changes(
     timeline = Timeline((first_segment(settings, rate),))
     changes: list[Change] = []
     for entry in content:
-        change = _read_change(entry, changes[-1].bar + 1 if changes else 0, rate, uploads)
+        change = _read_change(entry, rate, uploads)
         check_version(change.changes, version)
+        if changes and change.bar <= changes[-1].bar:
+            hint = f"comes after bar {changes[-1].bar}; {DAMAGED}"
+            raise InvalidSession("a change's bar", change.bar, hint)
         if timeline.bar_sample(change.bar) != change.sample:
             hint = f"bar {change.bar} begins at {timeline.bar_sample(change.bar)}; {DAMAGED}"
             raise InvalidSession("a change's sample", change.sample, hint)
@@ -196,12 +198,10 @@ def _read_changes(
     return tuple(changes)
 
 
-def _read_change(
-    content: object, first_bar: int, rate: int, uploads: Mapping[str, AssetRef]
-) -> Change:
-    """Return a change at bar ``first_bar`` or a later one."""
+def _read_change(content: object, rate: int, uploads: Mapping[str, AssetRef]) -> Change:
+    """Return a change at any bar."""
     fields = _object("change", content, {"bar", "sample", "settings"})
-    bar = _whole("change's bar", fields["bar"], first_bar, MAX_S)
+    bar = _bar(fields["bar"])
     sample = _whole("change's sample", fields["sample"], 0, MAX_S * rate)
     if not isinstance(fields["settings"], dict):
         raise InvalidSession("a change's settings", fields["settings"], DAMAGED)
@@ -225,6 +225,15 @@ def _whole(what: str, value: object, least: int, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise InvalidSession(what, value, f"needs a whole number from {least} to {most}; {DAMAGED}")
     return value
+
+
+def _bar(value: object) -> float:
+    """Return a place in bars: a whole number, or one with a fraction for a place in a bar."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= MAX_S:  # type: ignore[operator]
+        hint = f"needs a number from 0 to {MAX_S}; {DAMAGED}"
+        raise InvalidSession("change's bar", value, hint)
+    return whole_bar(value)  # type: ignore[arg-type]
 
 
 def _no_constant(name: str) -> float:

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.errors import InvalidInput
+from riffusion.jam.anchor_loops import library_anchor, library_mask
 from riffusion.jam.asset import AssetRef
-from riffusion.jam.loops import library_anchor, library_mask
-from riffusion.jam.schema import BY_NAME, Setting, settings_for
+from riffusion.jam.schema import BY_NAME, settings_for
+from riffusion.jam.setting import Setting
 from riffusion.jam.settings import JamSettings
 
 MAX_TEXT_LENGTH = 10_000
@@ -23,6 +24,7 @@ MAX_JSON_NUMBER = 2**53
 SHAPE = "shape"
 SHAPED = tuple(e.wire_name for e in settings_for("jam") if e.automatic and e.is_numeric)
 SHAPED_DEFAULT = 0.5
+MOMENTARY = tuple(entry.wire_name for entry in settings_for("jam") if entry.momentary)
 Values = Mapping[str, Any]
 
 
@@ -122,6 +124,11 @@ def merge_change(current: Values, changes: object, assets: AssetStore = LIBRARY)
     return Merged(values, read_settings(values, assets), tuple(refused))
 
 
+def settle_values(values: Values) -> Values:
+    """Return values by wire name without those that are momentary."""
+    return {name: value for name, value in values.items() if name not in MOMENTARY}
+
+
 def read_names(values: object) -> Values:
     """Return ``values`` if they are an object of known settings. Raises InvalidInput."""
     if not isinstance(values, dict):
@@ -142,6 +149,10 @@ def read_value(entry: Setting, value: object, assets: AssetStore) -> Any:
             read: Any = read_whole(entry.label, value)
         case "number":
             read = read_number(entry.label, value)
+        case "flag":
+            read = read_flag(entry.label, value)
+        case "choice" if isinstance(value, int):
+            read = str(value)
         case "anchor":
             return assets.anchor(read_text(entry.label, value))
         case "mask":

@@ -1,9 +1,10 @@
-"""The timeline of a jam holds which settings apply from which bar line on, from the first bar to
-the last change. It is the one record of a jam's history: sessions are saved from it.
+"""The timeline of a jam holds which settings apply from which place on, from the first bar to the
+last change. It is the one record of a jam's history: sessions are saved from it.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,100 +13,189 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.engines.clip import LeadSheet
+from riffusion.engines.clip import Controls, LeadSheet
+from riffusion.jam.dynamics import Dynamics
+from riffusion.jam.loop import Loop
+from riffusion.jam.prompt_walk import PromptBlend, blend_prompts
 from riffusion.jam.settings import JamSettings
 from riffusion.music.harmony import Chord
 from riffusion.music.rhythm import BarGrid
-from riffusion.music.walk import alpha_at, distance_after
+from riffusion.music.walk import distance_after, position_at
 from riffusion.spectral.spectrogram import SpectrogramParams
+
+# How many places of a beat changes may land on.
+PARTS = {"now": 4, "beat": 1}
 
 
 @dataclass(frozen=True)
 class Change:
-    """New values of some settings, by name, from bar ``bar`` on, which begins at ``sample``."""
+    """New values of some settings, by name, from ``bar`` on, which begins at ``sample``.
 
-    bar: int
+    A bar with a fraction is a place in a bar: 2.5 is half way through bar 2.
+    """
+
+    bar: float
     sample: int
     changes: Mapping[str, object]
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The settings that apply from bar ``bar`` on, and what they continue from before.
+    """The settings that apply from ``bar`` on, and what they continue from before.
 
     The progression ``chords`` has one chord a bar and began at bar ``chords_bar``, the anchor at
-    bar ``anchor_bar``. The walk stood at ``distance`` in bar ``walk_bar``.
+    bar ``anchor_bar``. The walk stood at ``distance`` at ``walk_bar``. ``bar`` and ``walk_bar`` may
+    have fractions.
     """
 
-    bar: int
+    bar: float
     settings: JamSettings
     grid: BarGrid
     chords: tuple[Chord, ...]
     chords_bar: int
     distance: float
-    walk_bar: int
-    anchor_bar: int = 0
+    walk_bar: float
+    anchor_bar: int
+    loop: Loop
+    dynamics: Dynamics
 
     @property
     def start(self) -> int:
-        """The sample of its first bar line."""
+        """The sample that it begins with."""
         return self.grid.bar_sample(self.bar)
 
-    def alpha(self, bar: int) -> float:
-        """Return the position on the walk in a bar: 0 is prompt A, 1 is prompt B."""
-        return alpha_at(self.settings.path, self._distance(bar))
+    def position(self, bar: float) -> float:
+        """Return where the walk is in a bar: the prompts that it visits lie at 0, 1 and so on."""
+        stops = len(self.settings.heard_prompts())
+        return position_at(self.settings.path, self._distance(bar), stops)
+
+    def walked(self, bar: float) -> float:
+        """Return the share of the walk, 0 to 1, that lies before a bar."""
+        last = max(1, len(self.settings.heard_prompts()) - 1)
+        position = self.position(bar)
+        return position / last if position <= last else last + 1 - position
+
+    def blend(self, bar: float) -> PromptBlend:
+        """Return the prompts that are heard in a bar."""
+        return blend_prompts(self.settings, self.position(bar))
+
+    def controls(self, bar: float) -> Controls:
+        """Return the controls of a clip that begins at ``bar``."""
+        return self.dynamics.controls(self.settings, bar, self.loop.heard_bar(bar))
+
+    def next_turn(self, bar: float) -> float:
+        """Return the first bar after ``bar`` where a clip cannot go on with its controls."""
+        return self.dynamics.next_turn(self.settings, bar, self.loop.heard_bar(bar))
+
+    def places(self, bar: float, stop_bar: float) -> tuple[int, ...]:
+        """Return the samples after ``bar`` up to ``stop_bar`` where a change may land.
+
+        They are bar lines, or the places between them that its settings ask for, and ``stop_bar``.
+        """
+        parts = count_parts(self.settings)
+        first, last = math.floor(bar * parts) + 1, math.ceil(stop_bar * parts)
+        places = [part / parts for part in range(first, last)]
+        return tuple(self.grid.bar_sample(place) for place in (*places, stop_bar) if place > bar)
 
     def chord(self, bar: int) -> Chord:
         """Return the chord of a bar."""
-        return self.chords[(bar - self.chords_bar) % len(self.chords)]
+        heard = math.floor(self.loop.heard_bar(bar))
+        return self.chords[(heard - self.chords_bar) % len(self.chords)]
 
-    def changed(self, bar: int, changes: Mapping[str, object]) -> Segment:
-        """Return the segment that follows at bar line ``bar``, with some settings changed.
+    def changed(self, bar: float, changes: Mapping[str, object]) -> Segment:
+        """Return the segment that follows at ``bar``, with some settings changed.
 
         The walk continues from where it is unless ``position`` changes. A new progression starts
-        with its first chord and another anchor with its beginning; unchanged ones continue.
+        with its first chord and another anchor with its beginning; unchanged ones continue. A new
+        tempo is reached after ``ramp_bars`` bars.
         """
-        settings = self.settings.changed(changes)
+        settings = self.settings.settled().changed(changes)
         chords = settings.progression()
-        distance, walk_bar = self._carry_walk(bar, settings)
-        grid = self.grid
-        if (settings.bpm, settings.beats_per_bar) != (grid.bpm, grid.beats_per_bar):
-            grid = grid.changed(bar, settings.bpm, settings.beats_per_bar)
         # An unchanged progression is shared, so that many changes take little memory.
         chords, chords_bar = (
-            (self.chords, self.chords_bar) if chords == self.chords else (chords, bar)
+            (self.chords, self.chords_bar) if chords == self.chords else (chords, math.floor(bar))
         )
-        anchor_bar = self.anchor_bar if settings.anchor == self.settings.anchor else bar
-        return Segment(bar, settings, grid, chords, chords_bar, distance, walk_bar, anchor_bar)
+        distance, walk_bar = self._carry_walk(bar, settings)
+        same_anchors = (settings.anchor, settings.anchor_b) == (
+            self.settings.anchor,
+            self.settings.anchor_b,
+        )
+        return Segment(
+            bar=bar,
+            settings=settings,
+            grid=self._carry_grid(bar, settings),
+            chords=chords,
+            chords_bar=chords_bar,
+            distance=distance,
+            walk_bar=walk_bar,
+            anchor_bar=self.anchor_bar if same_anchors else math.floor(bar),
+            loop=self.loop.changed(bar, settings, len(chords), chords_bar),
+            dynamics=self.dynamics.changed(bar, self.settings, settings),
+        )
 
     def chroma(self, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Return the chord at each sample position: float32 (samples, 12), C first."""
         table = np.stack([chord.chroma() for chord in self.chords])
-        bars = np.array([self.grid.bar_at(int(sample)) for sample in samples], dtype=np.int64)
-        return table[(bars - self.chords_bar) % len(table)]
+        bars = (self.loop.heard_bar(self.grid.bar_at(int(sample))) for sample in samples)
+        heard = np.array([math.floor(bar) for bar in bars], dtype=np.int64)
+        return table[(heard - self.chords_bar) % len(table)]
 
-    def _distance(self, bar: int) -> float:
+    def _distance(self, bar: float) -> float:
         settings = self.settings
-        bars = bar - self.walk_bar
+        bars = self.loop.heard_bar(bar) - self.walk_bar
         return distance_after(settings.path, self.distance, bars, settings.walk_bars)
 
-    def _carry_walk(self, bar: int, settings: JamSettings) -> tuple[float, int]:
-        """Return ``distance`` and ``walk_bar`` of the segment that follows at bar line ``bar``."""
+    def _carry_grid(self, bar: float, settings: JamSettings) -> BarGrid:
+        """Return the grid of the segment that follows at ``bar``."""
+        grid = self.grid
+        if settings.bpm != grid.bpm:
+            return grid.changed(bar, settings.bpm, settings.beats_per_bar, settings.ramp_bars)
+        same_metre = settings.beats_per_bar == grid.beats_per_bar
+        return grid if same_metre else grid.with_metre(bar, settings.beats_per_bar)
+
+    def _carry_walk(self, bar: float, settings: JamSettings) -> tuple[float, float]:
+        """Return ``distance`` and ``walk_bar`` of the segment that follows at ``bar``."""
         old = self.settings
+        stops = len(settings.heard_prompts())
+        last = max(1, stops - 1)
         if settings.position != old.position:
-            return settings.position, bar
-        if (settings.path, settings.walk_bars) == (old.path, old.walk_bars):
+            return settings.position * last, bar
+        released = old.hold and not settings.hold
+        same_way = (settings.path, stops) == (old.path, len(old.heard_prompts()))
+        if same_way and settings.walk_bars == old.walk_bars and not released:
             return self.distance, self.walk_bar
         # Another speed keeps the direction of the walk; another path keeps its position only.
-        same_path = settings.path == old.path
-        return (self._distance(bar) % 2.0 if same_path else self.alpha(bar)), bar
+        if same_way and settings.path == "ping-pong":
+            return self._distance(bar) % (2.0 * last), bar
+        return self.position(bar), bar
+
+
+def count_parts(settings: JamSettings, quantize: str | None = None) -> int:
+    """Return how many places of a bar changes may land on."""
+    in_beat = PARTS.get(quantize or settings.quantize)
+    return in_beat * settings.beats_per_bar if in_beat else 1
+
+
+def whole_bar(bar: float) -> float:
+    """Return a bar as a whole number where it has no fraction."""
+    return int(bar) if bar == int(bar) else bar
 
 
 def first_segment(settings: JamSettings, sample_rate: int, pickup_bars: int = 0) -> Segment:
     """Return the segment from bar 0 on. Chords and anchor begin after ``pickup_bars`` bars."""
-    grid = BarGrid(sample_rate, settings.bpm, settings.beats_per_bar)
-    chords, distance = settings.progression(), settings.position
-    return Segment(0, settings, grid, chords, pickup_bars, distance, 0, pickup_bars)
+    chords = settings.progression()
+    return Segment(
+        bar=0,
+        settings=settings,
+        grid=BarGrid(sample_rate, settings.bpm, settings.beats_per_bar),
+        chords=chords,
+        chords_bar=pickup_bars,
+        distance=settings.position * max(1, len(settings.heard_prompts()) - 1),
+        walk_bar=0,
+        anchor_bar=pickup_bars,
+        loop=Loop.start(settings, len(chords), pickup_bars),
+        dynamics=Dynamics.start(settings, pickup_bars),
+    )
 
 
 def window_sheet(settings: JamSettings, params: SpectrogramParams, frames: int) -> LeadSheet:
@@ -139,31 +229,40 @@ class Timeline:
         count = self._count_from(sample)
         return self.segments[count] if count < len(self.segments) else None
 
-    def next_bar(self, sample: int) -> int:
-        """Return the first bar to begin at or after ``sample``."""
-        bar = self.at(sample).grid.next_bar(sample)
-        change = self.change_after(sample - 1)
-        return bar if change is None else min(bar, change.bar)
+    def bar_sample(self, bar: float) -> int:
+        """Return the sample at which a bar begins, or a place in a bar lies."""
+        return self._at_bar(bar).grid.bar_sample(bar)
 
-    def bar_sample(self, bar: int) -> int:
-        """Return the sample at which a bar begins."""
+    def next_place(self, sample: int, quantize: str) -> float:
+        """Return the first place at or after ``sample`` where a change may land, in bars."""
+        segment = self.at(sample)
+        bar = segment.grid.bar_at(sample)
+        parts = count_parts(segment.settings, quantize)
+        places = (bar + part / parts for part in range(2 * parts + 1))
+        place = next(place for place in places if segment.grid.bar_sample(place) >= sample)
+        if quantize == "loop":
+            return self._at_bar(place).loop.next_round(place)
+        return whole_bar(place)
+
+    def _at_bar(self, bar: float) -> Segment:
+        """Return the segment that a bar lies in."""
         count = bisect_right(self.segments, bar, key=lambda segment: segment.bar)
-        return self.segments[max(0, count - 1)].grid.bar_sample(bar)
+        return self.segments[max(0, count - 1)]
 
-    def changed(self, bar: int, settings: JamSettings) -> Timeline:
-        """Return the timeline with ``settings`` from bar line ``bar`` on.
+    def changed(self, bar: float, settings: JamSettings) -> Timeline:
+        """Return the timeline with ``settings`` from ``bar`` on.
 
-        Changes at or after that bar line are replaced.
+        Changes at or after it are replaced.
         """
         count = bisect_left(self.segments, bar, key=lambda segment: segment.bar)
         kept = self.segments[: max(1, count)]
-        changes = kept[-1].settings.difference(settings)
+        changes = kept[-1].settings.settled().difference(settings)
         return Timeline((*kept, kept[-1].changed(bar, changes)))
 
     def changes(self) -> tuple[Change, ...]:
         """Return every change since the first segment, in order."""
         return tuple(
-            Change(after.bar, after.start, before.settings.difference(after.settings))
+            Change(after.bar, after.start, before.settings.settled().difference(after.settings))
             for before, after in pairwise(self.segments)
         )
 

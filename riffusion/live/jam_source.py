@@ -14,7 +14,7 @@ from riffusion.jam.asset import AssetRef
 from riffusion.jam.block import JamBlock
 from riffusion.jam.schema import settings_for
 from riffusion.jam.session import JamSession
-from riffusion.jam.setting_values import AssetStore, Refusal, merge_change
+from riffusion.jam.setting_values import AssetStore, Refusal, merge_change, settle_values
 from riffusion.jam.settings import JamSettings
 from riffusion.live.source import (
     Applied,
@@ -57,8 +57,8 @@ class JamSource:
         self._assets = _AssetsInUse(assets, lambda: (self._wanted.settings, self.session.settings))
         # Guards the three below: messages are read in other threads than changes are applied in.
         self._lock = Lock()
-        self._played: Values = merged.values
-        self._wanted = merged
+        self._played: Values = settle_values(merged.values)
+        self._wanted = merge_change(self._played, {}, assets)
         self._waiting: dict[str, Any] = {}
 
     @property
@@ -90,9 +90,11 @@ class JamSource:
         with self._lock:
             waiting, self._waiting = self._waiting, {}
             wanted = self._wanted
+            # What is momentary is asked for once.
+            self._wanted = merge_change(settle_values(wanted.values), {}, self._assets)
         try:
             applied = Applied(self.session.change(wanted.settings, not_before))
-            self._played = wanted.values
+            self._played = settle_values(wanted.values)
         except InvalidInput:
             applied = self._apply_each(waiting, not_before)
         self._note_progress()
@@ -124,7 +126,7 @@ class JamSource:
             refused += trial.refused
             try:
                 lines.append(self.session.change(trial.settings, not_before))
-                played = trial.values
+                played = settle_values(trial.values)
             except InvalidInput as error:
                 refused.append(Refusal(name, str(error)))
         self._played = played
@@ -155,7 +157,7 @@ class _AssetsInUse:
 
     def anchor(self, name: str) -> AssetRef | None:
         """Return the anchor of that name, None for ""."""
-        anchors = (settings.anchor for settings in self.used())
+        anchors = (a for settings in self.used() for a in (settings.anchor, settings.anchor_b))
         found = next((anchor for anchor in anchors if anchor and anchor.name == name), None)
         return found or self.store.anchor(name)
 

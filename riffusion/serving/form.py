@@ -11,7 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from riffusion.jam.schema import BY_NAME, Setting, settings_for
+from riffusion.jam.schema import BY_NAME, settings_for
+from riffusion.jam.setting import Setting
 from riffusion.jam.setting_values import MAX_JSON_NUMBER, SHAPE, SHAPED
 from riffusion.music.harmony import FLAT_NAMES, note_name, parse_key
 from riffusion.serving.jams import PLAYER_FILES
@@ -110,6 +111,8 @@ def _build_control(entry: Setting, **options: Any) -> Any:
     if entry.kind == "choice":
         labels = [(label, value) for value, label in entry.choices.items()]
         return gr.Radio(labels, value=default, **options)
+    if entry.kind == "flag":
+        return gr.Checkbox(default, **options)
     if entry.is_numeric and not is_long_number(entry):
         limits = (entry.maximum, entry.slider_maximum, entry.shared_maximum)
         maximum = min(limit for limit in limits if limit is not None)

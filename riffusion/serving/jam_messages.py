@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 
-from riffusion.jam.schema import Setting, settings_for
+from riffusion.jam.schema import settings_for
+from riffusion.jam.setting import Setting
 from riffusion.jam.setting_values import SHAPE
 
-JSON_TYPES = {"whole": "integer", "number": "number"}
+JSON_TYPES = {"whole": "integer", "number": "number", "flag": "boolean"}
 # A plan is text or an object of its fields.
 Plan = Annotated[Any, WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})]
 
@@ -24,7 +25,7 @@ def _property(setting: Setting) -> dict[str, Any]:
     described: dict[str, Any] = {"description": setting.help, "default": setting.default}
     if setting.kind == "choice":
         described["enum"] = [*setting.choices]
-    elif kind != "string":
+    elif setting.is_numeric:
         most = setting.maximum if setting.shared_maximum is None else setting.shared_maximum
         described |= {"minimum": setting.minimum, "maximum": most}
     return {"type": kind, **described}

@@ -14,7 +14,8 @@ from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchors import anchor_sound, find_anchor, fit_image, fit_sound
 from riffusion.jam.masks import Mask, fit_mask, image_mask, named_mask
-from riffusion.jam.schema import Setting, settings_for
+from riffusion.jam.schema import settings_for
+from riffusion.jam.setting import Setting
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import window_sheet
 from riffusion.serving.data_urls import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from html import escape
 
-from riffusion.jam.schema import Setting, settings_for
+from riffusion.jam.schema import settings_for
+from riffusion.jam.setting import Setting
 
 # Where the page's HTML has these inputs.
 PLACEHOLDER = "<!-- settings of a section -->"

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from riffusion.errors import InvalidInput
+from riffusion.jam.anchor_loops import encode_anchor, encode_mask, library_anchor, library_mask
 from riffusion.jam.asset import UPLOAD_PREFIX, AssetRef
-from riffusion.jam.loops import encode_anchor, encode_mask, library_anchor, library_mask
 from riffusion.jam.masks import image_mask
 from riffusion.serving.data_urls import (
     is_image,

@@ -4,6 +4,7 @@ as the anchor.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,8 @@ import numpy as np
 
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform, encode_audio
-from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef, make_upload
-from riffusion.jam.schema import settings_for
+from riffusion.jam.schema import DEFAULTS, settings_for
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.timeline import Segment
 from riffusion.music.harmony import progression
@@ -31,21 +31,23 @@ def capture_section(
 ) -> Section:
     """Return a section that plays what a jam plays at ``sample``, which lies in ``segment``.
 
-    The section stays where the walk is. Its clips start from ``passage``, which ``cut_passage``
-    returns, or without one from the anchor of the jam.
+    The section stays where the walk is, at the tempo of that moment. Its clips start from
+    ``passage``, which ``cut_passage`` returns, or without one from the anchor of the jam.
     """
-    settings, alpha = segment.settings, segment.alpha(segment.grid.bar_at(sample))
-    walks = settings.prompt_a != settings.prompt_b and 0 < alpha < 1
+    bar = segment.grid.bar_at(sample)
+    settings, blend = segment.settings, segment.blend(bar)
+    walks = blend.start != blend.end and 0 < blend.alpha < 1
     values = settings.by_setting()
     values = {entry.name: values[entry.name] for entry in settings_for("section")}
+    values |= {"bpm": segment.grid.tempo_at(bar), "ramp_bars": DEFAULTS["ramp_bars"]}
     if passage:
         values |= {"anchor": passage, "strength": CAPTURE_STRENGTH}
     return Section(
         name=name,
         bars=bars,
-        prompt=settings.prompt_a if walks or alpha < 0.5 else settings.prompt_b,
-        prompt_b=settings.prompt_b if walks else None,
-        blend=round(alpha, 3) if walks else None,
+        prompt=blend.start if walks or blend.alpha < 0.5 else blend.end,
+        prompt_b=blend.end if walks else None,
+        blend=round(blend.alpha, 3) if walks else None,
         **section_fields(values),
     )
 
@@ -54,12 +56,14 @@ def find_passage(segment: Segment, sample: int, bars: int) -> tuple[int, int] | 
     """Return from which sample to which the last ``bars`` whole bars before ``sample`` lie.
 
     The passage begins with the first chord, as a section does, and lies in ``segment``, so that it
-    has nothing from before the last change. Where there are fewer bars it is whole rounds of the
-    progression, so that it can repeat. Returns None where not one round was played.
+    has nothing from before the last change, nor from a ramp, whose bars are not of one length.
+    Where there are fewer bars it is whole rounds of the progression, so that it can repeat. Returns
+    None where not one round was played.
     """
     chords, grid = len(segment.chords), segment.grid
+    begin = math.ceil(max(segment.bar, grid.ramp_end))
     room = int(MAX_CAPTURE_S * grid.sample_rate / grid.bar_samples)
-    first = segment.bar + (segment.chords_bar - segment.bar) % chords
+    first = begin + (segment.chords_bar - begin) % chords
     played = grid.bar_at(sample) - first
     most = bars if bars <= room else room // chords * chords
     length = most if most <= played else played // chords * chords
@@ -82,16 +86,14 @@ def with_section(song: Song | None, section: Section, settings: JamSettings) -> 
     """Return ``song`` with ``section`` instead of the one of its name, or as a new one at its end.
 
     Without a song, it is a new one with the tempo, key, metre, guidance and steps of ``settings``,
-    those of the jam. Raises InvalidInput where song and jam have different metres.
+    those of the jam.
     """
     shared = [entry.name for entry in settings_for("section") if "song" in entry.scopes]
     values = settings.by_setting()
     if song is None:
         common = {entry.name: values[entry.name] for entry in settings_for("song")}
+        common |= {"bpm": section.bpm}
         return Song((section.without(shared),), (section.name,), **common)
-    if settings.beats_per_bar != song.beats_per_bar:
-        hint = f"the song counts {song.beats_per_bar}; keep it as a section of another song"
-        raise InvalidInput("beats in a bar of the jam", settings.beats_per_bar, hint)
     same = [name for name in shared if _is_same(name, getattr(section, name), getattr(song, name))]
     section = section.without(same)
     others = tuple(other for other in song.sections if other.name != section.name)

@@ -16,6 +16,7 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
 from riffusion.jam.schema import BY_NAME, DEFAULTS, settings_for
 from riffusion.music.harmony import progression
+from riffusion.music.rhythm import ramp_duration_s
 
 TransitionKind = Literal["cut", "fill", "walk"]
 TRANSITIONS: tuple[TransitionKind, ...] = get_args(TransitionKind)
@@ -68,6 +69,9 @@ class Section:
     the first, 1 the second. Settings that are None or empty are those of the song; ``chords``
     ("Am F C G", one a bar, over and over) win over the key. Clips start from the ``anchor``, where
     there is one: its bars go round, and ``strength`` says how much of it is repainted (1: all).
+    With ``ramp_bars`` the section begins at the tempo of the one before it, and reaches its own
+    after as many bars. ``variation`` is how much the ``loop`` in the section changes each time
+    round; how the section differs when it returns is the song's own variation.
     """
 
     name: str
@@ -78,11 +82,17 @@ class Section:
     key: str = ""
     chords: str = ""
     bpm: float | None = None
+    ramp_bars: int = DEFAULTS["ramp_bars"]
+    beats_per_bar: int | None = None
     swing: float | None = None
     controls: Controls = field(default_factory=Controls)
     transition: Transition = field(default_factory=Transition)
     anchor: AssetRef | None = None
     strength: float = DEFAULTS["strength"]
+    loop: str = DEFAULTS["loop"]
+    variation: float = DEFAULTS["variation"]
+    arc: str = DEFAULTS["arc"]
+    arc_bars: str = DEFAULTS["arc_bars"]
 
     def __post_init__(self) -> None:
         check_name(self.name)
@@ -93,6 +103,9 @@ class Section:
                 raise InvalidInput("blend", self.blend, "needs a second prompt to blend with")
         _check_settings(self.settings())
         progression(self.key or DEFAULTS["key"], self.chords)
+        if self.ramp_bars > self.bars:
+            hint = f"section {self.name!r} has {self.bars} bars; use at most as many"
+            raise InvalidInput("tempo ramp", self.ramp_bars, hint)
         if self.transition.bars > self.bars:
             hint = f"section {self.name!r} has {self.bars} bars; use at most as many"
             raise InvalidInput("transition", str(self.transition), hint)
@@ -159,11 +172,23 @@ class Song:
         """Return the tempo of a section in beats per minute: its own or the song's."""
         return self.bpm if section.bpm is None else section.bpm
 
+    def beats_of(self, section: Section) -> int:
+        """Return the number of beats in a bar of a section: its own or the song's."""
+        return self.beats_per_bar if section.beats_per_bar is None else section.beats_per_bar
+
     @property
     def duration_s(self) -> float:
         """The length of the song in seconds."""
-        beats = ((self.section(n), self.beats_per_bar) for n in self.order)
-        return sum(s.bars * count * 60.0 / self.bpm_of(s) for s, count in beats)
+        sections = [self.section(name) for name in self.order]
+        tempi = [self.bpm_of(section) for section in sections]
+        starts = (tempi[0], *tempi)
+        return sum(self._section_s(*played) for played in zip(sections, starts, strict=False))
+
+    def _section_s(self, section: Section, start_bpm: float) -> float:
+        """Return how many seconds a section lasts after one whose tempo is ``start_bpm``."""
+        bpm, beats = self.bpm_of(section), self.beats_of(section)
+        ramp_s = ramp_duration_s(start_bpm, bpm, section.ramp_bars * beats)
+        return ramp_s + (section.bars - section.ramp_bars) * beats * 60.0 / bpm
 
 
 def section_fields(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,6 +53,11 @@ class PlacedSection:
         return self.song.section(order[0]) if order else None
 
     @property
+    def start_bpm(self) -> float:
+        """The tempo that it begins with: with a ramp, that of the section before it."""
+        return self.grid.tempo_at(self.bar)
+
+    @property
     def start(self) -> int:
         """The sample of its first bar line."""
         return self.grid.bar_sample(self.bar)
@@ -72,10 +77,10 @@ def place_sections(song: Song, sample_rate: int) -> tuple[PlacedSection, ...]:
     """Return the placement of a song from sample 0 on.
 
     The grid continues through sections of one tempo, so that rounding never adds up; another tempo
-    takes over on the bar line of its section.
+    takes over on the bar line of its section, or after the bars of its ramp.
     """
     first = song.section(song.order[0])
-    grid = BarGrid(sample_rate, song.bpm_of(first), song.beats_per_bar)
+    grid = BarGrid(sample_rate, song.bpm_of(first), song.beats_of(first))
     return tuple(_place_from(song, 0, 0, grid))
 
 
@@ -144,8 +149,9 @@ def _place_from(song: Song, first: int, bar: int, grid: BarGrid) -> Iterator[Pla
     """Yield the sections of a song from number ``first`` on, placed from bar ``bar`` on."""
     for index, name in enumerate(song.order[first:], start=first):
         section = song.section(name)
-        wanted = (song.bpm_of(section), song.beats_per_bar)
-        if wanted != (grid.bpm, grid.beats_per_bar):
-            grid = grid.changed(bar, *wanted)
+        wanted = (song.bpm_of(section), song.beats_of(section))
+        # Where a section was cut into, it may have been in the middle of its ramp.
+        if wanted != (grid.bpm, grid.beats_per_bar) or bar < grid.ramp_end:
+            grid = grid.changed(bar, *wanted, section.ramp_bars)
         yield PlacedSection(song, index, bar, section.bars, grid, last=index + 1 == len(song.order))
         bar += section.bars

@@ -18,9 +18,10 @@ import yaml
 
 from riffusion.engines.clip import Prompt
 from riffusion.errors import InvalidInput, InvalidPlan
+from riffusion.jam.anchor_loops import library_anchor, load_anchor_ref
 from riffusion.jam.asset import UPLOAD_PREFIX, AssetRef
-from riffusion.jam.loops import library_anchor, load_anchor_ref
-from riffusion.jam.schema import BY_NAME, Setting, settings_for
+from riffusion.jam.schema import BY_NAME, settings_for
+from riffusion.jam.setting import Setting
 from riffusion.music.harmony import parse_chords, parse_key
 from riffusion.song.model import (
     MAX_BARS,

@@ -106,8 +106,8 @@ class SongSession(Closing):
         self.channels = engine.channels
         self._song = song
         self._takes = TakeStore(engine, vocoder)
-        self._takes.check(song)
         self._placement = place_sections(song, self.sample_rate)
+        self._takes.check(song, self._placement)
         self._position = 0
         self._crossfade = round(CROSSFADE_S * self.sample_rate)
         self._handover = round(HANDOVER_S * self.sample_rate)
@@ -193,10 +193,10 @@ class SongSession(Closing):
         Returns the bar line, as a sample, or None where nothing changes. Raises InvalidInput for a
         change that cannot be played; the song then continues as it was.
         """
-        self._takes.check(change.song)
         not_before = self._position if not_before is None else not_before
         earliest = not_before + self._reach
         placement = change_placement(self._placement, change.song, change.jump, earliest)
+        self._takes.check(change.song, placement)
         line = first_difference(self._placement, placement)
         self._song = change.song
         if line is not None:

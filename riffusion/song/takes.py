@@ -1,8 +1,8 @@
 """Takes are the sections of a song, each played once by a jam of its own and kept on disk.
 
 A take begins with a bar of pickup, of which only the end is played, where the section fades in: a
-clip sounds better with something before it. A take does not depend on the sections before it, so
-its bytes are the same wherever it is played.
+clip sounds better with something before it. A take does not depend on the sections before it, but
+for the tempo that its ramp starts from, so its bytes are the same wherever it is played.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ import numpy.typing as npt
 from riffusion.audio.mastering import Mastering
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE
-from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.clip import Prompt
+from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
-from riffusion.jam.clip_window import bars_per_clip, clip_seed
+from riffusion.jam.clip_window import check_bar, fit_bars
+from riffusion.jam.dynamics import Dynamics, fill_controls
 from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
@@ -39,20 +41,20 @@ PICKUP_BARS = 1
 UNPLAYED_S = 0.11
 # A take is rendered to its end where less than this would be left.
 MIN_REST_S = 0.02
-FILL_DENSITY = 0.3
-USUAL_DENSITY = 0.5
 
 
 @dataclass(frozen=True)
 class TakeKey:
     """The key of a take is all that determines it: sections with the same key are the same music.
 
+    ``start_bpm`` is the tempo that it begins with; it reaches that of the settings in a ramp.
     ``occurrence`` and ``strength`` (of the anchors) are 0 where returns do not vary. ``target`` is
     the prompt of the next section where the section walks there, or None.
     """
 
     section: Section
     settings: JamSettings
+    start_bpm: float
     occurrence: int
     strength: float
     target: Prompt | None
@@ -65,6 +67,7 @@ def take_key(placed: PlacedSection) -> TakeKey:
     return TakeKey(
         section=section,
         settings=section_settings(song, section),
+        start_bpm=placed.start_bpm,
         occurrence=placed.occurrence if song.variation else 0,
         strength=song.variation if song.order.count(placed.name) > 1 else 0.0,
         target=placed.following.prompt if walks and placed.following else None,
@@ -77,16 +80,14 @@ class Take:
     Its jam, which holds half a minute of audio, is dropped once all of it is on disk.
     """
 
-    def __init__(self, session: JamSession, section: Section) -> None:
+    def __init__(self, session: JamSession, grid: BarGrid, bars: int) -> None:
         self._session: JamSession | None = session
         self._loudness = session.loudness
         self._track = TrackFile(session.sample_rate, session.channels)
         self._unwritten: JamBlock | None = None
         self._marks = ClipMarks()
-        settings = session.settings
-        grid = BarGrid(session.sample_rate, settings.bpm, settings.beats_per_bar)
         self._pickup = grid.bar_sample(PICKUP_BARS)
-        end = grid.bar_sample(PICKUP_BARS + section.bars)
+        end = grid.bar_sample(PICKUP_BARS + bars)
         self._length = end - round(UNPLAYED_S * session.sample_rate)
         self._min_rest = round(MIN_REST_S * session.sample_rate)
 
@@ -151,18 +152,16 @@ class TakeStore:
     def __init__(self, engine: Engine, vocoder: Vocoder | None = None) -> None:
         self._engine, self._vocoder = engine, vocoder
         self._takes: dict[TakeKey, Take] = {}
-        self._clips: dict[JamSettings, ClipFile] = {}
+        self._clips: dict[tuple[JamSettings, float], ClipFile] = {}
         self._mastering: dict[str, Mastering] = {}
         self._last: Take | None = None
 
-    def check(self, song: Song) -> None:
-        """Raise InvalidInput where the engine cannot play a section's tempo."""
+    def check(self, song: Song, placement: Sequence[PlacedSection]) -> None:
+        """Raise InvalidInput where the engine cannot play a section's tempo, or its ramp."""
         for section in song.sections:
-            try:
-                bars_per_clip(self._engine, section_settings(song, section))
-            except InvalidInput as error:
-                what = f"{error.what} of section {section.name!r}"
-                raise InvalidInput(what, error.value, error.hint) from error
+            self._check_bars(section.name, song.bpm_of(section), song.beats_of(section))
+        for placed in placement:
+            self._check_bars(placed.name, placed.start_bpm, placed.grid.beats_per_bar)
 
     def find(self, placed: PlacedSection) -> Take | None:
         """Return the take of a placed section, or None where it has not been made."""
@@ -199,19 +198,27 @@ class TakeStore:
         """Return a new take, with a jam that has not generated anything yet."""
         section = vary_section(key.section, key.occurrence) if key.occurrence else key.section
         prompt_b = section.prompt_b or section.prompt
-        settings = replace(key.settings, prompt_a=section.prompt, prompt_b=prompt_b)
-        rate = self._engine.params.sample_rate
+        prompts = replace(key.settings, prompt_a=section.prompt, prompt_b=prompt_b)
+        grid = take_grid(key.settings, key.start_bpm, self._engine.params.sample_rate)
         session = JamSession(
-            self._engine_for(key),
-            settings,
+            self._engine_for(key, grid),
+            replace(prompts, bpm=key.start_bpm),
             pickup_bars=PICKUP_BARS,
-            changes=transition_changes(section, key.target, settings, rate),
+            changes=(*ramp_changes(grid), *transition_changes(section, key.target, grid)),
             vocoder=self._vocoder,
             mastering=self._mastering[section.name],
         )
-        return Take(session, section)
+        return Take(session, grid, section.bars)
 
-    def _engine_for(self, key: TakeKey) -> Engine:
+    def _check_bars(self, name: str, bpm: float, beats_per_bar: int) -> None:
+        """Raise InvalidInput, with the name of the section, where a bar does not fit in a clip."""
+        try:
+            check_bar(self._engine, bpm, beats_per_bar)
+        except InvalidInput as error:
+            what = f"{error.what} of section {name!r}"
+            raise InvalidInput(what, error.value, error.hint) from error
+
+    def _engine_for(self, key: TakeKey, grid: BarGrid) -> Engine:
         """Return the engine of a take.
 
         For the first take of a section that varies, it records the clips; for the returns, it
@@ -219,14 +226,15 @@ class TakeStore:
         """
         if not key.strength:
             return self._engine
-        if key.settings not in self._clips:
-            self._clips[key.settings] = ClipFile(self._engine)
-            return RecordingEngine(self._engine, self._clips[key.settings])
+        # Another tempo at the start places the clips differently.
+        clips = self._clips.get((key.settings, key.start_bpm))
+        if clips is None:
+            clips = self._clips[key.settings, key.start_bpm] = ClipFile(self._engine)
+            return RecordingEngine(self._engine, clips)
         # The bars of a walk have no anchor, which would hold the walk back.
         bars = PICKUP_BARS + key.section.bars
         bars -= key.section.transition.bars if key.target else 0
-        anchored = -(-bars // bars_per_clip(self._engine, key.settings))
-        clips = self._clips[key.settings]
+        anchored = count_clips(self._engine, grid, bars, key.settings)
         return AnchoredEngine(self._engine, clips, min(anchored, clips.count), key.strength)
 
 
@@ -237,7 +245,7 @@ def vary_section(section: Section, occurrence: int) -> Section:
     """
 
     def fresh(prompt: Prompt) -> Prompt:
-        return replace(prompt, seed=clip_seed(prompt.seed, -occurrence))
+        return replace(prompt, seed=derive_seed(prompt.seed, -occurrence))
 
     prompt_b = fresh(section.prompt_b) if section.prompt_b else None
     return replace(section, prompt=fresh(section.prompt), prompt_b=prompt_b)
@@ -258,8 +266,37 @@ def section_settings(song: Song, section: Section) -> JamSettings:
     return walk.with_settings({**song.settings(), **section.settings()})
 
 
+def take_grid(settings: JamSettings, start_bpm: float, sample_rate: int) -> BarGrid:
+    """Return the bar grid of a take, from its pickup on, which has the tempo ``start_bpm``."""
+    grid = BarGrid(sample_rate, start_bpm, settings.beats_per_bar)
+    if start_bpm == settings.bpm:
+        return grid
+    return grid.changed(PICKUP_BARS, settings.bpm, settings.beats_per_bar, settings.ramp_bars)
+
+
+def count_clips(engine: Engine, grid: BarGrid, bars: int, settings: JamSettings) -> int:
+    """Return how many clips play the first ``bars`` bars of a take.
+
+    A ramp begins with its own, and so does the fill of an arc.
+    """
+    dynamics = Dynamics.start(settings, PICKUP_BARS)
+    bar, count = 0.0, 0
+    while bar < bars:
+        stop = min(bar + fit_bars(engine, grid, bar), dynamics.next_turn(settings, bar))
+        bar = min(stop, grid.first_bar) if bar < grid.first_bar else stop
+        count += 1
+    return count
+
+
+def ramp_changes(grid: BarGrid) -> tuple[Change, ...]:
+    """Return the change of a take's jam at which its ramp begins, if it has one."""
+    if grid.ramp_bars == 0:
+        return ()
+    return (Change(PICKUP_BARS, grid.bar_sample(PICKUP_BARS), {"bpm": grid.bpm}),)
+
+
 def transition_changes(
-    section: Section, target: Prompt | None, settings: JamSettings, sample_rate: int
+    section: Section, target: Prompt | None, grid: BarGrid
 ) -> tuple[Change, ...]:
     """Return the change of a section's jam that makes its transition, if it has one.
 
@@ -283,7 +320,6 @@ def transition_changes(
     else:
         return ()
     bar = PICKUP_BARS + section.bars - transition.bars
-    grid = BarGrid(sample_rate, settings.bpm, settings.beats_per_bar)
     return (Change(bar, grid.bar_sample(bar), changes),)
 
 
@@ -291,9 +327,3 @@ def _final_prompt(section: Section) -> Prompt:
     """Return the prompt that a section ends with; of a blend, the nearer one."""
     near_first = section.blend is not None and section.blend < 0.5
     return section.prompt if near_first or section.prompt_b is None else section.prompt_b
-
-
-def fill_controls(controls: Controls) -> Controls:
-    """Return the controls of a fill: full drums and a higher density."""
-    density = USUAL_DENSITY if controls.density is None else controls.density
-    return replace(controls, drums=1.0, density=min(1.0, density + FILL_DENSITY))

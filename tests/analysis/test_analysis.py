@@ -18,6 +18,11 @@ SEAM_S = 0.03
 Samples = npt.NDArray[np.float64]
 
 
+def sound_of(samples: Samples, rate: int = RATE) -> Waveform:
+    """Return samples (channels, samples) as a waveform."""
+    return Waveform(samples.astype(np.float32), rate)
+
+
 def tone(hz: float, length_s: float) -> Samples:
     """Return a tone of four partials that decays."""
     time_s = np.arange(round(length_s * RATE)) / RATE
@@ -62,7 +67,7 @@ def band(
                 add(samples, at_s, tone(261.6 * 2 ** (pitch_class / 12), 0.5), 0.08)
         root_hz = 65.4 * 2 ** (chord.root / 12)
         add(samples, downbeat_s + bar * beats * 60 / bpm, tone(root_hz, 1.0), 0.4)
-    return Waveform(samples[None] / np.abs(samples).max(), RATE)
+    return sound_of(samples[None] / np.abs(samples).max())
 
 
 def late_s(heard: RecordingAnalysis, bpm: float, beats: int, downbeat_s: float) -> float:
@@ -148,7 +153,7 @@ def test_corrections_are_followed() -> None:
 def noise(length_s: float) -> Waveform:
     """Return white noise."""
     rng = np.random.default_rng(1)
-    return Waveform(rng.normal(0, 0.1, (1, round(length_s * RATE))), RATE)
+    return sound_of(rng.normal(0, 0.1, (1, round(length_s * RATE))))
 
 
 def speech(length_s: float, seed: int) -> Waveform:
@@ -165,7 +170,7 @@ def speech(length_s: float, seed: int) -> Waveform:
         fade = np.minimum(1, np.minimum(time_s / 0.03, (length - time_s) / 0.05))
         add(samples, at_s, np.asarray(wave * fade), rng.uniform(0.3, 1))
         at_s += length * rng.uniform(0.7, 1.2) + rng.exponential(0.12)
-    return Waveform(0.3 * samples[None], RATE)
+    return sound_of(0.3 * samples[None])
 
 
 def test_noise_and_speech_have_no_beat_unless_a_tempo_is_given() -> None:
@@ -198,7 +203,7 @@ def test_what_is_heard_is_said_in_words() -> None:
 )
 def test_bad_recordings_are_refused_in_words(samples: Samples, words: str) -> None:
     with pytest.raises(InvalidAudio, match=words):
-        analyse(Waveform(samples, RATE))
+        analyse(sound_of(samples))
 
 
 @pytest.mark.parametrize(

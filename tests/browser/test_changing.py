@@ -95,7 +95,7 @@ def test_a_link_opens_the_same_jam(browser: Browser, serving: Serving, pages: li
         "path": "manual", "position": "0.25", "walk_bars": "3", "bpm": "93", "key": "Gbm",
         "chords": "Am F C G", "beats": "3", "shape": "1", "density": "0.1", "brightness": "0.9",
         "drums": "0", "guidance": "1.5", "steps": "7", "anchor": "marimba", "strength": "0.4",
-        "mask": "upper_half", "swing": "0.6", "reverb": "0.2",
+        "mask": "upper_half", "swing": "0.6", "reverb": "0.2", "ramp_bars": "5",
     }  # fmt: skip
     assert set(wanted) == set(NAMES)
     page = open_page(browser, serving.url, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, get_args
@@ -17,8 +18,10 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam import schema
-from riffusion.jam.loops import library_anchor, library_mask
-from riffusion.jam.schema import BY_NAME, DEFAULTS, SETTINGS, Scope, Setting, settings_for
+from riffusion.jam.anchor_loops import library_anchor, library_mask
+from riffusion.jam.prompt_settings import LETTERS, MAX_SEED
+from riffusion.jam.schema import BY_NAME, DEFAULTS, SETTINGS, settings_for
+from riffusion.jam.setting import Scope, Setting
 from riffusion.jam.setting_values import merge_change, read_settings
 from riffusion.jam.settings import JamSettings, from_json, to_json
 from riffusion.live.registry import JamRegistry
@@ -36,7 +39,15 @@ from riffusion.song.model import Song
 from riffusion.song.plan import plan_text, read_plan
 
 COMMANDS: dict[Scope, str] = {"jam": "jam", "clip": "generate", "song": "song"}
-TEXTS = {"key": "Am", "chords": "Am F", "anchor": "marimba", "mask": "middle"}
+TEXTS = {
+    "key": "Am",
+    "chords": "Am F",
+    "anchor": "marimba",
+    "anchor_b": "vibraphone",
+    "mask": "middle",
+}
+# A prompt that is not there has neither seed nor negative prompt.
+EIGHT_PROMPTS = {f"prompt_{letter}": f"music {letter}" for letter in LETTERS[2:]}
 PLAN = "order: [a]\nsections: {a: {bars: 1, prompt: jazz, anchor: soul_beat}}\n"
 
 
@@ -49,7 +60,9 @@ def scoped(*scopes: Scope) -> pytest.MarkDecorator:
 def given(entry: Setting) -> Any:
     """A legal value, as JSON or a link has it, that is not the default."""
     if entry.kind == "choice":
-        return list(entry.choices)[-1]
+        return next(value for value in entry.choices if value != entry.default)
+    if entry.kind == "flag":
+        return not entry.default
     if entry.is_numeric:
         value = entry.minimum + entry.step
         value = value if value != entry.default else value + entry.step
@@ -67,7 +80,7 @@ def played(entry: Setting) -> Any:
 @scoped("jam", "clip", "section", "song")
 def test_settings_have_its_default_and_check_its_range(entry: Setting) -> None:
     assert read_settings({}).by_setting()[entry.name] == entry.default == DEFAULTS[entry.name]
-    settings = read_settings({}).with_settings({entry.name: played(entry)})
+    settings = read_settings({}).with_settings({**EIGHT_PROMPTS, entry.name: played(entry)})
     assert settings.by_setting()[entry.name] == played(entry) != entry.default
     assert JamSettings(Prompt("x"), Prompt("x")).changed(from_json(to_json(settings.values()))) == (
         settings
@@ -101,7 +114,8 @@ def test_the_form_has_a_control_for_it(entry: Setting, form: dict[str, Any]) -> 
 @scoped("jam")
 def test_links_restore_it(entry: Setting) -> None:
     value = given(entry)
-    values, problems = read_link({entry.wire_name: str(value)})
+    text = str(int(value)) if entry.kind == "flag" else str(value)
+    values, problems = read_link({entry.wire_name: text})
     assert problems == []
     assert values == {**FORM_DEFAULTS, entry.wire_name: value}
 
@@ -135,10 +149,13 @@ def test_commands_have_an_option_and_tell_its_default(
 ) -> None:
     option = f"--{entry.name.replace('_', '-')}"
     for scope in COMMANDS:
-        assert (f" {option} " in helps[scope]) == (scope in entry.scopes)
+        # The variation of a song is how its sections differ when they return.
+        expected = scope in entry.scopes or (scope, entry.name) == ("song", "variation")
+        assert bool(re.search(f" {option}[ ,]", helps[scope])) == expected
     # Prompts and seeds have defaults of their own on the command line.
     if "jam" in entry.scopes and not entry.name.startswith(("prompt", "seed")):
-        _, _, text = helps["jam"].partition(f"{option} {entry.name.upper()} ")
+        value = f", --no-{entry.name} " if entry.kind == "flag" else f" {entry.name.upper()} "
+        _, _, text = helps["jam"].partition(f"{option}{value}")
         assert f"(default: {entry.default_in_words})" in text.partition(" --")[0]
 
 
@@ -228,7 +245,7 @@ def test_engines_and_music_agree_with_the_schema() -> None:
     guidance, steps = BY_NAME["guidance"], BY_NAME["steps"]
     assert (guidance.default, guidance.maximum) == (clip.DEFAULT_GUIDANCE, clip.MAX_GUIDANCE)
     assert steps.default == clip.DEFAULT_STEPS
-    assert schema.MAX_SEED == clip.MAX_SEED
+    assert MAX_SEED == clip.MAX_SEED
     bpm, beats = BY_NAME["bpm"], BY_NAME["beats_per_bar"]
     assert (bpm.minimum, bpm.maximum) == (rhythm.MIN_BPM, rhythm.MAX_BPM)
     assert (beats.minimum, beats.maximum) == (rhythm.MIN_BEATS, rhythm.MAX_BEATS)

@@ -14,8 +14,8 @@ from PIL import Image
 
 from riffusion.audio.waveform import decode_audio
 from riffusion.errors import InvalidInput
+from riffusion.jam.anchor_loops import encode_anchor, library_anchor
 from riffusion.jam.asset import make_upload
-from riffusion.jam.loops import encode_anchor, library_anchor
 from riffusion.jam.session_file import parse_session
 from riffusion.jam.setting_values import read_settings
 from riffusion.serving.routes import MAX_BODY_BYTES

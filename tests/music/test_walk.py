@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from riffusion.music.walk import (
     WalkMode,
-    alpha_at,
     distance_after,
     lerp,
+    position_at,
     slerp,
 )
 
@@ -86,15 +86,15 @@ def test_slerp_is_the_formula_of_the_original() -> None:
 
 @given(st.floats(0, 1000))
 def test_ping_pong_is_a_triangle(distance: float) -> None:
-    alpha = alpha_at("ping-pong", distance)
+    alpha = position_at("ping-pong", distance)
     assert 0 <= alpha <= 1
-    assert alpha == pytest.approx(alpha_at("ping-pong", distance + 2), abs=1e-9)
-    assert alpha == pytest.approx(1 - alpha_at("ping-pong", distance + 1), abs=1e-9)
+    assert alpha == pytest.approx(position_at("ping-pong", distance + 2), abs=1e-9)
+    assert alpha == pytest.approx(1 - position_at("ping-pong", distance + 1), abs=1e-9)
 
 
 def test_ping_pong_and_once_bar_by_bar() -> None:
     def walk(path: WalkMode) -> list[float]:
-        return [alpha_at(path, distance_after(path, 0.0, bar, 4)) for bar in range(10)]
+        return [position_at(path, distance_after(path, 0.0, bar, 4)) for bar in range(10)]
 
     assert walk("ping-pong") == [0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0, 0.25]
     assert walk("once") == [0, 0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1]
@@ -104,4 +104,4 @@ def test_ping_pong_and_once_bar_by_bar() -> None:
 def test_hold_and_manual_stand_still(
     path: WalkMode, start: float, bars: int, walk_bars: int
 ) -> None:
-    assert alpha_at(path, distance_after(path, start, bars, walk_bars)) == start
+    assert position_at(path, distance_after(path, start, bars, walk_bars)) == start

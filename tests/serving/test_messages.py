@@ -99,7 +99,7 @@ def test_a_link_restores_all_settings() -> None:
         "position": 0.25, "walk_bars": 3, "bpm": 93.5, "key": "F#m", "chords": "Am F C G",
         "beats": 3, "shape": True, "density": 0.1, "brightness": 0.9, "drums": 0.0,
         "guidance": 1.5, "steps": 7, "anchor": "marimba", "strength": 0.3, "mask": "lower_half",
-        "reverb": 0.35, "swing": 0.4,
+        "reverb": 0.35, "swing": 0.4, "ramp_bars": 5,
     }  # fmt: skip
     assert set(wanted) == set(NAMES)
     query = {name: str(int(v) if v is True else v) for name, v in wanted.items()}

@@ -27,10 +27,11 @@ from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.stitcher import Samples
 from riffusion.music.harmony import parse_chords
+from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song, Transition, parse_transition
 from riffusion.song.placement import place_sections
 from riffusion.song.session import SongSession, crossfade_under_ceiling
-from riffusion.song.takes import fill_controls, section_settings, transition_changes
+from riffusion.song.takes import fill_controls, transition_changes
 from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.spectrogram import Spectrogram
 from tests.recording import RecordedEngine
@@ -44,6 +45,7 @@ FADE_IN = round(0.005 * RATE)  # of the song
 VERSE = Section("verse", 2, Prompt("funky piano", 1), chords="Am F C G")
 CHORUS = Section("chorus", 3, Prompt("church bells", 2), key="C", transition=Transition("fill", 1))
 BRIDGE = Section("bridge", 2, Prompt("jazz", 3), bpm=97.0, transition=Transition("walk", 1))
+GRID = BarGrid(RATE, 120.0)
 SECTIONS = (VERSE, CHORUS, BRIDGE)
 ORDER = ("verse", "chorus", "verse", "chorus", "bridge", "chorus")
 
@@ -282,7 +284,7 @@ def test_getters_say_what_is_there(tiny_engine: Engine) -> None:
 
 
 def test_fill_is_in_the_last_bars() -> None:
-    (change,) = transition_changes(CHORUS, VERSE.prompt, section_settings(song(), CHORUS), RATE)
+    (change,) = transition_changes(CHORUS, VERSE.prompt, GRID)
     assert change.bar == 1 + 3 - 1
     assert change.changes == {"controls": Controls(density=0.8, drums=1.0)}
     assert fill_controls(Controls(density=0.9)).density == 1.0
@@ -290,16 +292,16 @@ def test_fill_is_in_the_last_bars() -> None:
 
 def test_an_anchor_lets_the_drums_of_a_fill_in() -> None:
     held = replace(CHORUS, anchor=AssetRef("marimba"), strength=0.2)
-    (change,) = transition_changes(held, VERSE.prompt, section_settings(song(), held), RATE)
+    (change,) = transition_changes(held, VERSE.prompt, GRID)
     assert change.changes["strength"] == DEFAULTS["strength"]
 
 
 def test_walk_goes_to_the_next_prompt() -> None:
-    (change,) = transition_changes(BRIDGE, VERSE.prompt, section_settings(song(), BRIDGE), RATE)
+    (change,) = transition_changes(BRIDGE, VERSE.prompt, GRID)
     assert change.changes["prompt_b"] == VERSE.prompt
     assert change.changes["position"] == 0.5
     assert change.changes["anchor"] is None  # nothing holds it back
-    assert transition_changes(BRIDGE, None, section_settings(song(), BRIDGE), RATE) == ()
+    assert transition_changes(BRIDGE, None, GRID) == ()
 
 
 @pytest.mark.parametrize("text", ["cut", "fill 1", "walk 4"])

@@ -14,16 +14,17 @@ import torch
 from torch import nn
 
 from riffusion.engines._messages import first_line
-from riffusion.engines.clip import ClipRequest
+from riffusion.engines.blending import blend_noise, blend_prompts
+from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.compact.features import control_features, lead_sheet_features
 from riffusion.engines.compact.network import TEMPO_SCALE, Conditioning, SpectrogramTransformer
 from riffusion.engines.compact.parallel_guidance import ParallelGuidance
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.prompt_encoder import embed_prompt
 from riffusion.engines.compact.sampler import Denoised, advance, guidance_at, schedule
+from riffusion.engines.noise import draw_noise
 from riffusion.engines.protocol import Interrupted, never
 from riffusion.errors import InvalidInput, ModelError
-from riffusion.music.walk import lerp, slerp
 from riffusion.networks.weights import read_network
 from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.log_mel import ImageScale, log_mel
@@ -173,11 +174,7 @@ class CompactEngine:
                 raise InvalidInput("context", f"{length} frames", hint)
             known[..., :length] = self._to_image(request.context, length)
             context[:length] = 1.0
-        noise = slerp(
-            _draw_noise(request.start.seed, shape),
-            _draw_noise(request.end.seed, shape),
-            request.alpha,
-        )
+        noise = blend_noise(request, lambda seed: draw_noise(seed, shape, request.noise))
         prompted = self._condition(request, context)
         both = prompted.joined(self._condition_negative(prompted, request))
         return _Inputs(
@@ -191,10 +188,9 @@ class CompactEngine:
 
     def _condition(self, request: ClipRequest, context: torch.Tensor) -> Conditioning:
         """Return the conditioning with prompt and controls, which guidance leads to: one row."""
-        start, end = self._embed(request.start.text), self._embed(request.end.text)
         tempo = torch.tensor([(request.bpm or 0.0) / TEMPO_SCALE, float(request.bpm is not None)])
         return Conditioning(
-            lerp(start, end, request.alpha)[None],
+            blend_prompts(request, lambda prompt: self._embed(prompt.text))[None],
             torch.ones(1, 1),
             tempo[None],
             control_features(request.controls)[None],
@@ -208,13 +204,15 @@ class CompactEngine:
         It has the negative prompts, or no prompt where they are empty, and no controls.
         """
         free = prompted.unguided()
-        ends = [prompt.negative for prompt in (request.start, request.end)]
-        texts = [self._embed(text)[None] if text else free.text for text in ends]
-        known = [torch.full_like(free.text_known, float(bool(text))) for text in ends]
+
+        def embed(prompt: Prompt) -> torch.Tensor:
+            return self._embed(prompt.negative)[None] if prompt.negative else free.text
+
+        def is_known(prompt: Prompt) -> torch.Tensor:
+            return torch.full_like(free.text_known, float(bool(prompt.negative)))
+
         return replace(
-            free,
-            text=lerp(texts[0], texts[1], request.alpha),
-            text_known=lerp(known[0], known[1], request.alpha),
+            free, text=blend_prompts(request, embed), text_known=blend_prompts(request, is_known)
         )
 
     def _embed(self, text: str) -> torch.Tensor:
@@ -257,8 +255,3 @@ class _Inputs:
     kept: torch.Tensor
     context: torch.Tensor
     start: float
-
-
-def _draw_noise(seed: int, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return Gaussian noise drawn on the CPU, so that a seed means the same on every device."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 
+from riffusion.engines.blending import blend_noise
 from riffusion.engines.clip import ClipRequest
+from riffusion.engines.noise import draw_noise
 from riffusion.engines.protocol import Interrupted, never
 from riffusion.engines.stable.denoiser import Denoiser, Guidance
 from riffusion.engines.stable.latents import LatentCodec
@@ -25,7 +27,6 @@ from riffusion.engines.stable.options import StableOptions
 from riffusion.engines.stable.prompt_encoder import WeightedPromptEncoder
 from riffusion.engines.stable.schedulers import Sampler, choose_scheduler
 from riffusion.errors import ModelError
-from riffusion.music.walk import slerp
 from riffusion.spectral.griffin_lim import WHOLE_ITERATIONS, griffin_lim
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 from riffusion.vocoder.protocol import Vocoder
@@ -123,7 +124,7 @@ class StableEngine:
         self, requests: Sequence[ClipRequest], interrupted: Callable[[], bool]
     ) -> list[Spectrogram]:
         """Sample a batch of requests that take the same steps. Raises Interrupted."""
-        walks = [_NoiseWalk(request, self._codec.shape, self._device) for request in requests]
+        walks = [_NoiseWalk(request, self._codec, self._device) for request in requests]
 
         def draw() -> torch.Tensor:
             return torch.cat([walk.draw() for walk in walks])
@@ -210,22 +211,32 @@ class _Inputs:
 
 
 class _NoiseWalk:
-    """Noise between the two seeds of a request.
+    """Noise of the blended prompts of a request.
 
     It is drawn on the CPU, so that a seed means the same on every device.
     """
 
-    def __init__(self, request: ClipRequest, shape: tuple[int, ...], device: torch.device) -> None:
-        ends = (request.start, request.end)
-        self._generators = [torch.Generator().manual_seed(end.seed) for end in ends]
-        self._alpha = request.alpha
-        self._shape = shape
+    def __init__(self, request: ClipRequest, codec: LatentCodec, device: torch.device) -> None:
+        self._request = request
+        self._shape, self._step = codec.shape, codec.step
         self._device = device
+        seeds = (request.start.seed, request.end.seed, *(o.prompt.seed for o in request.others))
+        self._generators = {seed: torch.Generator().manual_seed(seed) for seed in seeds}
+        self._count = 0
 
     def draw(self) -> torch.Tensor:
         """Return the next noise, float32 of the shape of the latents."""
-        a, b = (torch.randn(self._shape, generator=one) for one in self._generators)
-        return slerp(a, b, self._alpha).to(self._device)
+        # Prompts of one seed have one noise.
+        blended = blend_noise(self._request, cache(self._draw_seed))
+        self._count += 1
+        return blended.to(self._device)
+
+    def _draw_seed(self, seed: int) -> torch.Tensor:
+        """Return the next noise of a seed: of the places of a loop, or all from one generator."""
+        places = self._request.noise
+        if places:
+            return draw_noise(seed, self._shape, places, self._step, self._count)
+        return torch.randn(self._shape, generator=self._generators[seed])
 
 
 def _mix_anchor(

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from riffusion.engines.blending import blend_prompts
 from riffusion.engines.clip import ClipRequest
 from riffusion.errors import InvalidInput
-from riffusion.music.walk import lerp
 
 EMPHASIS = 1.1
 MAX_WEIGHT = 10.0
@@ -92,17 +92,16 @@ class WeightedPromptEncoder:
         self.embed = lru_cache(CACHE_SIZE)(self._embed)
 
     def encode_walk(self, request: ClipRequest) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the negative and the positive embedding of a request, interpolated in alpha.
+        """Return the negative and the positive embedding of a request, its prompts blended.
 
         Both are (1, tokens, width) of one length: shorter prompts are filled up with empty chunks.
         """
-        ends = (request.start, request.end)
-        texts = [end.negative for end in ends] + [end.text for end in ends]
-        embeddings = [self.embed(text) for text in texts]
-        longest = max(embedding.shape[1] for embedding in embeddings)
-        filled = [self._fill(embedding, longest) for embedding in embeddings]
-        not_a, not_b, a, b = filled
-        return lerp(not_a, not_b, request.alpha), lerp(a, b, request.alpha)
+        prompts = (request.start, request.end, *(other.prompt for other in request.others))
+        texts = {text for prompt in prompts for text in (prompt.negative, prompt.text)}
+        longest = max(self.embed(text).shape[1] for text in texts)
+        negative = blend_prompts(request, lambda p: self._fill(self.embed(p.negative), longest))
+        positive = blend_prompts(request, lambda p: self._fill(self.embed(p.text), longest))
+        return negative, positive
 
     def _fill(self, embedding: torch.Tensor, tokens: int) -> torch.Tensor:
         """Append empty chunks up to ``tokens`` tokens."""

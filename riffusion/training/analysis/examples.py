@@ -70,7 +70,9 @@ def make_bar_example(song: KnownSong, curves: FloatArray, start_s: float) -> Bar
     back_s = -start_s - spectrum.middle_s  # from the middle to the song's first bar line
     bars = []
     for beats in METRES:
-        turns = np.exp(2j * np.pi * np.arange(STEPS * beats // 2 + 1) * back_s * tempi[:, None] / 60 / beats)
+        turns = np.exp(
+            2j * np.pi * np.arange(STEPS * beats // 2 + 1) * back_s * tempi[:, None] / 60 / beats
+        )
         harmonics = spectrum.bars(tempi, beats) * turns[:, None]
         folded = np.fft.irfft(harmonics, n=STEPS * beats, axis=2) * STEPS * beats
         starts = [s for s in range(STEPS * beats) if s % STEPS in SHIFTS]

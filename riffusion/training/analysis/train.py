@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from riffusion.analysis.onsets import CURVES
 from riffusion.analysis.metre import HARMONICS
+from riffusion.analysis.onsets import CURVES
 from riffusion.analysis.patterns import SHIPPED, STEPS, Patterns, save_patterns
 from riffusion.analysis.pitch import SEMITONES
 from riffusion.audio.progress import progress
@@ -25,6 +25,7 @@ from riffusion.training.analysis.examples import (
     make_key_examples,
 )
 from riffusion.training.analysis.songs import read_known_songs
+from riffusion.training.corpus.build import SONG_S
 
 BAR_PENALTY, PULSE_PENALTY, KEY_PENALTY = 4e-3, 4e-4, 3e-3
 ITERATIONS = 200
@@ -36,9 +37,7 @@ def fit(weights: Sequence[torch.Tensor], loss: Callable[[], torch.Tensor]) -> No
     """Minimise ``loss`` over ``weights`` by L-BFGS."""
     for weight in weights:
         weight.requires_grad_()
-    optimizer = torch.optim.LBFGS(
-        list(weights), max_iter=ITERATIONS, line_search_fn="strong_wolfe"
-    )
+    optimizer = torch.optim.LBFGS(list(weights), max_iter=ITERATIONS, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()
@@ -58,16 +57,16 @@ def fit_bars(examples: Sequence[BarExample]) -> dict[str, torch.Tensor]:
     general = torch.cat([torch.from_numpy(e.general) for e in examples])
     counts = [len(e.general) for e in examples]
     patterns = [torch.zeros(CURVES * STEPS * beats) for beats in (3, 4)]
-    pulse, tempo, waltz = (
-        torch.zeros(n) for n in (CURVES * len(HARMONICS), TEMPO_WEIGHTS, 1)
-    )
+    pulse, tempo, waltz = (torch.zeros(n) for n in (CURVES * len(HARMONICS), TEMPO_WEIGHTS, 1))
 
     def loss() -> torch.Tensor:
         beside = (general @ torch.cat([pulse, tempo]))[:, None]
         three = (bars[0] @ patterns[0]).view(len(general), -1) + beside + waltz
         four = (bars[1] @ patterns[1]).view(len(general), -1) + beside
         total = torch.zeros(())
-        for example, a, b in zip(examples, three.split(counts), four.split(counts), strict=True):
+        for example, a, b in zip(
+            examples, torch.split(three, counts), torch.split(four, counts), strict=True
+        ):
             right = (a, b)[example.metre][example.tempo, 0]
             total = total + torch.cat([a.flatten(), b.flatten()]).logsumexp(0) - right
         penalty = BAR_PENALTY * sum(pattern.square().sum() for pattern in patterns)
@@ -108,11 +107,12 @@ def main(args: argparse.Namespace) -> None:
     """Fit the patterns on the songs of a folder, and write them."""
     bars: list[BarExample] = []
     keys: list[KeyExample] = []
-    with progress("songs", len(list(args.folder.glob("*.flac")))) as advance:
+    songs = len(list(args.folder.glob("*.flac")))
+    with progress("songs", songs * SONG_S) as advance:
         for song in read_known_songs(args.folder, args.seed):
             bars += make_bar_examples(song)
             keys += make_key_examples(song)
-            advance(1)
+            advance(song.sound.duration_s)
     weights = {**fit_bars(bars), **fit_keys(keys)}
     patterns = {name: weight.detach().double().numpy() for name, weight in weights.items()}
     save_patterns(Patterns(**patterns), args.out)

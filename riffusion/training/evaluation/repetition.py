@@ -70,20 +70,21 @@ def repeats_exactly(engine: Engine, song: Song, places: Sequence[PlacedSection])
     how it sounds, not whether it repeats.
     """
     wave = play_song(engine, replace(song, variation=0.0, steps=1))
-    firsts: dict[str, PlacedSection] = {}
+    firsts: dict[tuple[str, float], PlacedSection] = {}
     return all(
-        _has_same_bytes(wave, firsts.setdefault(place.name, place), place, song.beats_per_bar)
+        # A ramp that starts from another tempo is another take.
+        _has_same_bytes(wave, firsts.setdefault((place.name, place.start_bpm), place), place)
         for place in places
     )
 
 
-def _has_same_bytes(wave: Waveform, first: PlacedSection, again: PlacedSection, beats: int) -> bool:
-    bar = round(beats * 60 / first.grid.bpm * wave.sample_rate)
+def _has_same_bytes(wave: Waveform, first: PlacedSection, again: PlacedSection) -> bool:
     # A walk changes as many bars as it takes, and the song fades out over its last bar.
     walked = first.section.transition.bars if first.section.transition.kind == "walk" else 0
     bars = max(walked, again.last)
     before, after = (_cut_pcm(wave, place) for place in (first, again))
-    length = min(before.shape[1], after.shape[1]) - bars * bar
+    last = again.stop - again.grid.bar_sample(again.bar + again.bars - bars)
+    length = min(before.shape[1], after.shape[1]) - last
     return length <= 0 or bool(np.array_equal(before[:, :length], after[:, :length]))
 
 

@@ -1,4 +1,4 @@
-"""Loops are anchors that repeat in time with a jam.
+"""Anchor loops are anchors that repeat in time with a jam.
 
 An anchor is whole bars of sound. Its spectrogram has no phases, so it plays at any tempo: each
 frame of a window takes the frame of the anchor at the same position in its bars. A mask lies over
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from riffusion.audio.waveform import Waveform, decode_audio, encode_audio
 from riffusion.engines.protocol import Engine
@@ -37,12 +38,14 @@ from riffusion.spectral.image import encode_image, open_image
 from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
 
 # A loop has room for a phrase, and a session file with it is small enough to mail.
-MAX_LOOP_S = 20.0
-LOOP_RATE = 44100
+MAX_ANCHOR_S = 20.0
+# The level under which an anchor counts as silent when two are blended, relative to their peak.
+FLOOR = 1e-4
+ANCHOR_RATE = 44100
 
 
 @dataclass(frozen=True)
-class Loop:
+class AnchorLoop:
     """An anchor in the geometry of an engine, (channels, mel bands, n), and how it repeats.
 
     ``beats`` is its length in beats, or None for the number of whole bars nearest to its duration.
@@ -77,7 +80,20 @@ class Loop:
         return window, np.ascontiguousarray(self.mask[:, columns])
 
 
-def make_loop(engine: Engine, anchor: AssetRef, mask: AssetRef | None) -> Loop:
+def blend_anchors(start: Spectrogram, end: Spectrogram, alpha: float) -> Spectrogram:
+    """Return the spectrogram on the way from one to the other, each of (channels, mel, frames).
+
+    Levels are interpolated, and so magnitudes geometrically: the ear hears levels. They are bounded
+    from below, since silence has no level.
+    """
+    floor = FLOOR * float(max(start.magnitudes.max(), end.magnitudes.max()))
+    low, high = (one.magnitudes.clamp_min(floor).log() for one in (start, end))
+    if alpha in (0.0, 1.0) or floor == 0.0:
+        return end if alpha == 1.0 else start
+    return Spectrogram(torch.lerp(low, high, alpha).exp(), start.params)
+
+
+def make_anchor_loop(engine: Engine, anchor: AssetRef, mask: AssetRef | None) -> AnchorLoop:
     """Return the loop of an anchor for ``engine``. Raises InvalidInput for unknown names."""
     sound, beats = _whole_bars(anchor)
     once = matched_to_engine(sound, engine)
@@ -88,7 +104,7 @@ def make_loop(engine: Engine, anchor: AssetRef, mask: AssetRef | None) -> Loop:
     around = np.pad(once.samples, ((0, 0), (margin * hop, margin * hop)), mode="wrap")
     repeated = mel_spectrogram(Waveform(around, params.sample_rate), params)
     rows = None if mask is None else mask_rows(_load_mask(mask), engine)
-    return Loop(repeated.cut(margin, margin + count), beats, rows)
+    return AnchorLoop(repeated.cut(margin, margin + count), beats, rows)
 
 
 def library_anchor(name: str) -> AssetRef:
@@ -157,10 +173,10 @@ def encode_anchor(sound: Waveform) -> AssetRef:
     """Return the first 20 s of a sound as an uploaded anchor. Raises InvalidAudio for silence."""
     if sound.channels > 2:
         sound = sound.mono()
-    first = Waveform(sound.samples[:, : round(MAX_LOOP_S * sound.sample_rate)], sound.sample_rate)
+    first = Waveform(sound.samples[:, : round(MAX_ANCHOR_S * sound.sample_rate)], sound.sample_rate)
     if not np.any(first.samples):
         raise InvalidAudio("anchor", "silence", "bring a sound")
-    return make_upload(encode_audio(first.resample(LOOP_RATE), ".flac"))
+    return make_upload(encode_audio(first.resample(ANCHOR_RATE), ".flac"))
 
 
 def encode_mask(mask: Mask) -> AssetRef:

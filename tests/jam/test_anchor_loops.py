@@ -17,19 +17,19 @@ from riffusion.audio.waveform import Waveform, decode_audio
 from riffusion.engines.clip import Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput, InvalidSession
-from riffusion.jam.anchors import anchor_sound, find_anchor, library
-from riffusion.jam.asset import AssetRef, make_upload
-from riffusion.jam.block import JamBlock, Samples
-from riffusion.jam.loops import (
-    Loop,
+from riffusion.jam.anchor_loops import (
+    AnchorLoop,
     encode_anchor,
     encode_mask,
     library_anchor,
     library_mask,
     load_anchor_ref,
     load_mask_ref,
-    make_loop,
+    make_anchor_loop,
 )
+from riffusion.jam.anchors import anchor_sound, find_anchor, library
+from riffusion.jam.asset import AssetRef, make_upload
+from riffusion.jam.block import JamBlock, Samples
 from riffusion.jam.masks import named_mask
 from riffusion.jam.session import JamSession, render, replay
 from riffusion.jam.session_file import parse_session
@@ -55,16 +55,16 @@ def joined(blocks: list[JamBlock], samples: int) -> Samples:
     return sound
 
 
-def counting_loop(frames: int, beats: int | None, mask: bool = False) -> Loop:
+def counting_anchor(frames: int, beats: int | None, mask: bool = False) -> AnchorLoop:
     """Return a loop whose frames have their own number as magnitude."""
     numbers = torch.arange(frames, dtype=torch.float32).expand(1, 4, frames)
     columns = np.arange(512, dtype=np.float32)[None].repeat(4, axis=0)
-    return Loop(Spectrogram(numbers.contiguous(), PARAMS), beats, columns if mask else None)
+    return AnchorLoop(Spectrogram(numbers.contiguous(), PARAMS), beats, columns if mask else None)
 
 
 @given(st.integers(1, 600), st.integers(1, 16), st.floats(0, 5000))
 def test_a_loop_comes_round_after_its_beats(frames: int, beats: int, start: float) -> None:
-    loop = counting_loop(frames, beats, mask=True)
+    loop = counting_anchor(frames, beats, mask=True)
     at = start + np.linspace(0, beats, 50, endpoint=False)
     first, _ = loop.window(at, SETTINGS)
     second, _ = loop.window(at + beats, SETTINGS)
@@ -74,7 +74,7 @@ def test_a_loop_comes_round_after_its_beats(frames: int, beats: int, start: floa
 
 
 def test_at_its_own_tempo_every_frame_of_an_anchor_sounds_once() -> None:
-    loop = counting_loop(400, 8, mask=True)
+    loop = counting_anchor(400, 8, mask=True)
     window, mask = loop.window(np.arange(400) * 8 / 400, SETTINGS)
     assert torch.equal(window.magnitudes, loop.spectrogram.magnitudes)
     assert mask is not None
@@ -85,7 +85,7 @@ def test_at_its_own_tempo_every_frame_of_an_anchor_sounds_once() -> None:
 
 def test_at_another_tempo_the_beats_still_meet() -> None:
     """At half the tempo each frame sounds twice, and every beat falls on the anchor's beat."""
-    loop = counting_loop(400, 8)
+    loop = counting_anchor(400, 8)
     window, _ = loop.window(np.arange(800) * 8 / 800, SETTINGS)
     assert torch.equal(window.magnitudes[0, 0, ::100], torch.arange(0, 400, 50).float())
 
@@ -97,7 +97,7 @@ def test_at_another_tempo_the_beats_still_meet() -> None:
 def test_an_uploaded_sound_is_the_nearest_whole_bars(
     seconds: float, beats_per_bar: int, beats: int
 ) -> None:
-    loop = counting_loop(round(seconds * 100), None)
+    loop = counting_anchor(round(seconds * 100), None)
     assert loop.length(SETTINGS.changed({"beats_per_bar": beats_per_bar})) == beats
 
 
@@ -106,7 +106,7 @@ def test_a_loop_of_the_library_is_whole_bars_of_its_own_tempo(
     tiny_engine: Engine, anchor: object
 ) -> None:
     known = find_anchor(anchor.id)  # type: ignore[attr-defined]
-    loop = make_loop(tiny_engine, library_anchor(known.id), None)
+    loop = make_anchor_loop(tiny_engine, library_anchor(known.id), None)
     assert loop.beats is not None
     assert loop.beats % 4 == 0
     seconds = loop.beats * 60 / known.bpm
@@ -116,7 +116,7 @@ def test_a_loop_of_the_library_is_whole_bars_of_its_own_tempo(
 
 def test_the_ends_of_a_loop_meet(tiny_engine: Engine) -> None:
     """A steady tone of whole waves repeats without a step."""
-    loop = make_loop(tiny_engine, encode_anchor(tone(2.0, 441.0)), None)
+    loop = make_anchor_loop(tiny_engine, encode_anchor(tone(2.0, 441.0)), None)
     power = loop.spectrogram.magnitudes.square().sum((0, 1))
     assert (power / power.mean() - 1).abs().max() < 0.02
 
@@ -132,7 +132,7 @@ def test_a_jam_plays_its_anchor_on_its_bars(tiny_engine: Engine) -> None:
     list(render(session, 8 * RATE))
     marimba, drums = listening.requests[0], listening.requests[-1]
     loops = {
-        name: make_loop(tiny_engine, library_anchor(name), None)
+        name: make_anchor_loop(tiny_engine, library_anchor(name), None)
         for name in ("marimba", "rock_drums")
     }
     assert marimba.anchor is not None
