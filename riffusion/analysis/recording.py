@@ -54,18 +54,21 @@ class RecordingAnalysis:
         whole = math.floor((before_s - self.bars.downbeat_s) / bar_s + 1e-9)
         return self.bars.downbeat_s + whole * bar_s
 
-    def in_words(self) -> str:
-        """Return what is heard in a sentence or two for musicians."""
+    def in_words(self, begins_s: float = 0.0) -> str:
+        """Return what is heard in a sentence or two for musicians.
+
+        ``begins_s`` is when the recording begins in a longer one, whose times are named.
+        """
         key = "no key" if self.key is None else f"key {self.key.name}"
         if self.key is not None and self.key_certainty < SURE:
             key += " (perhaps)"
         if self.bars is None:
             return f"No steady beat is heard; {key}. Give its tempo to go on from it."
-        line_s = self.last_bar_line_s(self.end_s)
+        bar_line_s = begins_s + (self.last_bar_line_s(self.end_s) or 0.0)
         doubt = "" if self.bars.certainty >= SURE else " (perhaps)"
         return (
             f"{self.bars.bpm:.1f} bpm, {self.bars.beats_per_bar} beats in a bar, {key}; "
-            f"the last bar line is at {line_s:.2f} s{doubt}."
+            f"the last bar line is at {bar_line_s:.2f} s{doubt}."
         )
 
 

@@ -28,7 +28,8 @@ class ClipMark:
 
     ``index`` counts the clips of the jam from 0. ``alpha`` is the position on the walk from prompt
     A (0) to prompt B (1), the two of all prompts that it walks between. ``bpm`` is the tempo in the
-    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar.
+    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar; there are
+    none in the recording that a jam goes on from, whose bars are below 0.
     """
 
     index: int
@@ -98,6 +99,28 @@ class ClipMarks:
     def _count_until(self, sample: int) -> int:
         """Return how many clips have begun at ``sample``."""
         return bisect_right(self._marks, sample, key=lambda mark: mark.start_sample)
+
+
+def mark_opening(segment: Segment, samples: int) -> ClipMark:
+    """Return the mark of a recording of ``samples`` samples, from which the jam goes on.
+
+    ``segment`` is the first one of the jam.
+    """
+    settings, blend = segment.settings, segment.blend(segment.bar)
+    return ClipMark(
+        index=0,
+        start_sample=0,
+        bar=-math.ceil(samples / segment.grid.bar_samples),
+        prompt_a=blend.start.text,
+        prompt_b=blend.end.text,
+        seed_a=blend.start.seed,
+        seed_b=blend.end.seed,
+        alpha=blend.alpha,
+        bpm=settings.bpm,
+        beats_per_bar=settings.beats_per_bar,
+        key=settings.key,
+        chords=(),
+    )
 
 
 def mark_clip(segment: Segment, window: ClipWindow, index: int) -> ClipMark:
