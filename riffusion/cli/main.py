@@ -139,8 +139,8 @@ def add_opening(jam: argparse.ArgumentParser) -> None:
         "--continue",
         dest="recording",
         metavar="FILE",
-        help="go on from the last minute of a recording, in its time and key; --seconds counts from "
-        "there, and --bpm, --beats-per-bar, --downbeat and --key correct what is heard in it",
+        help="go on from the last minute of a recording, in its time and key; --seconds counts "
+        "from there, and --bpm, --beats-per-bar, --downbeat and --key correct what is heard",
     )
     jam.add_argument(
         "--downbeat",
