@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 PROMPT_A, PROMPT_B = "church bells", "electronic beats"
 
@@ -23,7 +24,7 @@ PAIRS = (
 class Options:
     """The options of the command line; ``model`` None is the shipped engine.
 
-    Lengths are in minutes.
+    Lengths are in minutes. ``settings`` are what jams are to play with, by name in the schema.
     """
 
     model: str | None = None
@@ -31,6 +32,9 @@ class Options:
     repeats: int = 5
     jam_minutes: float = 60.0
     soak_minutes: float = 15.0
+    held_minutes: float = 2 / 3
+    seeds: int = 3
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def engine_arguments(self) -> list[str]:
         """Return the engine options for the command line of ``riffusion`` and app.py."""

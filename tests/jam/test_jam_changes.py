@@ -178,7 +178,7 @@ def test_holding_stops_the_walk_where_it_is(tiny_engine: Engine) -> None:
         ({"bpm": 61, "beats_per_bar": 7}, "beats per minute or more"),
         ({"key": "H"}, "key is 'H'"),
         ({"chords": "C Q"}, "chord 2 is 'Q'"),
-        ({"path": "sideways"}, "ping-pong, once, manual, hold"),
+        ({"path": "sideways"}, "ping-pong, once, round, manual, hold, together"),
         ({"position": 1.5}, "from 0 to 1"),
         ({"walk_bars": 0}, "from 1 to 1024"),
         ({"guidance": float("nan")}, "from 0 to 30"),

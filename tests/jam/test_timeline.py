@@ -43,9 +43,9 @@ def test_bars_go_on_through_every_change_of_tempo(
     )
     lines = [timeline.bar_sample(bar) for bar in range(60)]
     assert (np.diff(lines) >= RATE).all()
-    assert [timeline.next_bar(line) for line in lines] == list(range(60))
-    assert [timeline.next_bar(line - 1) for line in lines] == list(range(60))
-    assert [timeline.next_bar(line + 1) for line in lines] == list(range(1, 61))
+    assert [timeline.next_place(line, "bar") for line in lines] == list(range(60))
+    assert [timeline.next_place(line - 1, "bar") for line in lines] == list(range(60))
+    assert [timeline.next_place(line + 1, "bar") for line in lines] == list(range(1, 61))
     for segment in timeline.segments:
         assert timeline.at(segment.start).bar == segment.bar
 
@@ -106,17 +106,17 @@ def test_a_lead_sheet_is_the_same_however_much_came_before() -> None:
     ],
 )
 def test_the_walk_goes_on_from_where_it_is(changes: dict[str, Any], expected: float) -> None:
-    assert begun().changed(4, changes).alpha(4) == expected
+    assert begun().changed(4, changes).position(4) == expected
 
 
 def test_a_new_speed_keeps_the_direction() -> None:
     on_the_way_back = begun().changed(12, {"walk_bars": 4})
-    assert [on_the_way_back.alpha(bar) for bar in (12, 13, 14, 15)] == [0.5, 0.25, 0, 0.25]
+    assert [on_the_way_back.position(bar) for bar in (12, 13, 14, 15)] == [0.5, 0.25, 0, 0.25]
 
 
 def test_once_goes_to_b_from_where_ping_pong_was() -> None:
     on_the_way_back = begun().changed(12, {"path": "once"})
-    assert [on_the_way_back.alpha(bar) for bar in (12, 14, 16, 20)] == [0.5, 0.75, 1, 1]
+    assert [on_the_way_back.position(bar) for bar in (12, 14, 16, 20)] == [0.5, 0.75, 1, 1]
 
 
 def test_chords_play_one_a_bar_and_start_again_when_they_change() -> None:

@@ -26,6 +26,7 @@ from riffusion.training.corpus.dataset import FRAMES, Corpus
 from riffusion.training.corpus.features import FloatArray
 from riffusion.training.evaluation.families import write_families
 from riffusion.training.evaluation.judges import Judges, load_judges
+from riffusion.training.evaluation.measures.cohesion import SECONDS_A_SEED, measure_jams
 from riffusion.training.evaluation.measures.continuation import measure_continuation
 from riffusion.training.evaluation.measures.controls import (
     CONTROLLED,
@@ -108,6 +109,7 @@ def evaluate_model(
         *measure_chords(judges.harmony, splits.test, samples),
         *measure_keys(judges.harmony, splits.long_test, jams),
         *measure_continuation(judges, splits.long_test, jams, drummed),
+        *measure_jams(generator, splits.test.corpus, styles, seeds),
         *measure_controls(judges.rhythm, generator, splits.test, count_control_seeds(seeds)),
         *measure_distribution(judges.style, splits.test, splits.validation, splits.train, samples),
         *_measure_by_style(judges.style, samples),
@@ -131,7 +133,8 @@ def count_clips(styles: int, matched: int, seeds: int) -> int:
 
     ``matched`` of them are requested with tempo and chords of renders.
     """
-    prompts = styles + len(NAMED_PROMPTS) + len(load_unseen_prompts()) + JAMS_A_SEED * JAM_CLIPS
+    jams = round(JAM_CLIPS * (JAMS_A_SEED + SECONDS_A_SEED / JAM_S))
+    prompts = styles + len(NAMED_PROMPTS) + len(load_unseen_prompts()) + jams
     controlled = len(CONTROLLED) * len(VALUES) * len(CONTROLS)
     return prompts * seeds + matched + controlled * count_control_seeds(seeds)
 

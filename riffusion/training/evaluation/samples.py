@@ -22,6 +22,7 @@ from riffusion.engines.clip import ClipRequest, Controls, LeadSheet, Prompt
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
+from riffusion.jam.block import JamBlock
 from riffusion.jam.session import JamSession, render
 from riffusion.jam.settings import JamSettings
 from riffusion.music.harmony import parse_key, progression
@@ -37,6 +38,7 @@ KEYS = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 JAM_S = 20.0
 CLIP_S = FRAMES * COMPACT_PARAMS.frame_s
 
+Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 
@@ -101,6 +103,14 @@ class Jam:
     seams: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class JamRequest:
+    """A request for the first ``seconds`` of a jam with any settings."""
+
+    settings: JamSettings
+    seconds: float
+
+
 def make_requests(
     prompts: Sequence[tuple[str, tuple[str, ...]]], seeds: int
 ) -> list[SampleRequest]:
@@ -163,6 +173,14 @@ class SampleGenerator:
         """Play twenty seconds of a jam for each request, with a progress bar labelled ``what``."""
         return self._generate(make_jam, requests, what, JAM_S)
 
+    def play(self, requests: Sequence[JamRequest], what: str) -> list[FloatArray]:
+        """Play a jam for each request, and return the log-mel frames of each as heard.
+
+        They are (frames, channels, bands). The progress bar is labelled ``what``.
+        """
+        each_s = sum(request.seconds for request in requests) / max(1, len(requests))
+        return self._generate(play_jam, requests, what, each_s)
+
     def measure_clip_s(self, request: SampleRequest) -> float:
         """Return how many seconds one process takes for a clip, once the model is loaded."""
         make_clip(self._model, self._through, request)
@@ -172,8 +190,8 @@ class SampleGenerator:
 
     def _generate(
         self,
-        make: Callable[[Path, str | None, SampleRequest], Result],
-        requests: Sequence[SampleRequest],
+        make: Callable[[Path, str | None, Request], Result],
+        requests: Sequence[Request],
         what: str,
         each_s: float,
     ) -> list[Result]:
@@ -211,14 +229,31 @@ def make_clip(model: Path, through: str | None, request: SampleRequest) -> Sampl
 def make_jam(model: Path, through: str | None, request: SampleRequest) -> Jam:
     """Play one jam with the vocoder of the model, or with the vocoder ``through``."""
     engine = _load_engine(model)
-    vocoder = None if through is None else CONTINUING_VOCODERS[through]()
-    session = JamSession(engine, request.make_jam_settings(), vocoder=vocoder)
-    blocks = list(render(session, round(JAM_S * session.sample_rate)))
-    wave = Waveform(np.concatenate([block.samples for block in blocks], 1), session.sample_rate)
-    levels = log_mel(mel_spectrogram(wave, engine.params).magnitudes).permute(2, 0, 1).numpy()
+    blocks, levels = _render_jam(engine, through, JamRequest(request.make_jam_settings(), JAM_S))
     starts: npt.NDArray[np.int64] = np.unique([block.clip.start_sample for block in blocks])[1:]
     seams = tuple(round(int(start) / engine.params.hop_length) for start in starts)
     return Jam(request, levels, request.lead_sheet(len(levels), engine.params.frame_s), seams)
+
+
+def play_jam(model: Path, through: str | None, request: JamRequest) -> FloatArray:
+    """Play one jam with any settings, and return its log-mel frames (frames, channels, bands)."""
+    return _render_jam(_load_engine(model), through, request)[1]
+
+
+def render_levels(engine: Engine, request: JamRequest) -> FloatArray:
+    """Return the log-mel frames (frames, channels, bands) of a jam of ``engine`` as heard."""
+    return _render_jam(engine, None, request)[1]
+
+
+def _render_jam(
+    engine: Engine, through: str | None, request: JamRequest
+) -> tuple[list[JamBlock], FloatArray]:
+    vocoder = None if through is None else CONTINUING_VOCODERS[through]()
+    session = JamSession(engine, request.settings, vocoder=vocoder)
+    blocks = list(render(session, round(request.seconds * session.sample_rate)))
+    wave = Waveform(np.concatenate([block.samples for block in blocks], 1), session.sample_rate)
+    magnitudes = mel_spectrogram(wave, engine.params).magnitudes
+    return blocks, log_mel(magnitudes).permute(2, 0, 1).numpy()
 
 
 @lru_cache(maxsize=1)

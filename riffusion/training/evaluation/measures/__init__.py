@@ -5,6 +5,7 @@ styles        whether the music has the style and the lead of its prompt
 rhythm        tempo and beat
 harmony       chords and key
 continuation  beat and key where a clip continues another
+cohesion      whether bars of a jam come round, and how much neighbours differ
 controls      whether density, brightness and drums follow their control
 distribution  clips as a set: distance to renders, variety, copies
 """
