@@ -19,6 +19,8 @@ Form = dict[str, Any]
 
 # The player and its tests know this control by an older name.
 ELEM_IDS = {"beats_per_bar": "beats"}
+# These need twice the room of those beside them.
+WIDE = ("path", "variation")
 # All choices of the path are seen at a glance; the others are chosen from a list.
 RADIOS = ("path",)
 KEYS = [
@@ -64,6 +66,7 @@ def build_control(entry: Setting, **options: Any) -> Any:
         "info": entry.help,
         "elem_id": elem_id(entry),
         "min_width": MIN_WIDTH,
+        "scale": 2 if entry.name in WIDE else 1,
         **options,
     }
     if entry.name == "key":

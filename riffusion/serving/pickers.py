@@ -99,14 +99,15 @@ def _picker(
 ) -> gr.HTML:
     """Return the component that offers ``cards``, none of them, and a file of one's own."""
     entry = BY_NAME[name]
-    nothing = "All of it" if entry.kind == "mask" else "Nothing"
+    # The title of an anchor is that of its tab.
+    nothing, title = ("All of it", f"<h3>{label}</h3>") if entry.kind == "mask" else ("Nothing", "")
     radio = f'<input type="radio" name="riff-{name}"'
     return gr.HTML(
         DEFAULTS[name],
         html_template=(
             f'<div class="riff-picker" data-kind="{entry.kind}" role="radiogroup" '
             f'aria-label="{label}">'
-            f"<h3>{label}</h3><p>{hint}</p><div class='riff-cards'>"
+            f"{title}<p>{hint}</p><div class='riff-cards'>"
             f'<div class="riff-card"><label>{radio} value="" checked><span>{nothing}</span></label>'
             f'</div>{"".join(cards)}<div class="riff-card riff-own" hidden><label>{radio} '
             f'value="own"><span>Your own</span></label>{preview}</div></div>'

@@ -13,9 +13,10 @@ MORE_HINT = (
     "another row comes when the last one has a text. A negative prompt says what to keep away "
     "from. The weight says how much of a prompt is heard beside others, and 0 leaves it out.</p>"
 )
-MIN_TEXT_WIDTH = 190
-MIN_WEIGHT_WIDTH = 150
+MIN_TEXT_WIDTH = 140
+MIN_WEIGHT_WIDTH = 130
 MIN_SEED_ROW_WIDTH = 260
+MIN_DETAILS_WIDTH = 300
 
 
 def build_prompts() -> Form:
@@ -28,7 +29,8 @@ def build_prompts() -> Form:
         gr.HTML(MORE_HINT, apply_default_css=False)
         with gr.Row(equal_height=True):
             for letter in FIRST_LETTERS:
-                form |= _build_details(letter)
+                with gr.Column(min_width=MIN_DETAILS_WIDTH), gr.Row(equal_height=True):
+                    form |= _build_details(letter)
         for letter in LETTERS[len(FIRST_LETTERS) :]:
             form |= _build_further(letter)
     return form

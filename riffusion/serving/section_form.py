@@ -27,8 +27,7 @@ def _build_input(entry: Setting) -> str:
 
 
 def _build_select(entry: Setting) -> str:
-    default = entry.choices[entry.default]
-    empty = "the song's" if "song" in entry.scopes else f"as usual: {default}"
+    empty = "the song's" if "song" in entry.scopes else "the default"
     options = "".join(
         f'<option value="{escape(value)}">{escape(text)}</option>'
         for value, text in {"": empty, **entry.choices}.items()
