@@ -22,7 +22,7 @@ from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
 from riffusion.jam.clip_window import check_bar, fit_bars
-from riffusion.jam.dynamics import fill_controls
+from riffusion.jam.dynamics import Dynamics, fill_controls
 from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
@@ -234,7 +234,7 @@ class TakeStore:
         # The bars of a walk have no anchor, which would hold the walk back.
         bars = PICKUP_BARS + key.section.bars
         bars -= key.section.transition.bars if key.target else 0
-        anchored = count_clips(self._engine, grid, bars)
+        anchored = count_clips(self._engine, grid, bars, key.settings)
         return AnchoredEngine(self._engine, clips, min(anchored, clips.count), key.strength)
 
 
@@ -274,11 +274,15 @@ def take_grid(settings: JamSettings, start_bpm: float, sample_rate: int) -> BarG
     return grid.changed(PICKUP_BARS, settings.bpm, settings.beats_per_bar, settings.ramp_bars)
 
 
-def count_clips(engine: Engine, grid: BarGrid, bars: int) -> int:
-    """Return how many clips play the first ``bars`` bars of a take. A ramp begins with its own."""
+def count_clips(engine: Engine, grid: BarGrid, bars: int, settings: JamSettings) -> int:
+    """Return how many clips play the first ``bars`` bars of a take.
+
+    A ramp begins with its own, and so does the fill of an arc.
+    """
+    dynamics = Dynamics.start(settings, PICKUP_BARS)
     bar, count = 0.0, 0
     while bar < bars:
-        stop = bar + fit_bars(engine, grid, bar)
+        stop = min(bar + fit_bars(engine, grid, bar), dynamics.next_turn(settings, bar))
         bar = min(stop, grid.first_bar) if bar < grid.first_bar else stop
         count += 1
     return count

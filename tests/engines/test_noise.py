@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from riffusion.engines.blending import blend_noise, blend_prompts
 from riffusion.engines.clip import ClipRequest, Prompt, WeightedPrompt
-from riffusion.engines.noise import MAX_SEED, NoisePlace, derive_seed, draw_noise
+from riffusion.engines.noise import MAX_SEED, SHARED, NoisePlace, derive_seed, draw_noise
 from riffusion.errors import InvalidInput
 from riffusion.music.walk import sum_at_unit_length
 
-SHAPE = (2, 128, 512)
+SHAPE = (2, 16, 512)
 SEEDS = st.integers(0, MAX_SEED)
 
 
@@ -42,27 +42,29 @@ def test_places_change_on_their_columns(frames_per_column: int) -> None:
     shape = (4, 64, 64)
     places = [NoisePlace(0, 0), NoisePlace(24 * frames_per_column, 1)]
     both = draw_noise(1, shape, places, frames_per_column)
-    first = draw_noise(1, shape, places[:1], frames_per_column)
+    first, second = (draw_noise(1, shape, [NoisePlace(0, n)], frames_per_column) for n in (0, 1))
     assert torch.equal(both[..., :24], first[..., :24])
-    assert abs(similarity(both[..., 24:], first[..., 24:])) < 0.05
+    assert torch.equal(both[..., 24:], second[..., :-24])
+    # Bars of one loop share a part of their noise, from their bar lines on.
+    assert similarity(first, second) == pytest.approx(SHARED, abs=0.05)
 
 
 @given(st.floats(0, 0.99), st.floats(0.01, 1))
 def test_noise_turns_by_the_angle_and_stays_gaussian(turn: float, more: float) -> None:
     more = min(more, 1 - turn)
     before, after = (draw_noise(3, SHAPE, [NoisePlace(0, 0, t)]) for t in (turn, turn + more))
-    assert similarity(before, after) == pytest.approx(math.cos(more * math.pi / 2), abs=0.02)
-    assert float(after.std()) == pytest.approx(1, abs=0.02)
+    assert similarity(before, after) == pytest.approx(math.cos(more * math.pi / 2), abs=0.05)
+    assert float(after.std()) == pytest.approx(1, abs=0.05)
 
 
 def test_a_whole_turn_is_fresh_noise() -> None:
     turns = [draw_noise(3, SHAPE, [NoisePlace(0, 0, turn)]) for turn in range(3)]
-    assert max(abs(similarity(turns[0], other)) for other in turns[1:]) < 0.02
+    assert max(abs(similarity(turns[0], other)) for other in turns[1:]) < 0.05
 
 
 def test_another_draw_of_the_same_place_is_other_noise() -> None:
     draws = [draw_noise(3, SHAPE, [NoisePlace(0, 0)], number=number) for number in range(2)]
-    assert abs(similarity(*draws)) < 0.02
+    assert abs(similarity(*draws)) < 0.05
 
 
 @given(st.lists(st.floats(0.01, 5), min_size=1, max_size=6), st.floats(0, 1))
@@ -72,11 +74,11 @@ def test_noise_of_many_prompts_stays_as_long_as_gaussian_noise(
     others = tuple(WeightedPrompt(Prompt("x", n), w) for n, w in enumerate(weights, 10))
     request = ClipRequest(Prompt("a", 1), Prompt("b", 2), alpha, others=others)
     noise = blend_noise(request, lambda seed: draw_noise(seed, SHAPE))
-    assert float(noise.std()) == pytest.approx(1, abs=0.02)
+    assert float(noise.std()) == pytest.approx(1, abs=0.05)
     loudest = max(others, key=lambda other: other.weight)
     expected = loudest.weight / math.sqrt(1 + sum(w * w for w in weights))
     own = draw_noise(loudest.prompt.seed, SHAPE)
-    assert similarity(noise, own) == pytest.approx(expected, abs=0.03)
+    assert similarity(noise, own) == pytest.approx(expected, abs=0.05)
 
 
 def test_the_sum_of_one_noise_with_itself_is_itself() -> None:

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
+from riffusion.jam.schema import ARCS, LOOPS, QUANTIZE
 from riffusion.jam.session import JamSession, render
 from riffusion.music.rhythm import BarGrid
+from riffusion.music.walk import PATHS
 from tests.jamming import QUICK, RATE, jam, play, settings_with
 from tests.recording import RecordedEngine
 
@@ -26,7 +28,17 @@ CHANGES = st.fixed_dictionaries(
         "beats_per_bar": st.sampled_from([3, 4]),
         "key": st.sampled_from(["Cm", "F#", "A minor"]),
         "chords": st.sampled_from(["", "Am F C G", "Dm7 | G7"]),
-        "path": st.sampled_from(["ping-pong", "once", "hold", "manual"]),
+        "path": st.sampled_from(PATHS),
+        "prompt_c": st.none() | st.just(Prompt("strings", 3)),
+        "weight_b": st.sampled_from([0.0, 0.5, 1.0]),
+        "loop": st.sampled_from([*LOOPS]),
+        "variation": st.floats(0, 1),
+        "arc": st.sampled_from([*ARCS]),
+        "hold": st.booleans(),
+        "drop": st.integers(0, 2),
+        "fill": st.integers(0, 2),
+        "quantize": st.sampled_from([*QUANTIZE]),
+        "ramp_bars": st.integers(0, 4),
         "position": st.floats(0, 1),
         "walk_bars": st.integers(1, 16),
         "controls": st.builds(Controls, st.floats(0, 1)),

@@ -19,7 +19,7 @@ from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE, Waveform, decode_audio, encode_audio
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
-from riffusion.errors import InvalidInput, InvalidPlan
+from riffusion.errors import InvalidPlan
 from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
@@ -97,8 +97,31 @@ def test_keeping_adds_a_section_or_replaces_the_one_of_its_name() -> None:
     assert replaced.section("b").bpm == 90
     added = with_section(SONG, replace(kept, name="c"), SETTINGS)
     assert added.order == (*SONG.order, "c")
-    with pytest.raises(InvalidInput, match="the song counts 4"):
-        with_section(SONG, kept, replace(SETTINGS, beats_per_bar=3))
+    assert (kept.beats_per_bar, added.section("c").beats_per_bar) == (4, None)
+
+
+def test_a_section_keeps_the_metre_of_its_jam() -> None:
+    waltz = jam_at(0.0, beats_per_bar=3, ramp_bars=64)
+    kept = capture_section(waltz, 0, "c", 8)
+    song = with_section(SONG, kept, waltz.settings)
+    assert (song.beats_per_bar, song.section("c").beats_per_bar) == (4, 3)
+    assert song.section("c").ramp_bars == 0
+    alone = with_section(None, kept, waltz.settings)
+    assert (alone.beats_per_bar, alone.section("c").beats_per_bar) == (3, None)
+    assert read_plan(plan_text(song)) == song
+
+
+def test_a_ramp_is_kept_at_the_tempo_that_was_heard() -> None:
+    ramp = jam_at(0.0, ramp_bars=8).changed(4, {"bpm": 150})
+    middle, after = ramp.grid.bar_sample(8), ramp.grid.bar_sample(25)
+    kept = capture_section(ramp, middle, "c", 8)
+    assert (kept.bpm, with_section(None, kept, ramp.settings).bpm) == (120, 120)
+    # Its bars are not of one length, so none of them is kept as an anchor.
+    assert find_passage(ramp, middle, 8) is None
+    assert find_passage(ramp, after, 8) == tuple(ramp.grid.bar_sample(bar) for bar in (16, 24))
+    assert find_passage(ramp, ramp.grid.bar_sample(16), 8) == tuple(
+        ramp.grid.bar_sample(bar) for bar in (12, 16)
+    )
 
 
 def test_what_was_heard_wins_over_what_the_jam_started_from() -> None:
