@@ -5,10 +5,11 @@ const TAKES_SPACE =
   "input, textarea, select, button, a, audio, summary, [contenteditable], [role=slider]";
 
 // Letters belong to these.
-const TAKES_LETTERS = "input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable]";
+const TAKES_LETTERS =
+  "input:not([type=checkbox], [type=radio], [type=range]), textarea, select, [contenteditable]";
 
-// Press the button inside `element` whose aria-keyshortcuts names the key that somebody presses, but
-// not to write.
+// Press the button inside `element` whose aria-keyshortcuts names the key that somebody presses,
+// but not to write.
 export function onLetters(element) {
   document.addEventListener("keydown", (event) => {
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;

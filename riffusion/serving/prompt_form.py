@@ -13,8 +13,9 @@ MORE_HINT = (
     "another row comes when the last one has a text. A negative prompt says what to keep away "
     "from. The weight says how much of a prompt is heard beside others, and 0 leaves it out.</p>"
 )
-MIN_TEXT_WIDTH = 140
-MIN_WEIGHT_WIDTH = 130
+MIN_NEGATIVE_WIDTH = 140
+MIN_TEXT_WIDTH = 260
+MIN_WEIGHT_WIDTH = 175
 MIN_SEED_ROW_WIDTH = 260
 MIN_DETAILS_WIDTH = 300
 
@@ -68,6 +69,8 @@ def _build_details(letter: str) -> Form:
     """Lay out the negative prompt and the weight of a prompt."""
     negative, weight = BY_NAME[f"negative_{letter}"], BY_NAME[f"weight_{letter}"]
     return {
-        negative.wire_name: build_control(negative, info=None, scale=2, min_width=MIN_TEXT_WIDTH),
+        negative.wire_name: build_control(
+            negative, info=None, scale=2, min_width=MIN_NEGATIVE_WIDTH
+        ),
         weight.wire_name: build_control(weight, info=None, min_width=MIN_WEIGHT_WIDTH),
     }
