@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from riffusion.jam.session_file import parse_session
 from riffusion.serving.server import Serving
-from tests.browser.heard import FAST, assert_played_the_master, newest_jam, wait_until
+from tests.browser.heard import FAST, assert_played_the_master, newest_jam, stop, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead
 
 Act = Callable[[Page], None]
@@ -161,6 +161,9 @@ def test_there_is_nothing_to_drop_before_play(page: Page) -> None:
     expect(page.get_by_role("button", name="Hold")).to_be_enabled()
     press_play(page)
     expect(page.get_by_role("button", name="Drop for 1 bar")).to_be_enabled()
+    page.wait_for_function("() => performance.now() - riffusionPlayer.pressedAt > 500")
+    stop(page)
+    expect(page.get_by_role("button", name="Drop for 1 bar")).to_be_disabled()
 
 
 def test_the_last_weight_is_refused_at_its_field_and_the_music_goes_on(
