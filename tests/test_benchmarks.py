@@ -12,13 +12,17 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import cohesion
+from benchmarks.__main__ import read_given
 from benchmarks.browser import count_differences
 from benchmarks.hour import BPM, BarLine, Played, measure_off_grid, measure_silence
+from benchmarks.options import Options
 from benchmarks.report import Row, describe_machine, format_json, format_table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import sum_downloads_mb
 from benchmarks.song import measure_off_grid as measure_sections_off_grid
 from benchmarks.speed import TEMPI, summarise_tempi
+from riffusion.errors import InvalidInput
 from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
 from riffusion.spectral.spectrogram import SpectrogramParams
@@ -122,3 +126,31 @@ def test_table_and_json_hold_the_machine_and_every_row() -> None:
     assert "| speed | 4.25 x | >= 3 | median |" in text
     assert f"torch: {facts['torch']}" in text
     assert json.loads(format_json(rows, facts))["rows"][1]["what"] == "gaps"
+
+
+def test_cohesion_is_measured_with_the_settings_given(tiny_model_folder: Path) -> None:
+    given = read_given(["walk_bars=5", "chords=Am F", "bpm=180"])
+    assert given == {"walk_bars": 5, "chords": "Am F", "bpm": 180.0}
+    options = Options(model=str(tiny_model_folder), held_minutes=0.12, seeds=1, settings=given)
+    rows = {row.what: row for row in cohesion.measure(options)}
+    assert rows["held: correlation one loop apart"].note.startswith("12 jams")
+    walk = rows["walk: correlation one loop apart"]
+    assert walk.note.startswith("6 jams")
+    assert walk.value == rows["walk: correlation 2 bars apart"].value
+    # Five bars are played, and three of them measured: none of these are four apart.
+    assert "walk: correlation 4 bars apart" not in rows
+    for piece in (*cohesion.HELD, *cohesion.WALKS):
+        assert f"{piece.name}: correlation one loop apart" in rows
+
+
+def test_each_seed_of_a_piece_is_another_jam() -> None:
+    settings = [cohesion.WALKS[0].make_settings(seed, {"path": "hold"}) for seed in range(3)]
+    assert len({(one.prompt_a.seed, one.prompt_b.seed) for one in settings}) == 3
+    assert {one.path for one in settings} == {"hold"}
+    assert len({piece.bpm for piece in cohesion.HELD}) == len(cohesion.HELD) == 12
+
+
+@pytest.mark.parametrize("text", ["walk_bars", "no_such=1", "walk_bars=many", "=4", "path=away"])
+def test_settings_that_do_not_exist_are_refused_in_words(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_given([text])

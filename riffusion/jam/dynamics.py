@@ -49,24 +49,34 @@ class Dynamics:
             moved = replace(moved, fill_from=bar, fill_until=math.floor(bar) + settings.fill)
         return moved
 
-    def controls(self, settings: JamSettings, bar: float) -> Controls:
-        """Return the controls of a clip that begins at ``bar``."""
-        controls = self._arc_controls(settings, bar)
+    def controls(
+        self, settings: JamSettings, bar: float, heard_bar: float | None = None
+    ) -> Controls:
+        """Return the controls of a clip that begins at ``bar``.
+
+        Its arc stands where it stood in ``heard_bar``, which is another bar while a loop is held.
+        """
+        controls = self._arc_controls(settings, bar if heard_bar is None else heard_bar)
         if self.fill_from <= bar < self.fill_until:
             controls = fill_controls(controls)
         if self.drop_from <= bar < self.drop_until:
             controls = replace(controls, drums=0.0)
         return controls
 
-    def next_turn(self, settings: JamSettings, bar: float) -> float:
-        """Return the first bar after ``bar`` where a drop or a fill begins or ends."""
-        return min((turn for turn in self._turns(settings, bar) if turn > bar), default=math.inf)
+    def next_turn(self, settings: JamSettings, bar: float, heard_bar: float | None = None) -> float:
+        """Return the first bar after ``bar`` where a drop or a fill begins or ends.
 
-    def _turns(self, settings: JamSettings, bar: float) -> Iterator[float]:
+        The arc stands at ``bar`` where it stood in ``heard_bar``.
+        """
+        turns = self._turns(settings, bar, bar if heard_bar is None else heard_bar)
+        return min((turn for turn in turns if turn > bar), default=math.inf)
+
+    def _turns(self, settings: JamSettings, bar: float, heard_bar: float) -> Iterator[float]:
         yield from (self.drop_from, self.drop_until, self.fill_from, self.fill_until)
         if settings.arc != "none":
             bars = int(settings.arc_bars)
-            end = self.arc_bar + (math.floor((bar - self.arc_bar) / bars) + 1) * bars
+            # It ends on a bar line, to the last digit.
+            end = round(bar + bars - (heard_bar - self.arc_bar) % bars)
             yield from (end - 1, end)
 
     def _arc_controls(self, settings: JamSettings, bar: float) -> Controls:

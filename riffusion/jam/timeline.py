@@ -81,11 +81,11 @@ class Segment:
 
     def controls(self, bar: float) -> Controls:
         """Return the controls of a clip that begins at ``bar``."""
-        return self.dynamics.controls(self.settings, self.loop.heard_bar(bar))
+        return self.dynamics.controls(self.settings, bar, self.loop.heard_bar(bar))
 
     def next_turn(self, bar: float) -> float:
         """Return the first bar after ``bar`` where a clip cannot go on with its controls."""
-        return self.dynamics.next_turn(self.settings, bar)
+        return self.dynamics.next_turn(self.settings, bar, self.loop.heard_bar(bar))
 
     def places(self, bar: float, stop_bar: float) -> tuple[int, ...]:
         """Return the samples after ``bar`` up to ``stop_bar`` where a change may land.

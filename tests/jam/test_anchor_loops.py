@@ -19,6 +19,7 @@ from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput, InvalidSession
 from riffusion.jam.anchor_loops import (
     AnchorLoop,
+    blend_anchors,
     encode_anchor,
     encode_mask,
     library_anchor,
@@ -35,6 +36,7 @@ from riffusion.jam.session import JamSession, render, replay
 from riffusion.jam.session_file import parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
+from tests.jamming import play
 from tests.recording import RecordedEngine
 
 SETTINGS = JamSettings(Prompt("bells", 1), Prompt("beats", 2), bpm=120, steps=1)
@@ -244,3 +246,46 @@ def test_what_is_no_anchor_or_mask_is_refused(tiny_engine: Engine) -> None:
         AssetRef(make_upload(b"a").name, b"b")
     with pytest.raises(InvalidAudio, match="silence"):
         encode_anchor(Waveform(np.zeros((1, 100), np.float32), RATE))
+
+
+def test_two_anchors_are_blended_as_the_walk_goes(tiny_engine: Engine) -> None:
+    engine = RecordedEngine(tiny_engine)
+    ends = {"anchor": library_anchor("marimba"), "anchor_b": library_anchor("vibraphone")}
+    play(JamSession(engine, SETTINGS.changed({**ends, "path": "once", "walk_bars": 4})), 9 * RATE)
+    alone = RecordedEngine(tiny_engine)
+    for name in ends:
+        play(JamSession(alone, SETTINGS.changed({"anchor": ends[name]})), RATE)
+    marimba, vibraphone = (request.anchor for request in alone.requests)
+    first, middle, last = (request.anchor for request in engine.requests)
+    assert first is not None
+    assert middle is not None
+    assert last is not None
+    assert marimba is not None
+    assert vibraphone is not None
+    assert torch.equal(first.magnitudes, marimba.magnitudes)
+    assert [request.alpha for request in engine.requests] == [0, 0.5, 1]
+    # Levels are interpolated: nowhere is the blend louder than both or quieter than both.
+    blended = blend_anchors(marimba, vibraphone, 0.5).magnitudes
+    floor = 1e-4 * max(float(marimba.magnitudes.max()), float(vibraphone.magnitudes.max()))
+    low, high = (one.magnitudes.clamp_min(floor) for one in (marimba, vibraphone))
+    assert torch.allclose(blended.log(), (low.log() + high.log()) / 2, atol=1e-4)
+
+
+def test_the_ends_of_a_blend_are_the_anchors_and_silence_is_no_error(tiny_engine: Engine) -> None:
+    loop = make_anchor_loop(tiny_engine, library_anchor("marimba"), None).spectrogram
+    silence = Spectrogram(torch.zeros_like(loop.magnitudes), loop.params)
+    assert torch.equal(blend_anchors(loop, silence, 0.0).magnitudes, loop.magnitudes)
+    assert torch.equal(blend_anchors(loop, silence, 1.0).magnitudes, silence.magnitudes)
+    assert torch.isfinite(blend_anchors(loop, silence, 0.5).magnitudes).all()
+    assert torch.equal(blend_anchors(silence, silence, 0.5).magnitudes, silence.magnitudes)
+
+
+def test_an_anchor_at_the_end_alone_is_the_anchor(tiny_engine: Engine) -> None:
+    engine = RecordedEngine(tiny_engine)
+    for name in ("anchor", "anchor_b"):
+        settings = SETTINGS.changed({name: library_anchor("marimba")})
+        play(JamSession(engine, settings), RATE)
+    first, second = (request.anchor for request in engine.requests)
+    assert first is not None
+    assert second is not None
+    assert torch.equal(first.magnitudes, second.magnitudes)

@@ -119,3 +119,14 @@ def test_clips_do_not_run_into_a_fill(tiny_engine: Engine) -> None:
         marks[block.clip.bar] = block.clip
     assert {7, 8, 15, 16} <= set(marks)
     assert len(marks[7].chords) == 1
+
+
+def test_a_drop_can_be_asked_for_while_the_loop_is_held(tiny_engine: Engine) -> None:
+    engine = RecordedEngine(tiny_engine)
+    session = jam(engine, bpm=120, controls=Controls(drums=0.6), hold=True)
+    play(session, 9 * RATE)
+    at = session.change({"drop": 1})
+    assert at is not None
+    engine.requests.clear()
+    play(session, at + 4 * RATE)
+    assert [request.controls.drums for request in engine.requests][-2:] == [0.0, 0.6]

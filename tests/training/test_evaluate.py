@@ -224,6 +224,10 @@ def test_the_whole_table(
     assert rows["family named first, of 2"]["chance"] == 0.5
     assert rows["tonic asked for, 20 s"]["clips"] == 6
     assert rows["continued: key kept"]["clips"] >= 3
+    for jams in ("held", "walk"):
+        assert rows[f"{jams}: correlation one loop apart"]["clips"] == 2
+        assert rows[f"{jams}: correlation one loop apart"]["ceiling"] is not None
+        assert rows[f"{jams}: bars one loop apart differ by, dB"]["value"] >= 0
     assert rows["beat within 30 ms of asked"]["ceiling"] is not None
     for row in rows.values():
         assert np.isfinite(row["value"]), row

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from riffusion.engines.clip import Prompt
 from riffusion.engines.compact.engine import COMPACT_PARAMS
+from riffusion.jam.loop import loop_bars
 from riffusion.jam.settings import JamSettings
 from riffusion.training.corpus.dataset import Corpus
 from riffusion.training.corpus.features import FloatArray
@@ -39,7 +40,7 @@ HIGH_PERCENTILE = 90
 
 HELD_S = 40.0
 WALK_BARS = 24
-JAMS_A_SEED = 3  # held, and as many that walk
+JAMS_A_SEED = 2  # held, and as many that walk
 # The music that the rows need for each seed, in seconds, to tell how long an evaluation takes.
 SECONDS_A_SEED = JAMS_A_SEED * (HELD_S + WALK_BARS * 240 / float(np.mean(TEMPI)))
 
@@ -110,14 +111,16 @@ def sample_bars(levels: Array, bar_frames: float) -> Array:
 
 
 def correlate_bars(bars: Array, lag: int) -> float:
-    """Return the mean correlation of bars that are ``lag`` bars apart, NaN where there are none.
+    """Return the mean correlation of bars that are ``lag`` bars apart, NaN in a shorter track.
 
     ``bars`` is (bars, steps, bands). The mean of each band over the track is taken off before, so
     that a sound that stays the same does not count, only what happens in it.
     """
+    if len(bars) <= lag:
+        return float("nan")
     changes = bars - bars.mean((0, 1), keepdims=True)
     pairs = zip(changes, changes[lag:], strict=False)
-    return _mean([_correlate(one, other) for one, other in pairs])
+    return float(np.mean([_correlate(one, other) for one, other in pairs]))
 
 
 def measure_steps_db(bars: Array) -> Array:
@@ -156,8 +159,8 @@ def measure_return_db(power: Array, bar_frames: float, loop_bars: int) -> float:
 
 def count_loop_bars(settings: JamSettings) -> int:
     """Return after how many bars a jam comes round: its loop, or else its chords."""
-    loop = str(settings.by_setting().get("loop", ""))
-    return (int(loop) if loop.isdecimal() else 0) or len(settings.progression())
+    chords = len(settings.progression())
+    return loop_bars(settings, chords) or chords
 
 
 def measure_jam(levels: FloatArray, settings: JamSettings) -> Cohesion:
@@ -262,7 +265,3 @@ def _correlate(one: Array, other: Array) -> float:
     first, second = one - one.mean(), other - other.mean()
     norm = np.sqrt(np.square(first).sum() * np.square(second).sum() + 1e-9)
     return float((first * second).sum() / norm)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else float("nan")
