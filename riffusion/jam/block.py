@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,8 @@ class ClipMark:
 
     ``index`` counts the clips of the jam from 0. ``alpha`` is the position on the walk from prompt
     A (0) to prompt B (1), the two of all prompts that it walks between. ``bpm`` is the tempo in the
-    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar.
+    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar. ``others``
+    are the prompts that sound together with the two.
     """
 
     index: int
@@ -43,6 +44,7 @@ class ClipMark:
     beats_per_bar: int
     key: str
     chords: tuple[str, ...]
+    others: tuple[str, ...] = field(default=(), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -117,4 +119,5 @@ def mark_clip(segment: Segment, window: ClipWindow, index: int) -> ClipMark:
         beats_per_bar=settings.beats_per_bar,
         key=settings.key,
         chords=tuple(segment.chord(bar).name for bar in bars),
+        others=tuple(other.prompt.text for other in blend.others),
     )
