@@ -10,6 +10,7 @@ from .audio.waveform import write_audio as write_audio
 from .engines.clip import ClipRequest as ClipRequest
 from .engines.clip import Controls as Controls
 from .engines.clip import LeadSheet as LeadSheet
+from .engines.clip import LoopNoise as LoopNoise
 from .engines.clip import Mix as Mix
 from .engines.clip import NoisePlace as NoisePlace
 from .engines.clip import Prompt as Prompt

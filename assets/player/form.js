@@ -4,9 +4,10 @@
 import { Emitter } from "./emitter.js";
 
 const CHANGE_MS = 150;      // a moving slider sends one change, not dozens
-const UPLOADS = ["anchor", "mask"];
+const UPLOADS = ["anchor", "anchor_b", "mask"];
 const UPLOADED = "own-";    // names of uploads begin with this
 const SHAPES = ["density", "brightness", "drums"];    // they count while `shape` is on
+const FURTHER_PROMPTS = "cdefgh";   // their parts count while they have a text
 
 // The page's form as the player knows it. It emits "change" when there is something to send.
 export class Form extends Emitter {
@@ -26,6 +27,12 @@ export class Form extends Emitter {
     this.changing = setTimeout(() => this.emit("change"), restMs);
   }
 
+  // A button asked for `bars` bars of a momentary setting.
+  press(name, bars) {
+    this.settings.press(name, bars);
+    this.emit("change");
+  }
+
   // The server refused a setting; `field` is "" where its message is about none of them.
   refuse(field, message) {
     const name = this.settings.names.includes(field) ? field : "";
@@ -39,6 +46,7 @@ export class Settings {
   wanted = {};              // what the controls show
   sent = {};                // what the server was told last, whether it took it or refused it
   refused = new Set();      // names of the settings whose value in `sent` was refused
+  pressed = {};             // momentary settings to be sent, each once
 
   constructor(names) {
     this.names = names;
@@ -54,8 +62,15 @@ export class Settings {
     return changed;
   }
 
+  // Send a momentary setting with the next differences. No control shows it: it acts once, even if
+  // its value is the same as before, and is part of neither `wanted` nor `sent`.
+  press(name, value) {
+    this.pressed[name] = value;
+  }
+
   // Return all settings, for a new jam.
   takeAll() {
+    this.pressed = {};
     this.refused.clear();
     this.sent = { ...this.wanted };
     return { ...this.sent };
@@ -64,10 +79,12 @@ export class Settings {
   // Return the settings that the server does not know, or null where it knows them all.
   takeDifferences() {
     const names = this.names.filter((name) => this.wanted[name] !== this.sent[name]);
-    if (!names.length) return null;
     const differences = pick(this.wanted, names);
     Object.assign(this.sent, differences);
-    return differences;
+    const { pressed } = this;
+    this.pressed = {};
+    const all = { ...differences, ...pressed };
+    return Object.keys(all).length ? all : null;
   }
 
   // Return all that was sent and not refused: after a broken connection nobody knows what arrived.
@@ -137,7 +154,7 @@ class FieldErrors {
 
 // Return the id of the element that shows a setting.
 function fieldId(name) {
-  return name === "a" || name === "b" ? `prompt-${name}` : name.replaceAll("_", "-");
+  return name.length === 1 ? `prompt-${name}` : name.replaceAll("_", "-");
 }
 
 // Put a link that opens the settings into the address bar and the clipboard. Returns what to tell
@@ -160,8 +177,15 @@ function buildQuery(settings) {
   let hasUploads = false;
   for (const [name, value] of Object.entries(settings)) {
     if (!settings.shape && SHAPES.includes(name)) continue;
+    if (isUnusedPrompt(name, settings)) continue;
     if (UPLOADS.includes(name) && value?.startsWith(UPLOADED)) hasUploads = true;
     else query.set(name, typeof value === "boolean" ? +value : value);
   }
   return { query, hasUploads };
+}
+
+// Whether a setting belongs to a further prompt that has no text.
+function isUnusedPrompt(name, settings) {
+  const letter = name.match(/^(?:(?:seed|negative|weight)_)?([a-z])$/)?.[1] ?? "";
+  return letter !== "" && FURTHER_PROMPTS.includes(letter) && !settings[letter]?.trim();
 }

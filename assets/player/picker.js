@@ -52,7 +52,8 @@ export function mount({ element, props, trigger, watch }, root) {
   });
   // Two previews at a time are noise.
   const pauseOthers = ({ target }) => {
-    for (const audio of picker.querySelectorAll("audio")) if (audio !== target) audio.pause();
+    const previews = document.querySelectorAll(".riff-picker audio");
+    for (const audio of previews) if (audio !== target) audio.pause();
   };
   picker.addEventListener("play", pauseOthers, true);
   watch("value", showChoice);

@@ -11,6 +11,7 @@ import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { copyLink, Form, nameValues } from "./form.js";
 import { post } from "./http.js";
+import { LiveButtons } from "./live-buttons.js";
 import { NowPlaying } from "./now-playing.js";
 import { onSpace } from "./shortcuts.js";
 import { View } from "./view.js";
@@ -24,11 +25,13 @@ let resolvePlayer;
 // The song may appear on the page before the player: it waits for this.
 export const playerReady = new Promise((resolve) => (resolvePlayer = resolve));
 
-// `ask()` lets the page answer with the values of its form: play(values).
+// `ask("play")` lets the page answer with the values of its form: play(values). `ask("input")` lets
+// it switch Hold on or off.
 export function mount(element, root, ask) {
   // The page may have filled the form before this module was loaded.
   const formReady = Boolean(window.riffusionPlayer?.formReady);
   window.riffusionPlayer = new Player(element, root, ask, formReady);
+  window.riffusionPlayer.begin();
   resolvePlayer(window.riffusionPlayer);
 }
 
@@ -68,6 +71,7 @@ class Player extends Emitter {
     this.audioOptions = readAudioOptions(element.dataset, root);
     this.sampleRate = this.audioOptions.sampleRate;
     this.view = new View(element);
+    this.buttons = new LiveButtons(this.view.find("live"));
     this.form = new Form(this.names, (text) => this.view.showNotice(text));
     this.nowPlaying = new NowPlaying(this.view, this.sampleRate);
     this.connection = new Connection(readForced("transport"));
@@ -83,11 +87,18 @@ class Player extends Emitter {
     connection.on("restored", () => view.showStatus("Connected again."));
     connection.on("failed", (message) => this.endWithNotice(message));
     this.form.on("change", () => this.sendChange());
+    this.buttons.on("press", ({ name, bars }) => this.form.press(name, bars));
+    this.buttons.on("toggle", () => this.ask("input"));
     view.find("play").addEventListener("click", () => this.press());
     onSpace(() => this.press());
     document.addEventListener("pointerdown", () => this.audio?.resume());
     document.addEventListener("visibilitychange", () => this.audio?.resume());
     window.addEventListener("pagehide", () => this.stop());
+  }
+
+  // Whether something plays or is about to.
+  get isOn() {
+    return this.state === "starting" || this.state === "playing";
   }
 
   get marks() {
@@ -109,7 +120,7 @@ class Player extends Emitter {
 
   // Play and Stop are one button.
   press() {
-    if (this.state === "starting" || this.state === "playing") {
+    if (this.isOn) {
       // Whoever presses Play twice wants music, not silence.
       if (performance.now() - this.pressedAt > DOUBLE_PRESS_MS) this.stop();
       return;
@@ -120,10 +131,12 @@ class Player extends Emitter {
 
   // Ask the page for the values of its form once they are there.
   begin() {
-    if (this.state === "starting" && !this.song && this.formReady) this.ask();
+    if (this.formReady) this.ask("play");
   }
 
+  // The page answered. Before Play, the values are only shown.
   async play(values) {
+    this.buttons.showSettings(nameValues(this.names, values));
     if (this.state !== "starting" || this.song || this.isRequested) return;
     this.form.settings.read(values);
     await this.start("/jam", { ...this.form.settings.takeAll(), ...this.opening });
@@ -144,6 +157,7 @@ class Player extends Emitter {
 
   // A control changed; see Form.
   change(values, restMs) {
+    this.buttons.showSettings(nameValues(this.names, values));
     this.form.change(values, restMs);
   }
 
@@ -201,7 +215,7 @@ class Player extends Emitter {
   }
 
   stop() {
-    if (this.state !== "starting" && this.state !== "playing") return;
+    if (!this.isOn) return;
     if (this.jam) {
       this.connection.send({ type: "position", sample: this.report.playhead });
       this.connection.send({ type: "stop" });
@@ -227,6 +241,7 @@ class Player extends Emitter {
   setState(state) {
     this.state = state;
     this.view.showState(state);
+    this.buttons.showState({ isOn: this.isOn, isSong: Boolean(this.song) });
     this.emit("state");
   }
 
@@ -263,7 +278,7 @@ class Player extends Emitter {
   showChange(at) {
     const waitS = Math.max(0, at - this.report.playhead) / this.sampleRate;
     if (!this.form.errors.isWarning) this.view.showNotice("");
-    this.view.showStatus(`Your change is heard at the next bar line, in ${waitS.toFixed(1)} s.`);
+    this.view.showStatus(`Your change is heard in ${waitS.toFixed(1)} s.`);
     this.lastChange = at;
     this.endAt = null;
   }

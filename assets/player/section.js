@@ -6,7 +6,7 @@ const REQUIRED = ["name", "bars", "prompt"];
 export class SectionForm {
   constructor(form, root, { onChange, onAction }) {
     this.form = form;
-    this.inputs = [...form.querySelectorAll("input")];
+    this.inputs = [...form.querySelectorAll("input, select")];
     this.root = root;
     this.sound = form.querySelector(".riff-section-sound");
     this.note = form.querySelector(".riff-section-note");

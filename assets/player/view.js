@@ -64,11 +64,15 @@ export class View {
     const chord = mark.chords[bar];
     const percent = Math.round(mark.alpha * 100);
     this.find("now").hidden = false;
-    this.setText("a", mark.prompt_a);
-    this.setText("b", mark.prompt_b);
+    // More than two at once have no place on a line.
+    const isLine = !mark.others?.length;
+    const all = [mark.prompt_a, mark.prompt_b, ...(mark.others ?? [])].join(" + ");
+    this.setText("a", isLine ? mark.prompt_a : all);
+    this.setText("b", isLine ? mark.prompt_b : "");
+    this.find("mix").hidden = !isLine;
     this.find("mix").style.setProperty("--level", mark.alpha);
     this.find("mix").setAttribute("aria-valuenow", percent);
-    this.find("mix").title = `${100 - percent} % A, ${percent} % B`;
+    this.find("mix").title = `${100 - percent} % ${mark.prompt_a}, ${percent} % ${mark.prompt_b}`;
     const section = mark.section ? `${mark.section} · ` : "";
     const tempo = Math.round(mark.bpm * 10) / 10;
     const place = isRecording ? "your recording" : `bar ${mark.bar + bar + 1} · ${chord}`;

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riffusion.engines.noise import MAX_SEED as MAX_SEED
+from riffusion.engines.noise import LoopNoise as LoopNoise
 from riffusion.engines.noise import NoisePlace as NoisePlace
 from riffusion.errors import InvalidInput
 from riffusion.spectral.spectrogram import Spectrogram
@@ -261,9 +262,8 @@ class ClipRequest:
         Holds on to the layout of the anchor. It needs an anchor.
     others : tuple of WeightedPrompt
         At most six further prompts.
-    noise : tuple of NoisePlace
-        The places of a loop in the window, in order; the first begins at or before frame 0. Without
-        any, the noise of the window is drawn from the seeds alone.
+    noise : LoopNoise or None
+        The noise of the window in a loop. Without it, noise is drawn from the seeds alone.
 
     Raises
     ------
@@ -295,7 +295,7 @@ class ClipRequest:
     end_guidance: float | None = None
     mix: Mix | None = None
     others: tuple[WeightedPrompt, ...] = ()
-    noise: tuple[NoisePlace, ...] = ()
+    noise: LoopNoise | None = None
 
     def __post_init__(self) -> None:
         for name in ("alpha", "strength", "end_strength"):
@@ -315,9 +315,6 @@ class ClipRequest:
         if len(self.others) > MAX_PROMPTS - 2:
             hint = f"use at most {MAX_PROMPTS}"
             raise InvalidInput("prompts of a clip", f"{len(self.others) + 2} prompts", hint)
-        if self.noise and self.noise[0].first_frame > 0:
-            hint = "let the first place begin at frame 0 or before"
-            raise InvalidInput("noise", f"from frame {self.noise[0].first_frame} on", hint)
 
     @property
     def strength_at_alpha(self) -> float:

@@ -1,22 +1,26 @@
 """The noise that a clip starts from: of a whole window, or of the places of a loop.
 
 In a loop each bar has noise of its own, which comes back when the bar comes back, turned a little.
-So the groove comes round, and changes as far as the noise turned. The bars of one loop also share a
-part of their noise, so that neighbours have one arrangement.
+So the groove comes round, and changes as far as the noise turned. All clips of a loop also have a
+part of their noise in common, so that neighbours have one arrangement.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
+from riffusion.errors import InvalidInput
+
 MAX_SEED = 2**63 - 1
-# The part of the noise's power that the places of a loop share. With none, neighbouring bars differ
-# by 4.3 dB; with this, by 3.4 dB, nearer to the 2.9 dB of arranged music (docs/benchmarks.md).
+# The part of the noise's power that the clips of a loop have in common (docs/benchmarks.md). It
+# begins with each clip and not with each bar: noise that repeats within a window is no longer like
+# the noise that networks are trained on.
 SHARED = 0.8
 # Stands for the loop as a whole where places have numbers.
 WHOLE = -1
@@ -40,14 +44,49 @@ class NoisePlace:
     Examples
     --------
     >>> import riffusion
-    >>> bar = riffusion.NoisePlace(first_frame=-40, place=3, turn=0.25)
-    >>> bells = riffusion.Prompt("church bells")
-    >>> request = riffusion.ClipRequest(bells, bells, noise=(bar,))
+    >>> riffusion.NoisePlace(first_frame=-40, place=3, turn=0.25).place
+    3
     """
 
     first_frame: int
     place: int
     turn: float = 0.0
+
+
+@dataclass(frozen=True)
+class LoopNoise:
+    """The noise of a window in a loop.
+
+    Parameters
+    ----------
+    places : tuple of NoisePlace
+        The bars in the window, in order. The first begins at or before frame 0.
+    first_frame : int
+        The frame from which on the clip shares a part of its noise with all clips of the loop.
+    turn : float
+        How far that part has turned, in quarter turns.
+
+    Raises
+    ------
+    InvalidInput
+        When no place covers the first frame.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> bars = (riffusion.NoisePlace(0, place=2), riffusion.NoisePlace(200, place=3))
+    >>> bells = riffusion.Prompt("church bells")
+    >>> request = riffusion.ClipRequest(bells, bells, noise=riffusion.LoopNoise(bars))
+    """
+
+    places: tuple[NoisePlace, ...]
+    first_frame: int = 0
+    turn: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.places or self.places[0].first_frame > 0:
+            hint = "let the first place begin at frame 0 or before"
+            raise InvalidInput("noise of a loop", self.places[:1], hint)
 
 
 def derive_seed(seed: int, *numbers: int) -> int:
@@ -63,45 +102,49 @@ def derive_seed(seed: int, *numbers: int) -> int:
 def draw_noise(
     seed: int,
     shape: Sequence[int],
-    places: Sequence[NoisePlace] = (),
+    loop: LoopNoise | None = None,
     frames_per_column: int = 1,
     number: int = 0,
 ) -> torch.Tensor:
     """Return Gaussian noise of a window, float32 of ``shape``, whose last axis is time.
 
-    It is drawn on the CPU, so that a seed means the same on every device. Without ``places`` it is
+    It is drawn on the CPU, so that a seed means the same on every device. Without a ``loop`` it is
     drawn from ``seed`` alone. A column of noise covers ``frames_per_column`` frames, and ``number``
     counts the draws for the same window.
     """
-    if not places:
+    if loop is None:
         return torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed))
-    *rows, columns = shape
     noise = torch.empty(tuple(shape))
     # A place begins with its first whole column.
-    begins = [-(-place.first_frame // frames_per_column) for place in places]
-    for place, begin, stop in zip(places, begins, [*begins[1:], columns], strict=True):
-        first, last = max(begin, 0), min(stop, columns)
-        if first < last:
-            turned = _turn_noise(seed, place, (last - begin, *rows), number)
-            noise[..., first:last] = turned.movedim(0, -1)[..., first - begin :]
+    begins = [-(-place.first_frame // frames_per_column) for place in loop.places]
+    for place, begin, stop in zip(loop.places, begins, [*begins[1:], shape[-1]], strict=True):
+        _fill(noise, begin, stop, partial(_turn_noise, seed, place.place, place.turn, number))
+    common = torch.zeros(tuple(shape))
+    begin = -(-loop.first_frame // frames_per_column)
+    _fill(common, begin, shape[-1], partial(_turn_noise, seed, WHOLE, loop.turn, number))
+    first = max(begin, 0)
+    noise[..., first:] *= math.sqrt(1 - SHARED)
+    noise[..., first:] += math.sqrt(SHARED) * common[..., first:]
     return noise
 
 
-def _turn_noise(seed: int, place: NoisePlace, shape: tuple[int, ...], number: int) -> torch.Tensor:
-    """Return the noise of a place, whose first axis is time."""
-    own, shared = (
-        _turned_waypoints(seed, which, place.turn, number, shape) for which in (place.place, WHOLE)
-    )
-    return math.sqrt(1 - SHARED) * own + math.sqrt(SHARED) * shared
+def _fill(
+    noise: torch.Tensor, begin: int, stop: int, draw: Callable[[tuple[int, ...]], torch.Tensor]
+) -> None:
+    """Fill columns ``begin`` to ``stop`` of ``noise``, as far as they are there, with a drawing."""
+    *rows, columns = noise.shape
+    first, last = max(begin, 0), min(stop, columns)
+    if first < last:
+        noise[..., first:last] = draw((last - begin, *rows)).movedim(0, -1)[..., first - begin :]
 
 
-def _turned_waypoints(
+def _turn_noise(
     seed: int, place: int, turn: float, number: int, shape: tuple[int, ...]
 ) -> torch.Tensor:
-    """Return noise that has turned on the sphere by ``turn`` quarter turns.
+    """Return the noise of a place after ``turn`` quarter turns, whose first axis is time.
 
-    It goes from one random waypoint to the next, one quarter turn apart, since independent Gaussian
-    vectors of many dimensions are orthogonal.
+    It goes on the sphere from one random waypoint to the next, one quarter turn apart, since
+    independent Gaussian vectors of many dimensions are orthogonal.
     """
     waypoint = math.floor(turn)
     angle = (turn - waypoint) * math.pi / 2

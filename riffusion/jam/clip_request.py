@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from riffusion.engines.clip import ClipRequest, NoisePlace, Prompt
+from riffusion.engines.clip import ClipRequest, LoopNoise, NoisePlace, Prompt
 from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine
 from riffusion.jam.anchor_loops import AnchorLoop, blend_anchors
@@ -41,7 +41,7 @@ def build_request(
     sheet = timeline.lead_sheet(frames * engine.params.hop_length, window.start)
     request = replace(
         prompt_request(segment, window, index),
-        noise=noise_places(engine, timeline, window),
+        noise=loop_noise(engine, timeline, window),
         bpm=window.bpm,
         lead_sheet=sheet,
         context=context,
@@ -71,14 +71,14 @@ def prompt_request(segment: Segment, window: ClipWindow, index: int) -> ClipRequ
     )
 
 
-def noise_places(engine: Engine, timeline: Timeline, window: ClipWindow) -> tuple[NoisePlace, ...]:
-    """Return the bars of the loop in a window as places of noise; none without a loop.
+def loop_noise(engine: Engine, timeline: Timeline, window: ClipWindow) -> LoopNoise | None:
+    """Return the noise of a window with the bars of its loop; None without a loop.
 
     Bars before the clip have the noise that they were generated from.
     """
     segment, hop = timeline.at(window.start), engine.params.hop_length
     if not segment.loop.bars:
-        return ()
+        return None
     first_sample = window.first_frame * hop
     last_sample = first_sample + engine.params.samples(engine.frames)
     bar = timeline.at(min(first_sample, window.start)).grid.bar_at(first_sample)
@@ -89,7 +89,10 @@ def noise_places(engine: Engine, timeline: Timeline, window: ClipWindow) -> tupl
         places.append(NoisePlace(frame, loop.place(bar), loop.turn_at(bar)))
         bar += 1
     first, *others = places
-    return (replace(first, first_frame=min(first.first_frame, 0)), *others)
+    places = [replace(first, first_frame=min(first.first_frame, 0)), *others]
+    own = math.floor(window.bar)
+    own_frame = _bar_line(timeline, segment, own) // hop - window.first_frame
+    return LoopNoise(tuple(places), own_frame, segment.loop.turn_at(own))
 
 
 def _bar_line(timeline: Timeline, segment: Segment, bar: int) -> int:

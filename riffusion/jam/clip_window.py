@@ -47,11 +47,6 @@ def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
     return int(clip_room_s(engine) / bar_duration_s(settings.bpm, settings.beats_per_bar))
 
 
-def fit_bars(engine: Engine, grid: BarGrid, bar: float) -> int:
-    """Return how many bars a clip plays from ``bar`` on: in a ramp it depends on where it is."""
-    return max(1, int(grid.count_bars(bar, clip_room_s(engine))))
-
-
 def clip_room_s(engine: Engine) -> float:
     """Return for how many seconds the bars of a clip may last beside a second of context."""
     step = engine.context_step
@@ -81,12 +76,14 @@ def check_bar(engine: Engine, bpm: float, beats_per_bar: int) -> None:
 def clip_window(engine: Engine, segment: Segment, bar: float) -> ClipWindow:
     """Return the window of a clip from ``bar`` on, with as much context as fits and exists.
 
-    It ends on a bar line, or where the controls of the segment turn.
+    It ends on a bar line, with the round of a loop where that is near, or where the controls of the
+    segment turn.
     """
     hop, step = engine.params.hop_length, engine.context_step
     # In a ramp a clip has as many bars as fit where it is.
     room = segment.grid.count_bars(bar, clip_room_s(engine))
-    stop_bar = min(max(math.floor(bar) + 1, math.floor(bar + room)), segment.next_turn(bar))
+    most = min(max(math.floor(bar) + 1, math.floor(bar + room)), segment.next_turn(bar))
+    stop_bar = segment.loop.end_clip(bar, most)
     start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(stop_bar)
     start_frame = start // hop
     room_frames = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)

@@ -76,6 +76,21 @@ class Loop:
         first = math.ceil(bar)
         return first + (self.first_bar - first) % max(1, self.bars)
 
+    def end_clip(self, bar: float, most: float) -> float:
+        """Return the bar with which a clip from ``bar`` on ends, at most ``most``.
+
+        Clips end where rounds end, in parts as equal as they can be, so that each round has the
+        same clips.
+        """
+        if not self.bars:
+            return most
+        first = math.floor(bar)
+        end = self.next_round(first + 1)
+        while end + self.bars <= most:
+            end += self.bars
+        clips = math.ceil((end - first) / (most - first))
+        return min(most, first + math.ceil((end - first) / clips))
+
 
 def loop_bars(settings: JamSettings, chords: int) -> int:
     """Return how many bars come round: those of the ``chords``, or as many as are asked for.

@@ -142,10 +142,12 @@ class Producer:
     async def _generate_clip(self, began: float, interrupted: Callable[[], bool]) -> None:
         """Write the next clip to the track piece by piece, or what is left of the last one.
 
-        Each piece is sent as soon as it is there; the first decides how long a change takes.
+        Each piece is sent as soon as it is there; the first decides how long a change takes. Where
+        clips are so short that the next one begins in the same piece, the turn ends with it.
         """
         progress = self._source.progress
         is_new = not (progress.has_pending_audio or progress.ready)
+        first_index: int | None = None
         while True:
             length = self._track.length
             blocks: list[JamBlock] = []
@@ -156,7 +158,9 @@ class Producer:
             if is_new:
                 self._costs_s.append(time.monotonic() - began)
                 is_new = False
-            if not self._source.progress.has_pending_audio or interrupted():
+            first_index = blocks[0].clip.index if first_index is None else first_index
+            is_next = blocks[-1].clip.index != first_index
+            if is_next or not self._source.progress.has_pending_audio or interrupted():
                 return
 
     def _write_blocks(self, written: list[JamBlock], interrupted: Callable[[], bool]) -> None:

@@ -3,7 +3,10 @@
 server        serves the page, the API and MCP
 page          the Gradio page
 form          the controls of the page, built from the schema of settings
-pickers       the controls that choose an anchor and a mask
+controls      the component that fits one setting
+prompt_form   the controls of the prompts
+pickers       the controls that choose anchors and a mask
+live_buttons  the player's buttons for what is done while a jam plays
 section_form  the inputs for a section of a song, built from the schema of settings
 links         links to the page: the values of its form as text
 api           all routes: those below, the API's own description, the health check

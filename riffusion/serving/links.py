@@ -1,6 +1,7 @@
 """Links to the page: the values of its form, written into the address of the page and read back.
 
-A link names settings as messages do (``Setting.wire_name``), each value as text.
+A link names settings as messages do (``Setting.wire_name``), each value as text. What is momentary
+is done once and is not in links.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from riffusion.jam.schema import BY_WIRE_NAME, settings_for
 from riffusion.jam.setting_values import (
     SHAPE,
     SHAPED,
+    merge_change,
     read_flag,
     read_settings,
     read_text,
@@ -25,8 +27,8 @@ Value = str | int | float | bool
 
 
 def _names() -> tuple[str, ...]:
-    """Return the wire names of all settings, and of the checkbox before what it rules."""
-    names = [entry.wire_name for entry in settings_for("jam")]
+    """Return the wire names of the settings that last, and of the checkbox before what it rules."""
+    names = [entry.wire_name for entry in settings_for("jam") if not entry.momentary]
     names.insert(names.index(SHAPED[0]), SHAPE)
     return tuple(names)
 
@@ -52,6 +54,10 @@ def read_link(query: Mapping[str, str]) -> tuple[dict[str, Value], list[str]]:
                 values[name] = _read(name, query[name])
             except InvalidInput as error:
                 problems.append(str(error))
+    # Some values are bad together only: one prompt needs a weight.
+    for refusal in merge_change({}, values, UploadStore()).refused:
+        values[refusal.field] = DEFAULTS[refusal.field]
+        problems.append(refusal.message)
     return values, problems
 
 

@@ -13,12 +13,13 @@ import gradio as gr
 from riffusion.engines.protocol import Engine
 from riffusion.jam.schema import settings_for
 from riffusion.live.pace import Pace
-from riffusion.serving.form import Form, build_form, is_long_number, list_key
+from riffusion.serving import live_buttons, section_form
+from riffusion.serving.controls import Form, is_long_number
+from riffusion.serving.form import build_form, list_key
 from riffusion.serving.jams import PLAYER_FILES
 from riffusion.serving.links import NAMES, read_link
 from riffusion.serving.opening_form import build_opening, let_recordings_set_tempo
 from riffusion.serving.pickers import let_anchors_set_tempo
-from riffusion.serving.section_form import PLACEHOLDER, build_section_inputs
 
 TITLE = "Riffusion"
 # A text is sent when the typing has rested this long, other controls at once.
@@ -57,7 +58,9 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
             gr.HTML(f"<p>{escape(pace.note)}</p>", elem_id="pace-note")
         player = _player(engine, pace)
         gr.HTML(
-            html_template=_file("song.html").replace(PLACEHOLDER, build_section_inputs()),
+            html_template=_file("song.html").replace(
+                section_form.PLACEHOLDER, section_form.build_section_inputs()
+            ),
             js_on_load=_file("song-load.js"),
             apply_default_css=False,
             elem_id="song",
@@ -128,7 +131,9 @@ def open_link(request: gr.Request) -> list[Any]:
 
 def _player(engine: Engine, pace: Pace) -> gr.HTML:
     return gr.HTML(
-        html_template=_file("player.html"),
+        html_template=_file("player.html").replace(
+            live_buttons.PLACEHOLDER, live_buttons.build_live_buttons()
+        ),
         js_on_load=_file("load.js"),
         apply_default_css=False,
         elem_id="player",
@@ -152,6 +157,9 @@ def _connect(player: gr.HTML, form: Form, share: gr.Button) -> None:
     gr.on([text.change for text in texts], None, controls, None, js=typed)
     gr.on([text.submit for text in texts], None, controls, None, js=changed)
     gr.on([text.blur for text in texts], None, controls, None, js=changed)
+    for name in live_buttons.TOGGLES:
+        # The player's button asks for this.
+        player.input(None, form[name], form[name], js="on => !on")
     form["position"].input(None, None, form["path"], js="() => 'manual'")
 
 

@@ -21,11 +21,22 @@ def build_section_inputs() -> str:
 
 
 def _build_input(entry: Setting) -> str:
+    label = entry.label.capitalize()
+    field = _build_select(entry) if entry.kind == "choice" else _build_field(entry)
+    return f'<label title="{escape(entry.summary)}">{escape(label)} {field}</label>'
+
+
+def _build_select(entry: Setting) -> str:
+    empty = "the song's" if "song" in entry.scopes else "the default"
+    options = "".join(
+        f'<option value="{escape(value)}">{escape(text)}</option>'
+        for value, text in {"": empty, **entry.choices}.items()
+    )
+    return f'<select name="{entry.name}">{options}</select>'
+
+
+def _build_field(entry: Setting) -> str:
     mode = {"whole": "numeric", "number": "decimal"}.get(entry.kind, "")
     inputmode = f' inputmode="{mode}"' if mode else ""
     placeholder = ' placeholder="the song\'s"' if "song" in entry.scopes else ""
-    label = entry.label.capitalize()
-    return (
-        f'<label title="{escape(entry.summary)}">{escape(label)} '
-        f'<input name="{entry.name}"{inputmode}{placeholder}></label>'
-    )
+    return f'<input name="{entry.name}"{inputmode}{placeholder}>'

@@ -7,6 +7,7 @@ for the tempo that its ramp starts from, so its bytes are the same wherever it i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,12 +22,12 @@ from riffusion.engines.noise import derive_seed
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
-from riffusion.jam.clip_window import check_bar, fit_bars
-from riffusion.jam.dynamics import Dynamics, fill_controls
+from riffusion.jam.clip_window import check_bar, clip_window
+from riffusion.jam.dynamics import fill_controls
 from riffusion.jam.schema import DEFAULTS
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
-from riffusion.jam.timeline import Change
+from riffusion.jam.timeline import Change, Timeline, first_segment
 from riffusion.music.rhythm import BarGrid
 from riffusion.song.model import Section, Song
 from riffusion.song.placement import PlacedSection
@@ -275,15 +276,16 @@ def take_grid(settings: JamSettings, start_bpm: float, sample_rate: int) -> BarG
 
 
 def count_clips(engine: Engine, grid: BarGrid, bars: int, settings: JamSettings) -> int:
-    """Return how many clips play the first ``bars`` bars of a take.
-
-    A ramp begins with its own, and so does the fill of an arc.
-    """
-    dynamics = Dynamics.start(settings, PICKUP_BARS)
+    """Return how many clips play the first ``bars`` bars of a take with these settings."""
+    start = replace(settings, bpm=grid.tempo_at(0))
+    timeline = Timeline((first_segment(start, grid.sample_rate, PICKUP_BARS),))
+    for change in ramp_changes(grid):
+        timeline = timeline.changed(change.bar, start.changed(change.changes))
     bar, count = 0.0, 0
     while bar < bars:
-        stop = min(bar + fit_bars(engine, grid, bar), dynamics.next_turn(settings, bar))
-        bar = min(stop, grid.first_bar) if bar < grid.first_bar else stop
+        segment = timeline.at(timeline.bar_sample(bar))
+        change_bar = next((s.bar for s in timeline.segments if s.bar > bar), math.inf)
+        bar = min(clip_window(engine, segment, bar).stop_bar, change_bar)
         count += 1
     return count
 

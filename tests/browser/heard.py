@@ -12,6 +12,9 @@ import numpy.typing as npt
 import soundfile
 from playwright.sync_api import Page, expect
 
+from riffusion.jam.session import JamSession
+from riffusion.live.jam_source import JamSource
+from riffusion.serving.server import Serving
 from tests.browsing import (
     counters,
     take_recording,
@@ -74,6 +77,13 @@ def wait_for_buffer(page: Page) -> int:
     page.wait_for_function(f"() => riffusionPlayer.report.buffered > {0.8 * LEAD_S} * 44100")
     report = counters(page)
     return int(report["playhead"] + report["buffered"])
+
+
+def newest_jam(serving: Serving) -> JamSession:
+    """Return the jam that began last; one whose page was closed may still play for a while."""
+    source = serving.registry.playing[-1].source
+    assert isinstance(source, JamSource)
+    return source.session
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

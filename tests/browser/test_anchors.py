@@ -11,23 +11,14 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from riffusion.jam.anchors import library
-from riffusion.jam.session import JamSession
-from riffusion.live.jam_source import JamSource
 from riffusion.serving.server import Serving
-from tests.browser.heard import FAST, assert_played_the_master, wait_until
+from tests.browser.heard import FAST, assert_played_the_master, newest_jam, wait_until
 from tests.browsing import open_page, press_play, wait_for_playhead
 
 
 def open_pickers(page: Page) -> None:
     page.get_by_role("button", name="Start from a clip").click()
     expect(page.get_by_role("radiogroup", name="Start from")).to_be_visible()
-
-
-def newest(serving: Serving) -> JamSession:
-    """Return the jam that began last; one whose page was closed may still play for a while."""
-    source = serving.registry.playing[-1].source
-    assert isinstance(source, JamSource)
-    return source.session
 
 
 def test_anchors_are_shown_with_tempo_key_picture_and_sound(page: Page) -> None:
@@ -49,7 +40,7 @@ def test_an_anchor_is_taken_up_live_with_its_tempo_and_key(page: Page, serving: 
     page.get_by_role("radio", name="rock drums").check()
     page.get_by_role("radiogroup", name="Play anew").get_by_role("radio", name="lower half").check()
     page.wait_for_function("() => riffusionPlayer.lastChange")
-    session = newest(serving)
+    session = newest_jam(serving)
     wait_until(lambda: session.settings.mask is not None)
     settings = session.settings
     assert settings.anchor is not None
@@ -74,13 +65,44 @@ def test_own_sound_and_picture_are_uploaded_and_played(
     page.get_by_label("Your own mask").set_input_files(tmp_path / "mask.png")
     expect(page.get_by_role("radio", name="mask.png")).to_be_checked()
     press_play(page)
-    session = newest(serving)
+    session = newest_jam(serving)
     settings = session.settings
     assert settings.anchor is not None
     assert settings.mask is not None
     assert settings.anchor.is_uploaded
     assert settings.mask.is_uploaded
     assert settings.bpm == FAST["bpm"]
+
+
+def test_the_walk_ends_on_an_anchor_of_its_own(
+    page: Page, serving: Serving, tmp_path: Path
+) -> None:
+    tone = 0.3 * np.sin(2 * np.pi * 330 * np.arange(4 * 44100) / 44100)
+    soundfile.write(tmp_path / "mine.wav", tone, 44100)
+    press_play(page)
+    open_pickers(page)
+    page.get_by_role("radio", name="marimba").check()
+    page.get_by_role("tab", name="At the end of the walk").click()
+    group = page.get_by_role("radiogroup", name="At the end of the walk")
+    group.get_by_role("radio", name="vibraphone").check()
+    session = newest_jam(serving)
+    wait_until(lambda: session.settings.anchor_b is not None)
+    assert session.settings.anchor is not None
+    assert session.settings.anchor_b is not None
+    assert (session.settings.anchor.name, session.settings.anchor_b.name) == (
+        "marimba",
+        "vibraphone",
+    )
+    # Only the anchor at the start brings its tempo along.
+    marimba = next(anchor for anchor in library() if anchor.id == "marimba")
+    assert session.settings.bpm == marimba.bpm
+    group.get_by_label("Your own anchor at the end").set_input_files(tmp_path / "mine.wav")
+    expect(group.get_by_role("radio", name="mine.wav")).to_be_checked()
+    wait_until(lambda: bool(session.settings.anchor_b and session.settings.anchor_b.is_uploaded))
+    page.get_by_role("button", name="Copy a link to this jam").click()
+    expect(page.get_by_text("Your own sound and picture are not in it")).to_be_visible()
+    assert "anchor=marimba" in page.url
+    assert "anchor_b" not in page.url
 
 
 def test_a_link_opens_with_its_anchor(
@@ -92,7 +114,7 @@ def test_a_link_opens_with_its_anchor(
     expect(pages[0].get_by_role("radio", name="marimba")).to_be_checked()
     expect(pages[0].get_by_role("radio", name="middle")).to_be_checked()
     press_play(pages[0])
-    session = newest(serving)
+    session = newest_jam(serving)
     settings = session.settings
     assert settings.anchor is not None
     assert (settings.anchor.name, settings.strength, settings.bpm) == ("marimba", 0.4, FAST["bpm"])

@@ -12,6 +12,7 @@ from tests.browser.heard import (
     FAST,
     assert_played_the_master,
     change_what_has_arrived,
+    newest_jam,
     wait_for_buffer,
 )
 from tests.browsing import (
@@ -96,7 +97,13 @@ def test_a_link_opens_the_same_jam(browser: Browser, serving: Serving, pages: li
         "chords": "Am F C G", "beats": "3", "shape": "1", "density": "0.1", "brightness": "0.9",
         "drums": "0", "guidance": "1.5", "steps": "7", "anchor": "marimba", "strength": "0.4",
         "mask": "upper_half", "swing": "0.6", "reverb": "0.2", "ramp_bars": "5",
+        "anchor_b": "vibraphone", "loop": "8", "variation": "0.7", "arc": "build",
+        "arc_bars": "32", "hold": "1", "quantize": "loop",
+        "negative_a": "drums & bass", "weight_a": "0.5", "negative_b": "", "weight_b": "0",
     }  # fmt: skip
+    for seed, letter in enumerate("cdefgh"):
+        wanted |= {letter: f"music {letter}", f"seed_{letter}": str(seed)}
+        wanted |= {f"negative_{letter}": f"not {letter}", f"weight_{letter}": "0.35"}
     assert set(wanted) == set(NAMES)
     page = open_page(browser, serving.url, wanted)
     pages.append(page)
@@ -105,6 +112,13 @@ def test_a_link_opens_the_same_jam(browser: Browser, serving: Serving, pages: li
     page.wait_for_function("() => document.querySelector('.riff-status').textContent")
     query = dict(httpx.URL(page.url).params)
     assert query == wanted
+    expect(page.get_by_role("button", name="Hold")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="More prompts").click()
+    expect(page.get_by_label("Prompt H", exact=True)).to_have_value("music h")
+    press_play(page)
+    settings = newest_jam(serving).settings
+    assert [p.text for p, _ in settings.heard_prompts()][1:] == [f"music {x}" for x in "cdefgh"]
+    assert settings.hold
 
 
 def test_a_hostile_link_opens_with_a_note(
@@ -125,8 +139,8 @@ def test_a_hostile_link_opens_with_a_note(
 
 def test_moving_the_position_takes_the_walk_by_hand(page: Page) -> None:
     press_play(page)
-    page.get_by_label("Position between A and B").first.fill("1")
-    page.get_by_label("Position between A and B").first.press("Enter")
+    page.get_by_label("Position on the walk").first.fill("1")
+    page.get_by_label("Position on the walk").first.press("Enter")
     expect(page.get_by_label("By hand")).to_be_checked()
     page.wait_for_function("() => riffusionPlayer.marks.some(mark => mark.alpha === 1)")
 

@@ -201,6 +201,22 @@ def test_settings_know_what_the_server_does_not_know(page: Page) -> None:
     ) == [{"a": "bells", "bpm": 100}, None, ["bpm"], {"bpm": 104}, None]
 
 
+def test_what_is_pressed_is_sent_once_for_each_press(page: Page) -> None:
+    assert run_module(
+        page,
+        """const settings = new Settings(["bpm"]);
+        settings.read([100]);
+        settings.press("drop", 4);
+        const steps = [settings.takeAll(), settings.takeDifferences()];
+        for (const bars of [4, 4]) {
+            settings.press("drop", bars);
+            steps.push(settings.takeDifferences(), settings.takeDifferences());
+        }
+        steps.push(settings.repeat());
+        return steps;""",
+    ) == [{"bpm": 100}, None, {"drop": 4}, None, {"drop": 4}, None, {"bpm": 100}]
+
+
 def test_settings_do_not_repeat_what_was_refused(page: Page) -> None:
     assert run_module(
         page,

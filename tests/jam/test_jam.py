@@ -123,7 +123,7 @@ def test_a_clip_begins_to_sound_before_all_of_it_is_sound(tiny_engine: Engine) -
 @given(tempi, st.sampled_from([3, 4]))
 def test_clips_of_an_hour_start_on_the_grid_and_have_context(bpm: float, beats: int) -> None:
     engine = Grid()
-    segment = first_segment(settings_with(bpm=bpm, beats_per_bar=beats), RATE)
+    segment = first_segment(settings_with(bpm=bpm, beats_per_bar=beats, loop="0"), RATE)
     bars = bars_per_clip(engine, segment.settings)
     last_bar = segment.grid.bar_at(3600 * RATE)
     for bar in (*range(bars, 40 * bars, bars), last_bar):

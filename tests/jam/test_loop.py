@@ -76,7 +76,8 @@ def test_a_hold_in_the_first_bars_repeats_bars_that_exist() -> None:
 
 
 def places(request: ClipRequest) -> list[NoisePlace]:
-    return list(request.noise)
+    assert request.noise is not None
+    return list(request.noise.places)
 
 
 def test_requests_have_the_bars_of_the_loop_at_their_frames(tiny_engine: Engine) -> None:
@@ -97,6 +98,8 @@ def test_requests_have_the_bars_of_the_loop_at_their_frames(tiny_engine: Engine)
     assert third.context is not None
     again = [p for p in places(third) if p.first_frame >= third.context.frames]
     assert [(p.place, p.turn) for p in again][:2] == [(0, 0.5), (1, 0.5)]
+    assert third.noise is not None
+    assert (third.noise.first_frame, third.noise.turn) == (third.context.frames, 0.5)
     # What sounds already has the noise that it was generated from.
     assert all(p.turn == 0 for p in places(third) if p.first_frame < third.context.frames)
 
@@ -108,7 +111,7 @@ def test_without_variation_the_loop_comes_back_the_same(tiny_engine: Engine, bpm
     session = jam(engine, **settings)
     bar = session.segment_at(0).grid.bar_sample(1)
     play(session, 12 * bar + RATE)
-    rounds = [{(p.place, p.turn) for p in request.noise} for request in engine.requests[4:12]]
+    rounds = [{(p.place, p.turn) for p in places(request)} for request in engine.requests[4:12]]
     assert rounds[:4] == rounds[4:]
 
 
@@ -118,9 +121,25 @@ def test_a_change_of_tempo_and_a_walk_keep_the_noise(tiny_engine: Engine) -> Non
     play(session, 9 * RATE)
     session.change({"bpm": 90})
     play(session, 30 * RATE)
-    assert {place.place for request in engine.requests for place in request.noise} == {0, 1, 2, 3}
-    assert {place.turn for request in engine.requests for place in request.noise} == {0.0}
+    assert {p.place for request in engine.requests for p in places(request)} == {0, 1, 2, 3}
+    assert {p.turn for request in engine.requests for p in places(request)} == {0.0}
     assert len({request.alpha for request in engine.requests}) > 3
+
+
+@given(
+    st.sampled_from(["1", "2", "4", "8", "16"]),
+    st.integers(0, 99),
+    st.integers(1, 5),
+    st.floats(0, 1),
+)
+def test_each_round_has_the_same_clips(loop: str, bar: int, most: int, part: float) -> None:
+    rounds = loop_of(loop=loop)
+    end = rounds.end_clip(bar, bar + most)
+    assert bar < end <= bar + most
+    later = rounds.end_clip(bar + rounds.bars, bar + rounds.bars + most)
+    assert later == end + rounds.bars
+    inside = rounds.end_clip(bar + part / 2, bar + most)
+    assert bar + part / 2 < inside <= bar + most
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.booleans(), st.floats(0, 1)), max_size=5))

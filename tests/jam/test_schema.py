@@ -31,6 +31,7 @@ from riffusion.serving.api import Api
 from riffusion.serving.form import build_form
 from riffusion.serving.links import DEFAULTS as FORM_DEFAULTS
 from riffusion.serving.links import NAMES, read_link
+from riffusion.serving.live_buttons import build_live_buttons
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.requests import ClipApiRequest
 from riffusion.serving.section_form import build_section_inputs
@@ -100,6 +101,10 @@ def form() -> dict[str, Any]:
 @scoped("jam")
 def test_the_form_has_a_control_for_it(entry: Setting, form: dict[str, Any]) -> None:
     assert set(form) == set(NAMES)
+    if entry.momentary:
+        assert f'data-name="{entry.wire_name}" data-bars="1"' in build_live_buttons()
+        assert entry.wire_name not in form
+        return
     control = form[entry.wire_name]
     assert str(control.value) == str(FORM_DEFAULTS[entry.wire_name])
     assert control.elem_id
@@ -117,7 +122,8 @@ def test_links_restore_it(entry: Setting) -> None:
     text = str(int(value)) if entry.kind == "flag" else str(value)
     values, problems = read_link({entry.wire_name: text})
     assert problems == []
-    assert values == {**FORM_DEFAULTS, entry.wire_name: value}
+    # What is momentary is done once, and not again by whoever opens the link.
+    assert values == {**FORM_DEFAULTS, **({} if entry.momentary else {entry.wire_name: value})}
 
 
 @scoped("jam")
@@ -216,6 +222,8 @@ def test_the_form_of_a_section_has_an_input_for_it(entry: Setting) -> None:
     assert len(inputs) == 1
     assert ("inputmode" in inputs[0]) == entry.is_numeric
     assert entry.label.capitalize() in inputs[0]
+    for choice in entry.choices:
+        assert f'<option value="{choice}">' in inputs[0]
 
 
 @scoped("section", "song")

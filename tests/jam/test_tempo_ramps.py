@@ -104,7 +104,7 @@ def test_the_clips_of_a_ramp_fit_their_windows(
     before: float, after: float, beats: int, ramp_bars: int
 ) -> None:
     engine = Grid()
-    first = first_segment(settings_with(bpm=before, beats_per_bar=beats), RATE)
+    first = first_segment(settings_with(bpm=before, beats_per_bar=beats, loop="0"), RATE)
     segment = first.changed(4, {"bpm": after, "ramp_bars": ramp_bars})
     bar = 4
     while bar < 4 + ramp_bars + 8:

@@ -108,6 +108,13 @@ def test_a_line_becomes_a_timeline_that_is_edited(page: Page) -> None:
     page.wait_for_function("() => riffusionSong.plan.fields.sections.verse.bars === 8")
     verse = read_plan(plan(page)).section("verse")
     assert (verse.prompt.text, verse.bars) == ("funky piano", 8)
+    form.locator("[name=arc]").select_option("Build")
+    form.locator("[name=loop]").select_option("2 bars")
+    page.wait_for_function("() => riffusionSong.plan.fields.sections.verse.loop")
+    settings = read_plan(plan(page)).section("verse").settings()
+    assert (settings["arc"], settings["loop"]) == ("build", "2")
+    form.locator("[name=arc]").select_option("the default")
+    page.wait_for_function("() => !riffusionSong.plan.fields.sections.verse.arc")
     # Drag the intro behind the chorus.
     page.mouse.move(*block(page, 0))
     page.mouse.down()

@@ -233,9 +233,9 @@ class _NoiseWalk:
 
     def _draw_seed(self, seed: int) -> torch.Tensor:
         """Return the next noise of a seed: of the places of a loop, or all from one generator."""
-        places = self._request.noise
-        if places:
-            return draw_noise(seed, self._shape, places, self._step, self._count)
+        loop = self._request.noise
+        if loop:
+            return draw_noise(seed, self._shape, loop, self._step, self._count)
         return torch.randn(self._shape, generator=self._generators[seed])
 
 
