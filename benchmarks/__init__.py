@@ -10,7 +10,9 @@ decode    the speed and memory of a long decode
 browser   first sound and dropouts in a real browser
 hour      the memory and the bar lines of an hour of jam
 setup     the time and download from a fresh clone to the page
+analysis  tempo, bar lines and key of recordings
 stable    stages of a Stable Diffusion network beside diffusers
+handmade  recordings made by code, with the truth about them
 options   what the measurements share
 report    the rows, and the machine they were measured on
 app       the app in a process of its own

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    analysis,
     browser,
     codec,
     cohesion,
@@ -37,6 +38,7 @@ MEASUREMENTS = {
     "hour": hour.measure,
     "setup": setup.measure,
     "stable": stable.measure,
+    "analysis": analysis.measure,
 }
 USUAL = [name for name in MEASUREMENTS if name not in ("setup", "stable")]
 
@@ -61,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         metavar="NAME=VALUE",
         help="a setting of the jams whose cohesion is measured; may be given repeatedly",
     )
+    parser.add_argument("--songs", help="a folder by corpus-sound, for analysis")
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     given = parser.parse_args(argv)
     unknown = [name for name in given.names if name not in MEASUREMENTS]
@@ -84,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         held_minutes=given.minutes,
         seeds=given.seeds,
         settings=settings,
+        songs=given.songs,
     )
     rows = [row for name in given.names or USUAL for row in MEASUREMENTS[name](options)]
     print(format_table(rows, facts))

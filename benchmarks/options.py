@@ -35,6 +35,7 @@ class Options:
     held_minutes: float = 2 / 3
     seeds: int = 3
     settings: Mapping[str, object] = field(default_factory=dict)
+    songs: str | None = None
 
     def engine_arguments(self) -> list[str]:
         """Return the engine options for the command line of ``riffusion`` and app.py."""

@@ -1,6 +1,8 @@
 # The public names and the modules that they come from: read by type checkers, and by lazy_loader
 # when riffusion is imported.
 
+from .analysis.recording import RecordingAnalysis as RecordingAnalysis
+from .analysis.recording import analyse as analyse
 from .audio.track import TrackFile as TrackFile
 from .audio.waveform import Waveform as Waveform
 from .audio.waveform import read_audio as read_audio
@@ -25,11 +27,14 @@ from .jam.anchor_loops import load_mask_ref as load_mask_ref
 from .jam.anchors import library as library
 from .jam.anchors import read_anchor as read_anchor
 from .jam.masks import read_mask as read_mask
+from .jam.opening import Opening as Opening
+from .jam.opening import open_recording as open_recording
+from .jam.opening import trim_recording as trim_recording
+from .jam.replay import replay as replay
+from .jam.replay import save_session as save_session
 from .jam.session import JamSession as JamSession
 from .jam.session import JamSettings as JamSettings
 from .jam.session import render as render
-from .jam.session import replay as replay
-from .jam.session import save_session as save_session
 from .jam.session_file import load_session as load_session
 from .jam.speed import measure_speed as measure_speed
 from .song.model import Section as Section

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from riffusion.audio.track import to_pcm
 from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine, EngineWrapper, Interrupted, never
-from riffusion.jam.session import render, replay
+from riffusion.jam.replay import replay
+from riffusion.jam.session import render
 from riffusion.jam.session_file import parse_session
 from riffusion.jam.setting_values import AssetStore
 from riffusion.live.connection import Audio, Event

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import cohesion
+from benchmarks import analysis, cohesion, handmade
 from benchmarks.__main__ import read_given
 from benchmarks.browser import count_differences
 from benchmarks.hour import BPM, BarLine, Played, measure_off_grid, measure_silence
@@ -154,3 +156,20 @@ def test_each_seed_of_a_piece_is_another_jam() -> None:
 def test_settings_that_do_not_exist_are_refused_in_words(text: str) -> None:
     with pytest.raises(InvalidInput):
         read_given([text])
+
+
+@pytest.mark.parametrize("make", handmade.MAKERS, ids=lambda make: make.__name__)
+def test_a_jam_would_come_in_on_the_beat_of_recordings_made_by_hand(
+    make: Callable[[], handmade.KnownRecording],
+) -> None:
+    known = make()
+    verdict = analysis.judge(known)
+    assert verdict.is_on_beat
+    assert verdict.is_metre
+    assert verdict.tempo_ratio == pytest.approx(1, abs=1e-3)
+    assert verdict.key == ("right" if known.key else "none")
+    wrong = replace(known, downbeat_s=known.downbeat_s + 0.1, bpm=known.bpm, key="F#")
+    other = analysis.judge(wrong)
+    assert not other.is_on_beat
+    assert other.late_s == pytest.approx(verdict.late_s - 0.1, abs=1e-6)
+    assert other.key == "wrong"

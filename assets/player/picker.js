@@ -5,8 +5,8 @@
 
 import { post } from "./http.js";
 
-const MAX_BYTES = 11 * 2 ** 20;     // as a data URL it has a third more, and the server takes 16 MB
-const TOO_LONG = "That file has over 11 MB: cut it, or save it as MP3.";
+export const MAX_BYTES = 11 * 2 ** 20;     // as a data URL it has a third more, and the server takes 16 MB
+export const TOO_LONG = "That file has over 11 MB: cut it, or save it as MP3.";
 
 export function mount({ element, props, trigger, watch }, root) {
   const picker = element.querySelector(".riff-picker");
@@ -60,7 +60,7 @@ export function mount({ element, props, trigger, watch }, root) {
   showChoice();
 }
 
-function readDataUrl(file) {
+export function readDataUrl(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result);

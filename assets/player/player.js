@@ -54,6 +54,7 @@ class Player extends Emitter {
   state = "idle";           // or starting, playing, stopped
   jam = null;               // { id, sample_rate, channels } of what plays; a song has one, too
   song = null;              // { plan } while a song plays
+  opening = {};             // { opening } where the next jam goes on from a recording
   audio = null;             // the AudioGraph of this Play
   report = NO_REPORT;       // what the audio graph said last
   firstSoundMs = null;      // from the press of Play
@@ -138,7 +139,7 @@ class Player extends Emitter {
     this.buttons.showSettings(nameValues(this.names, values));
     if (this.state !== "starting" || this.song || this.isRequested) return;
     this.form.settings.read(values);
-    await this.start("/jam", this.form.settings.takeAll());
+    await this.start("/jam", { ...this.form.settings.takeAll(), ...this.opening });
   }
 
   // Play a song, whose plan is `plan`, instead of the form's jam.

@@ -58,6 +58,8 @@ export class View {
 
   // Show what sounds now: the server's mark of a clip, and how many bars of it have passed.
   showNow(mark, bars) {
+    // A recording that the jam goes on from has no chords that are known.
+    const isRecording = !mark.chords.length;
     const bar = Math.min(Math.max(0, Math.floor(bars)), mark.chords.length - 1);
     const chord = mark.chords[bar];
     const percent = Math.round(mark.alpha * 100);
@@ -73,7 +75,8 @@ export class View {
     this.find("mix").title = `${100 - percent} % ${mark.prompt_a}, ${percent} % ${mark.prompt_b}`;
     const section = mark.section ? `${mark.section} · ` : "";
     const tempo = Math.round(mark.bpm * 10) / 10;
-    this.setText("place", `${section}bar ${mark.bar + bar + 1} · ${chord} · ${tempo} bpm`);
+    const place = isRecording ? "your recording" : `bar ${mark.bar + bar + 1} · ${chord}`;
+    this.setText("place", `${section}${place} · ${tempo} bpm`);
   }
 
   // Link the downloads of the jam at `url`.
@@ -88,9 +91,12 @@ export class View {
   showClip(url, mark) {
     const { bar, prompt_a, prompt_b } = mark;
     const image = this.find("clip").querySelector("img");
-    image.alt = `Spectrogram of the clip from bar ${bar + 1}: ${prompt_a} to ${prompt_b}`;
+    const isRecording = bar < 0;
+    image.alt = isRecording
+      ? "Spectrogram of your recording"
+      : `Spectrogram of the clip from bar ${bar + 1}: ${prompt_a} to ${prompt_b}`;
     image.src = this.find("clip").href = this.find("save-clip").href = url;
-    this.find("save-clip").download = `riffusion-bar-${bar + 1}.png`;
+    this.find("save-clip").download = `riffusion-${isRecording ? "start" : `bar-${bar + 1}`}.png`;
   }
 
   // A download that the server refused arrives as JSON in the hidden frame.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,20 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
     >>> riffusion.read_audio("silence.flac").duration_s
     1.0
     """
-    path = Path(path)
+    return _read_file(Path(path), None)[0]
+
+
+def read_ending(path: str | os.PathLike[str], last_s: float) -> tuple[Waveform, float]:
+    """Return the last ``last_s`` seconds of an audio file, and the time at which they begin.
+
+    Where libsndfile reads the file, that takes no memory for the rest. Raises as ``read_audio``
+    does.
+    """
+    return _read_file(Path(path), last_s)
+
+
+def _read_file(path: Path, last_s: float | None) -> tuple[Waveform, float]:
+    """Return the sound of a file, or its last seconds, and the time at which that begins."""
     if not path.is_file():
         raise InvalidAudio("audio file", str(path), "no such file; check the name and the folder")
     size = path.stat().st_size
@@ -138,8 +152,14 @@ def read_audio(path: str | os.PathLike[str]) -> Waveform:
     if size > MAX_BYTES:
         raise InvalidAudio("audio file", path.name, f"has {size / 1e9:.1f} GB; cut it first")
     if path.suffix.lower() in ffmpeg.READ_SUFFIXES:
-        return Waveform(*ffmpeg.decode_with_ffmpeg(path, MAX_SAMPLES))
-    return _read_with_soundfile(path, path.name)
+        whole = Waveform(*ffmpeg.decode_with_ffmpeg(path, MAX_SAMPLES))
+        wanted = (
+            whole.samples.shape[1] if last_s is None else math.floor(last_s * whole.sample_rate)
+        )
+        ending = whole.samples[:, -max(1, wanted) :]
+        skipped = whole.samples.shape[1] - ending.shape[1]
+        return Waveform(ending, whole.sample_rate), skipped / whole.sample_rate
+    return _read_with_soundfile(path, path.name, last_s)
 
 
 def write_audio(waveform: Waveform, path: str | os.PathLike[str]) -> None:
@@ -215,12 +235,12 @@ def encode_audio(waveform: Waveform, suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-def decode_audio(data: bytes) -> Waveform:
-    """Return the sound in the bytes of an audio file that libsndfile reads.
+def decode_audio(data: bytes, last_s: float | None = None) -> Waveform:
+    """Return the sound in the bytes of an audio file that libsndfile reads, or its ``last_s``.
 
     Raises InvalidAudio for what is no audio.
     """
-    return _read_with_soundfile(io.BytesIO(data), "sound")
+    return _read_with_soundfile(io.BytesIO(data), "sound", last_s)[0]
 
 
 def _checked_rate(rate: object) -> int:
@@ -233,17 +253,26 @@ def _checked_rate(rate: object) -> int:
     return int(rate)
 
 
-def _read_with_soundfile(source: Path | io.BytesIO, name: str) -> Waveform:
-    """Return the sound of a file that errors call ``name``. Raises InvalidAudio."""
+def _read_with_soundfile(
+    source: Path | io.BytesIO, name: str, last_s: float | None = None
+) -> tuple[Waveform, float]:
+    """Return the sound of a file that errors call ``name``, or only its last ``last_s`` seconds.
+
+    Returns the time at which it begins, too. Raises InvalidAudio.
+    """
     try:
         with soundfile.SoundFile(source) as file:
             rate = file.samplerate
-            if file.frames * file.channels > MAX_SAMPLES:
+            wanted = file.frames if last_s is None else min(file.frames, math.floor(last_s * rate))
+            if wanted * file.channels > MAX_SAMPLES:
                 max_s = MAX_SAMPLES // (file.channels * rate)
                 hint = f"lasts {file.frames / rate:.0f} s; use at most {max_s} s of it"
                 raise InvalidAudio("audio file", name, hint)
+            skipped = file.frames - wanted
+            if skipped:
+                file.seek(skipped)
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         hint = "is not audio we can read; use WAV, FLAC, MP3, OGG or Opus"
         raise InvalidAudio("audio file", name, hint) from error
-    return Waveform(samples.T, rate)
+    return Waveform(samples.T, rate), skipped / rate

@@ -2,5 +2,6 @@
 
 main      the parser, and errors in one line
 commands  jam, replay, generate, encode and decode
+opening   the recording that a jam goes on from
 song      the song command
 """

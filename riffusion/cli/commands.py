@@ -20,6 +20,7 @@ from riffusion.audio.progress import progress
 from riffusion.audio.recording import Recording
 from riffusion.audio.waveform import WRITTEN_AS as AUDIO
 from riffusion.audio.waveform import Waveform, check_audio_output, read_audio, write_audio
+from riffusion.cli.opening import read_opening
 from riffusion.engines.arguments import load_chosen_engine
 from riffusion.engines.clip import ClipRequest, Prompt
 from riffusion.engines.protocol import Engine
@@ -28,9 +29,10 @@ from riffusion.errors import InvalidInput
 from riffusion.jam.anchor_loops import load_anchor_ref, load_mask_ref
 from riffusion.jam.anchors import read_anchor
 from riffusion.jam.masks import read_mask
+from riffusion.jam.replay import replay as replay_session
+from riffusion.jam.replay import save_session
 from riffusion.jam.schema import DEFAULTS, settings_for
-from riffusion.jam.session import JamSession, render, save_session
-from riffusion.jam.session import replay as replay_session
+from riffusion.jam.session import JamSession, render
 from riffusion.jam.session_file import load_session
 from riffusion.jam.setting import Scope
 from riffusion.jam.settings import ASSETS, JamSettings
@@ -54,9 +56,14 @@ def jam(arguments: Namespace) -> None:
     check_output("--image", arguments.image, IMAGES)
     check_output("--session", arguments.save, SESSIONS)
     check_length(arguments.seconds, arguments.image)
+    opening = read_opening(arguments)
     settings = read_jam_settings(arguments)
     engine = load_chosen_engine(arguments)
-    record(JamSession(engine, settings), engine.name, arguments.seconds, arguments)
+    session = JamSession(engine, settings, opening=opening)
+    seconds = arguments.seconds
+    if opening:
+        seconds += opening.samples(session.sample_rate) / session.sample_rate
+    record(session, engine.name, seconds, arguments)
 
 
 def replay(arguments: Namespace) -> None:

@@ -38,6 +38,7 @@ TRAINING = {
     "corpus-sound": ("corpus.sound", "render songs of the corpus to sound files"),
     "train": ("engine.train", "train the engine on a corpus"),
     "train-vocoder": ("vocoder.train", "train the vocoder on sound files"),
+    "train-analysis": ("analysis.train", "fit what recordings are analysed by to a corpus"),
     "evaluate": ("evaluation.engine", "measure a trained engine"),
     "evaluate-songs": ("evaluation.songs", "measure whether the sections of songs come back"),
     "evaluate-sound": ("evaluation.sound", "measure the vocoders, from spectrogram to sound"),
@@ -123,12 +124,30 @@ def add_jam(jam: argparse.ArgumentParser) -> None:
     add_settings(jam, "jam", JAM_DEFAULTS)
     jam.set_defaults(seed_a=0, seed_b=1)
     jam.add_argument("--seconds", type=number, default=60.0, help="length (default: 60)")
+    add_opening(jam)
     add_engine_arguments(jam)
     add_track_arguments(jam)
     jam.add_argument(
         "--session", dest="save", metavar="FILE", help="a .json file that replays the same track"
     )
     jam.set_defaults(run=load_command(COMMANDS, "jam"))
+
+
+def add_opening(jam: argparse.ArgumentParser) -> None:
+    """Add the options for a recording that the jam goes on from."""
+    jam.add_argument(
+        "--continue",
+        dest="recording",
+        metavar="FILE",
+        help="go on from the last minute of a recording, in its time and key; --seconds counts "
+        "from there, and --bpm, --beats-per-bar, --downbeat and --key correct what is heard",
+    )
+    jam.add_argument(
+        "--downbeat",
+        type=number,
+        metavar="SECONDS",
+        help="where a bar of the recording begins (default: as it is heard)",
+    )
 
 
 def add_generate(generate: argparse.ArgumentParser) -> None:

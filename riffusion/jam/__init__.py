@@ -15,7 +15,9 @@ Nothing in this room holds a thread, a socket or a widget.
     dynamics        Dynamics: arcs, drops of the drums, and fills
     block           JamBlock and ClipMark: audio as it is given out, and the clip that it is of
     generator       ClipGenerator: clip after clip from the engine, as audio
-    session         JamSession: an endless iterator of audio blocks; render, save and replay
+    session         JamSession: an endless iterator of audio blocks; render
+    opening         Opening: a recording that a jam goes on from
+    replay          sessions saved to files and played again
     session_file    SavedSession: the format of session files, written and read
     stitcher        Stitcher: clips in, gapless audio out
     anchors         the library of anchors, and audio or images as anchors

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +29,9 @@ class ClipMark:
 
     ``index`` counts the clips of the jam from 0. ``alpha`` is the position on the walk from prompt
     A (0) to prompt B (1), the two of all prompts that it walks between. ``bpm`` is the tempo in the
-    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar. ``others``
-    are the prompts that sound together with the two.
+    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar; there are
+    none in the recording that a jam goes on from, whose bars are below 0. ``others`` are the
+    prompts that sound together with the two.
     """
 
     index: int
@@ -102,22 +104,47 @@ class ClipMarks:
         return bisect_right(self._marks, sample, key=lambda mark: mark.start_sample)
 
 
+def mark_opening(segment: Segment, samples: int) -> ClipMark:
+    """Return the mark of a recording of ``samples`` samples, from which the jam goes on.
+
+    ``segment`` is the first one of the jam.
+    """
+    return _mark(
+        segment,
+        segment.bar,
+        index=0,
+        start_sample=0,
+        bar=-math.ceil(samples / segment.grid.bar_samples),
+        bpm=segment.settings.bpm,
+        chords=(),
+    )
+
+
 def mark_clip(segment: Segment, window: ClipWindow, index: int) -> ClipMark:
     """Return the mark of clip ``index``, which plays ``window`` under the settings of a segment."""
-    settings, blend = segment.settings, segment.blend(window.bar)
     bars = range(math.floor(window.bar), math.ceil(window.stop_bar))
-    return ClipMark(
+    return _mark(
+        segment,
+        window.bar,
         index=index,
         start_sample=window.start,
         bar=bars[0],
+        bpm=window.bpm,
+        chords=tuple(segment.chord(bar).name for bar in bars),
+    )
+
+
+def _mark(segment: Segment, place: float, **known: Any) -> ClipMark:
+    """Return a mark with the settings and prompts of a segment at a place, in bars."""
+    settings, blend = segment.settings, segment.blend(place)
+    return ClipMark(
         prompt_a=blend.start.text,
         prompt_b=blend.end.text,
         seed_a=blend.start.seed,
         seed_b=blend.end.seed,
         alpha=blend.alpha,
-        bpm=window.bpm,
         beats_per_bar=settings.beats_per_bar,
         key=settings.key,
-        chords=tuple(segment.chord(bar).name for bar in bars),
         others=tuple(other.prompt.text for other in blend.others),
+        **known,
     )

@@ -16,6 +16,7 @@ from riffusion.jam.asset import AssetRef
 from riffusion.jam.block import ClipMarks, Samples, mark_clip
 from riffusion.jam.clip_request import AnchorLoops, build_request
 from riffusion.jam.clip_window import clip_window
+from riffusion.jam.opening import OpeningSound
 from riffusion.jam.settings import JamSettings
 from riffusion.jam.stitcher import Stitcher
 from riffusion.jam.timeline import Timeline, whole_bar
@@ -25,7 +26,8 @@ from riffusion.vocoder.protocol import Vocoder
 class ClipGenerator:
     """Generates the clips of a timeline in order, and can be rewound to a bar of the last 30 s.
 
-    ``load_anchor`` returns the loop of an anchor and a mask.
+    ``load_anchor`` returns the loop of an anchor and a mask. The first clip goes on from the
+    recording ``opening``, if there is one.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class ClipGenerator:
         load_anchor: Callable[[AssetRef, AssetRef | None], AnchorLoop],
         vocoder: Vocoder | None,
         mastering: Mastering | None,
+        opening: OpeningSound | None = None,
     ) -> None:
         self.marks = ClipMarks()
         self._engine = engine
@@ -43,6 +46,9 @@ class ClipGenerator:
         )
         self._next_bar: float = 0
         self._unplayed: tuple[int, ...] = ()
+        if opening is not None:
+            self._stitcher.open_with(opening.samples, opening.frames)
+            self._unplayed = opening.pieces
 
     @property
     def loudness(self) -> float:
@@ -68,7 +74,8 @@ class ClipGenerator:
         In what is generated already a change can land only where the track can be rewound to.
         """
         known = (*self._stitcher.bar_lines, *self._unplayed)
-        sample = max(not_before, known[0] if known else 0)
+        # Nothing changes in a recording that the jam goes on from.
+        sample = max(not_before, known[0] if known else 0, timeline.segments[0].start)
         while True:
             place = timeline.next_place(sample, quantize)
             line = timeline.bar_sample(place)

@@ -5,22 +5,20 @@ It holds no thread, socket or widget: settings and changes go in, audio comes ou
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
 
 from riffusion.audio.mastering import Mastering
 from riffusion.engines.protocol import Engine, never
-from riffusion.errors import InvalidSession
 from riffusion.jam.anchor_loops import make_anchor_loop
 from riffusion.jam.asset import MAX_UPLOAD_BYTES, check_uploads
-from riffusion.jam.block import JamBlock, Samples
+from riffusion.jam.block import JamBlock, Samples, mark_opening
 from riffusion.jam.clip_window import bars_per_clip, check_grid
 from riffusion.jam.generator import ClipGenerator
-from riffusion.jam.session_file import SavedSession, to_fields, write_session
+from riffusion.jam.opening import Opening, prepare_opening
+from riffusion.jam.session_file import SavedSession, to_fields
 from riffusion.jam.settings import ASSETS
 from riffusion.jam.settings import JamSettings as JamSettings
 from riffusion.jam.timeline import Change, Segment, Timeline, first_segment
@@ -53,7 +51,9 @@ class JamSession:
     mastering : Mastering, optional
         The loudness and the ceiling of the track.
     max_upload_bytes : int
-        How many bytes of uploaded anchors and masks the jam may use in all.
+        How many bytes of uploaded sounds and masks the jam may use in all.
+    opening : Opening, optional
+        A recording that the track begins with, and the jam goes on from at a bar line.
 
     Raises
     ------
@@ -83,13 +83,20 @@ class JamSession:
         vocoder: Vocoder | None = None,
         mastering: Mastering | None = None,
         max_upload_bytes: int = MAX_UPLOAD_BYTES,
+        opening: Opening | None = None,
     ) -> None:
         self._engine = engine
+        self._opening = opening
         self._max_upload_bytes = max_upload_bytes
         self._load_anchor = lru_cache(maxsize=CACHED_ANCHORS)(partial(make_anchor_loop, engine))
-        self._timeline = Timeline((first_segment(settings, self.sample_rate, pickup_bars),))
+        start = opening.samples(self.sample_rate) if opening else 0
+        first = first_segment(settings, self.sample_rate, pickup_bars, start)
+        self._timeline = Timeline((first,))
         self._check(settings)
-        self._generator = ClipGenerator(engine, self._load_anchor, vocoder, mastering)
+        sound = prepare_opening(engine, opening) if opening else None
+        self._generator = ClipGenerator(engine, self._load_anchor, vocoder, mastering, sound)
+        if opening:
+            self._generator.marks.add(mark_opening(first, start))
         self._position = 0
         self._block_samples = round(BLOCK_S * self.sample_rate)
         self._ready: Samples = np.zeros((engine.channels, 0), np.float32)
@@ -218,6 +225,7 @@ class JamSession:
             settings=self._timeline.first,
             changes=self.changes,
             samples=self._position,
+            opening=self._opening,
         )
 
     def export(self) -> dict[str, object]:
@@ -237,12 +245,16 @@ class JamSession:
     def _check(self, settings: JamSettings) -> None:
         """Raise InvalidInput for settings that cannot be played, or not be saved."""
         bars_per_clip(self._engine, settings)
-        for anchor in (settings.anchor, settings.anchor_b):
-            if anchor is not None:
-                self._load_anchor(anchor, settings.mask)
-                used = (*(segment.settings for segment in self._timeline.segments), settings)
-                assets = (getattr(one, name) for one in used for name in ASSETS)
-                check_uploads(assets, anchor, self._max_upload_bytes)
+        anchors = [one for one in (settings.anchor, settings.anchor_b) if one is not None]
+        for anchor in anchors:
+            self._load_anchor(anchor, settings.mask)
+        own = [self._opening.recording] if self._opening else []
+        if not (own or anchors):
+            return
+        used = (*(segment.settings for segment in self._timeline.segments), settings)
+        assets = [*own, *(getattr(one, name) for one in used for name in ASSETS)]
+        for newest in (*own, *anchors):
+            check_uploads(assets, newest, self._max_upload_bytes)
 
     def _add_ready(self, samples: Samples) -> None:
         """Append audio to what the next blocks give out."""
@@ -276,73 +288,3 @@ def render(session: JamSession, samples: int) -> Iterator[JamBlock]:
     """
     while session.position < samples:
         yield session.block(until=samples)
-
-
-def save_session(
-    session: JamSession, path: str | os.PathLike[str], samples: int | None = None
-) -> None:
-    """Write the session file of what a jam has played.
-
-    Parameters
-    ----------
-    session : JamSession
-        The jam; it can be played on afterwards.
-    path : str or path
-        The file to write, in JSON. A file that is there is replaced once the new one is whole.
-    samples : int, optional
-        The length that is replayed, where it is not all that the session has given out.
-
-    Raises
-    ------
-    StorageError
-        If the file cannot be written.
-
-    Examples
-    --------
-    >>> import riffusion
-    >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
-    >>> engine = riffusion.load_engine(device="cpu")
-    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, steps=1))
-    >>> blocks = list(riffusion.render(session, 44100))
-    >>> riffusion.save_session(session, "evening.json")
-    """
-    saved = session.saved()
-    write_session(saved if samples is None else replace(saved, samples=samples), path)
-
-
-def replay(engine: Engine, session: SavedSession, *, vocoder: Vocoder | None = None) -> JamSession:
-    """Return a jam that generates the same samples as a saved one, and can be played on.
-
-    ``render(jam, session.samples)`` ends where the saved one ended.
-
-    Parameters
-    ----------
-    engine : Engine
-        The engine that made the session.
-    session : SavedSession
-        What ``load_session`` returned.
-    vocoder : Vocoder, optional
-        The one that took the place of the engine's own.
-
-    Raises
-    ------
-    InvalidSession
-        If another engine made the session.
-
-    Examples
-    --------
-    >>> import riffusion
-    >>> bells, beats = riffusion.Prompt("church bells"), riffusion.Prompt("electronic beats")
-    >>> engine = riffusion.load_engine(device="cpu")
-    >>> session = riffusion.JamSession(engine, riffusion.JamSettings(bells, beats, steps=1))
-    >>> blocks = list(riffusion.render(session, 44100))
-    >>> riffusion.save_session(session, "evening.json")
-    >>> saved = riffusion.load_session("evening.json")
-    >>> again = list(riffusion.render(riffusion.replay(engine, saved), saved.samples))
-    >>> all((a.samples == b.samples).all() for a, b in zip(blocks, again))
-    True
-    """
-    if engine.name != session.engine:
-        hint = f"this is {engine.name!r}; load the model that made it (--model)"
-        raise InvalidSession("session's engine", session.engine, hint)
-    return JamSession(engine, session.settings, changes=session.changes, vocoder=vocoder)

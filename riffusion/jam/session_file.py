@@ -17,9 +17,10 @@ from typing import Any
 
 from riffusion.errors import InvalidInput, InvalidSession
 from riffusion.jam.asset import AssetRef, collect_uploads
+from riffusion.jam.opening import Opening
 from riffusion.jam.schema import check_version, session_version, values_before
 from riffusion.jam.settings import ASSETS, JamSettings, from_json, to_json
-from riffusion.jam.timeline import Change, Timeline, first_segment, whole_bar
+from riffusion.jam.timeline import Change, Segment, Timeline, first_segment, whole_bar
 from riffusion.storage import write_whole
 
 SESSION_VERSION = session_version()
@@ -28,7 +29,7 @@ MAX_CHANGES = 20_000
 MAX_S = 7 * 24 * 3600
 RATES = (8000, 192000)
 FIELDS = {"version", "engine", "sample_rate", "settings", "changes", "samples"}
-OPTIONAL = {"own"}
+OPTIONAL = {"own", "opening"}
 DAMAGED = "it is damaged; save the session again"
 
 
@@ -37,7 +38,7 @@ class SavedSession:
     """A jam as it was played, at ``sample_rate`` Hz by the engine of that name.
 
     It began with ``settings``; ``changes`` are in the order of the track, which is ``samples``
-    samples long.
+    samples long. With an ``opening`` it went on from a recording.
     """
 
     engine: str
@@ -45,12 +46,15 @@ class SavedSession:
     settings: JamSettings
     changes: tuple[Change, ...]
     samples: int
+    opening: Opening | None = None
 
 
 def to_fields(session: SavedSession) -> dict[str, object]:
     """Return the content of a session file, ready for JSON. ``parse_session`` is the inverse."""
     values = [session.settings.values(), *(change.changes for change in session.changes)]
-    uploads = collect_uploads(one.get(name) for one in values for name in ASSETS)
+    assets = [one.get(name) for one in values for name in ASSETS]
+    opening = session.opening
+    uploads = collect_uploads([opening.recording, *assets] if opening else assets)
     data = {name: base64.b64encode(one.data).decode("ascii") for name, one in uploads.items()}
     return {
         "version": SESSION_VERSION,
@@ -62,8 +66,15 @@ def to_fields(session: SavedSession) -> dict[str, object]:
             for one in session.changes
         ],
         "samples": session.samples,
+        **({"opening": opening_to_json(opening)} if opening else {}),
         **({"own": data} if data else {}),
     }
+
+
+def opening_to_json(opening: Opening) -> dict[str, object]:
+    """Return an opening for JSON, its recording by name."""
+    times = {"start_s": opening.start_s, "bar_line_s": opening.bar_line_s}
+    return {"recording": opening.recording.name, **times}
 
 
 def write_session(session: SavedSession, path: str | os.PathLike[str]) -> None:
@@ -139,12 +150,17 @@ def _read_session(content: object) -> SavedSession:
     rate = _whole("sample rate", fields["sample_rate"], *RATES)
     samples = _whole("length in samples", fields["samples"], 0, MAX_S * rate)
     settings = _read_settings(fields["settings"], uploads, version)
+    opening = _read_opening(fields["opening"], uploads) if "opening" in fields else None
+    start = opening.samples(rate) if opening else 0
     return SavedSession(
         engine=fields["engine"],
         sample_rate=rate,
         settings=settings,
-        changes=_read_changes(fields["changes"], settings, rate, uploads, version),
+        changes=_read_changes(
+            fields["changes"], first_segment(settings, rate, start=start), uploads, version
+        ),
         samples=samples,
+        opening=opening,
     )
 
 
@@ -171,18 +187,23 @@ def _read_settings(content: object, uploads: Mapping[str, AssetRef], version: in
     return JamSettings(**prompts).changed(values)
 
 
+def _read_opening(content: object, uploads: Mapping[str, AssetRef]) -> Opening:
+    """Return the recording that a jam went on from, which is among the ``uploads``."""
+    fields = _object("opening", content, {"recording", "start_s", "bar_line_s"})
+    name = fields["recording"]
+    if not isinstance(name, str) or name not in uploads:
+        raise InvalidSession("session's recording", name, f"is not in the file; {DAMAGED}")
+    return Opening(uploads[name], fields["start_s"], fields["bar_line_s"])
+
+
 def _read_changes(
-    content: object,
-    settings: JamSettings,
-    rate: int,
-    uploads: Mapping[str, AssetRef],
-    version: int,
+    content: object, first: Segment, uploads: Mapping[str, AssetRef], version: int
 ) -> tuple[Change, ...]:
-    """Return the changes of a jam that began with ``settings``, each checked to lie on its bar."""
+    """Return the changes of a jam with this ``first`` segment, each checked to lie on its bar."""
     if not isinstance(content, list) or len(content) > MAX_CHANGES:
         hint = f"needs a list of at most {MAX_CHANGES}; {DAMAGED}"
         raise InvalidSession("session's changes", content, hint)
-    timeline = Timeline((first_segment(settings, rate),))
+    timeline, rate = Timeline((first,)), first.grid.sample_rate
     changes: list[Change] = []
     for entry in content:
         change = _read_change(entry, rate, uploads)

@@ -115,6 +115,19 @@ class Stitcher:
         stop = self.frame_at(bar_line)
         return Spectrogram(torch.from_numpy(self._frames.read(stop - frames, stop)), self.params)
 
+    def open_with(self, samples: Samples, frames: Spectrogram) -> None:
+        """Begin the track with a recording (channels, n) and its whole frames.
+
+        The first clip continues it.
+        """
+        self._audio.append(self._fade_in(samples))
+        self._frames.append(frames.magnitudes.numpy().copy())
+        # What a clip can continue, and so what comes back when that clip is taken back.
+        first_frame = max(0, frames.frames - self._window // self.params.hop_length)
+        start = first_frame * self.params.hop_length
+        last = frames.cut(first_frame, frames.frames)
+        self._clips.append(PlacedClip(start, first_frame, last, start, samples[:, :0]))
+
     def push(
         self,
         bar_line: int,

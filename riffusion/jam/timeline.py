@@ -181,13 +181,18 @@ def whole_bar(bar: float) -> float:
     return int(bar) if bar == int(bar) else bar
 
 
-def first_segment(settings: JamSettings, sample_rate: int, pickup_bars: int = 0) -> Segment:
-    """Return the segment from bar 0 on. Chords and anchor begin after ``pickup_bars`` bars."""
+def first_segment(
+    settings: JamSettings, sample_rate: int, pickup_bars: int = 0, start: int = 0
+) -> Segment:
+    """Return the segment from bar 0 on, which begins at sample ``start``.
+
+    Chords and anchor begin after ``pickup_bars`` bars.
+    """
     chords = settings.progression()
     return Segment(
         bar=0,
         settings=settings,
-        grid=BarGrid(sample_rate, settings.bpm, settings.beats_per_bar),
+        grid=BarGrid(sample_rate, settings.bpm, settings.beats_per_bar, origin=start),
         chords=chords,
         chords_bar=pickup_bars,
         distance=settings.position * max(1, len(settings.heard_prompts()) - 1),

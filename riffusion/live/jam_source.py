@@ -12,6 +12,7 @@ from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
 from riffusion.jam.block import JamBlock
+from riffusion.jam.opening import Opening
 from riffusion.jam.schema import settings_for
 from riffusion.jam.session import JamSession
 from riffusion.jam.setting_values import AssetStore, Refusal, merge_change, settle_values
@@ -38,9 +39,12 @@ class JamSource:
     Opening it reads the anchor, which takes a moment: do it in a thread.
     """
 
-    def __init__(self, engine: Engine, values: object, assets: AssetStore) -> None:
+    def __init__(
+        self, engine: Engine, values: object, assets: AssetStore, opening: Opening | None = None
+    ) -> None:
         """Open a jam with ``values`` by wire name; what is left out has its default.
 
+        It goes on from the recording ``opening``, if there is one.
         ``assets`` finds anchors and masks by name. Raises RefusedSetting for a value that cannot
         be played, and InvalidInput where ``values`` is no object of known settings.
         """
@@ -48,7 +52,7 @@ class JamSource:
         for refusal in merged.refused:
             raise RefusedSetting(refusal)
         try:
-            self.session = JamSession(engine, merged.settings)
+            self.session = JamSession(engine, merged.settings, opening=opening)
         except InvalidInput as error:
             field = WIRE_NAMES.get(error.what, "")
             raise RefusedSetting(Refusal(field, str(error))) from error

@@ -16,6 +16,8 @@ jams          routes of jams and live songs: start, stream, change, download
 jam_messages  the requests of those routes
 protocol      the frames and records in which audio and events travel
 uploads       routes of uploaded sounds and masks, and their store
+openings      the route of recordings that jams go on from
+opening_form  the controls for such a recording
 songs         routes of songs: plan, check, render
 plans         reads each plan once
 clips         routes of single clips, and the original's endpoint

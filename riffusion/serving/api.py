@@ -12,6 +12,7 @@
     GET  /api/masks              what can be repainted
     GET  /api/masks/{name}.png   the picture of a mask
     POST /jam/own                upload a sound or a mask to start from; returns its name
+    POST /jam/recording          upload a recording to go on from; returns what is heard in it
     GET  /jam/own/{name}         an upload as it was kept: FLAC or PNG
     GET  /api/health             whether the server is well, and how busy
     GET  /api                    this list for people; /api/openapi.json for programs
@@ -33,6 +34,7 @@ from riffusion.serving.images import ImageApi
 from riffusion.serving.jams import JamApi
 from riffusion.serving.library import LibraryApi
 from riffusion.serving.openapi import api_page, describe_routes
+from riffusion.serving.openings import OpeningApi
 from riffusion.serving.responses import Health
 from riffusion.serving.routes import ApiRoute, allow_head
 from riffusion.serving.services import Services
@@ -50,6 +52,7 @@ class Api:
         self.library = LibraryApi()
         self.songs = SongApi(services)
         self.uploads = UploadApi(services.uploads, services.background)
+        self.openings = OpeningApi(services.uploads, services.background)
         self.jams = JamApi(services)
         self._document: dict[str, Any] = {}
 
@@ -62,7 +65,8 @@ class Api:
         parts = (self.clips, self.images, self.songs, self.library)
         routes = [route for part in parts for route in part.router().routes]
         # The uploads come before the jams, because "own" would be taken for the id of a jam.
-        routes += [*self.uploads.router().routes, *self.jams.routes(), *own.routes]
+        uploads = [*self.uploads.router().routes, *self.openings.router().routes]
+        routes += [*uploads, *self.jams.routes(), *own.routes]
         self._document = describe_routes(routes)
         allow_head(routes)
         return routes

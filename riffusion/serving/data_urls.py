@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from riffusion.audio.waveform import Waveform, read_audio
+from riffusion.audio.waveform import Waveform, read_audio, read_ending
 from riffusion.errors import InvalidInput
 from riffusion.spectral.image import open_image, read_image
 
@@ -37,15 +37,15 @@ def uploaded_bytes(what: str, url: str) -> bytes:
         raise InvalidInput(what, body[:40], f"is no base64 ({error}); {LEGAL}") from error
 
 
-def uploaded_sound(what: str, url: str) -> Waveform:
-    """Return the audio of a data URL, in any format that files may have.
+def uploaded_sound(what: str, url: str, last_s: float | None = None) -> Waveform:
+    """Return the audio of a data URL, or its last seconds, in any format that files may have.
 
     The format is told from the content. Raises InvalidAudio for what is no audio.
     """
     with tempfile.TemporaryDirectory(prefix="riffusion-") as folder:
         path = Path(folder) / what
         path.write_bytes(uploaded_bytes(what, url))
-        return read_audio(path)
+        return read_audio(path) if last_s is None else read_ending(path, last_s)[0]
 
 
 def uploaded_spectrogram(what: str, url: str) -> Image.Image:

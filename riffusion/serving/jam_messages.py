@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, WithJsonSchema
 from riffusion.jam.schema import settings_for
 from riffusion.jam.setting import Setting
 from riffusion.jam.setting_values import SHAPE
+from riffusion.serving.openings import OPENING
 
 JSON_TYPES = {"whole": "integer", "number": "number", "flag": "boolean"}
 # A plan is text or an object of its fields.
@@ -36,7 +37,21 @@ def _describe_settings(schema: dict[str, Any]) -> None:
     shape = {"description": "Whether density, brightness and drums count", "default": False}
     properties = {setting.wire_name: _property(setting) for setting in settings_for("jam")}
     schema.pop("additionalProperties", None)
-    schema["properties"] = {**properties, SHAPE: {"type": "boolean", **shape}}
+    opening = {
+        "type": "object",
+        "description": "A recording to go on from: name as recording, start_s and bar_line_s, as "
+        "/jam/recording returns them",
+        "properties": {
+            "recording": {"type": "string"},
+            "start_s": {"type": "number"},
+            "bar_line_s": {"type": "number"},
+        },
+    }
+    schema["properties"] = {
+        **properties,
+        SHAPE: {"type": "boolean", **shape},
+        OPENING: opening,
+    }
     schema["required"] = []
 
 

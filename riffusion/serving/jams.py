@@ -37,6 +37,7 @@ from riffusion.live.source import Passage
 from riffusion.live.stream import JamStream
 from riffusion.serving.downloads import MEDIA_TYPES, chunks, clip_image, export_track
 from riffusion.serving.jam_messages import JamRequest, SectionRequest, StreamMessage
+from riffusion.serving.openings import take_opening
 from riffusion.serving.protocol import audio_frame, parse_message, record, text_frame
 from riffusion.serving.routes import PlayerRoute, error_response
 from riffusion.serving.services import Services
@@ -81,9 +82,15 @@ class JamApi:
         ]
 
     async def start_jam(self, settings: JamRequest) -> JamResponse:
-        """Start a jam with the settings of the page, all of which have defaults."""
-        values, uploads = settings.root, self._services.uploads
-        stream = await self._registry.open(lambda engine: JamSource(engine, values, uploads))
+        """Start a jam with the settings of the page, all of which have defaults.
+
+        With an ``opening`` it goes on from a recording that was uploaded to /jam/recording.
+        """
+        uploads = self._services.uploads
+        values, opening = take_opening(settings.root, uploads)
+        stream = await self._registry.open(
+            lambda engine: JamSource(engine, values, uploads, opening)
+        )
         audio = stream.source.format
         return JamResponse(id=stream.id, sample_rate=audio.sample_rate, channels=audio.channels)
 

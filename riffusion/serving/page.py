@@ -18,6 +18,7 @@ from riffusion.serving.controls import Form, is_long_number
 from riffusion.serving.form import build_form, list_key
 from riffusion.serving.jams import PLAYER_FILES
 from riffusion.serving.links import NAMES, read_link
+from riffusion.serving.opening_form import build_opening, let_recordings_set_tempo
 from riffusion.serving.pickers import let_anchors_set_tempo
 
 TITLE = "Riffusion"
@@ -69,10 +70,12 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
             examples = [
                 gr.Button(f"{example.a} → {example.b}", size="sm", scale=0) for example in EXAMPLES
             ]
+        opening = build_opening()
         form = build_form()
         share = gr.Button("Copy a link to this jam", elem_id="share", size="sm")
         _connect(player, form, share)
         let_anchors_set_tempo(form)
+        let_recordings_set_tempo(form, opening)
         for button, example in zip(examples, EXAMPLES, strict=True):
             values = [example.a, example.b, example.bpm, example.key]
             targets = [form["a"], form["b"], form["bpm"], form["key"]]

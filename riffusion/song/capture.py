@@ -34,7 +34,8 @@ def capture_section(
     The section stays where the walk is, at the tempo of that moment. Its clips start from
     ``passage``, which ``cut_passage`` returns, or without one from the anchor of the jam.
     """
-    bar = segment.grid.bar_at(sample)
+    # Before its first bar a jam plays a recording.
+    bar = max(segment.bar, segment.grid.bar_at(sample))
     settings, blend = segment.settings, segment.blend(bar)
     walks = blend.start != blend.end and 0 < blend.alpha < 1
     values = settings.by_setting()

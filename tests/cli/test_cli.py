@@ -23,6 +23,7 @@ from PIL import Image
 
 from riffusion.cli.main import main
 from riffusion.spectral.tags import read_info
+from tests.bands import band
 
 RATE = 44100
 WALK = ("--prompt-a", "church bells", "--prompt-b", "electronic beats", "--bpm", "94")
@@ -374,3 +375,71 @@ def test_training_commands_explain_themselves(
         main([command, "--help"])
     assert stopped.value.code == 0
     assert f"riffusion {command}" in capsys.readouterr().out
+
+
+# Going on from a recording
+
+
+@pytest.fixture(scope="module")
+def band_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A band of 98 beats per minute in A minor, after a minute of another one."""
+    path = tmp_path_factory.mktemp("bands") / "band.flac"
+    first, last = band("C", 120.0, length_s=57.0), band("Am", 98.0, 4, 0.3, 12.0)
+    samples = np.concatenate([0 * first.samples, last.samples], axis=1)
+    soundfile.write(path, samples.T, last.sample_rate)
+    return path
+
+
+def test_jam_goes_on_from_a_recording_and_replays(
+    model: tuple[str, ...], band_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    track, session, again = (tmp_path / name for name in ("t.wav", "t.json", "again.wav"))
+    files = ("--out", str(track), "--session", str(session))
+    walk = ("--prompt-a", "church bells", "--continue", str(band_file), "--seconds", "3")
+    assert main(["jam", *walk, *model, *files]) == 0
+    words = capsys.readouterr().out
+    assert "98.0 bpm, 4 beats in a bar, key Am" in words
+    # Bars of 2.449 s from 57.3 s on.
+    assert "last bar line is at 67.1 s" in words.replace("67.10", "67.1").replace("67.09", "67.1")
+    assert "--bpm" in words
+    content = json.loads(session.read_text())
+    assert content["settings"]["bpm"] == pytest.approx(98.0, rel=1e-3)
+    assert content["settings"]["key"] == "Am"
+    assert content["samples"] / RATE == pytest.approx(3 + 67.1 - 57.0, abs=0.4)
+    assert main(["replay", str(session), *model, "--out", str(again)]) == 0
+    assert again.read_bytes() == track.read_bytes()
+
+
+def test_what_is_heard_can_be_corrected(
+    model: tuple[str, ...], band_file: Path, tmp_path: Path
+) -> None:
+    session = tmp_path / "t.json"
+    corrected = ("--bpm", "97", "--beats-per-bar", "2", "--key", "C", "--downbeat", "58.0")
+    files = ("--out", str(tmp_path / "t.wav"), "--session", str(session))
+    walk = ("--prompt-a", "church bells", "--continue", str(band_file), "--seconds", "1")
+    assert main(["jam", *walk, *corrected, *model, *files]) == 0
+    content = json.loads(session.read_text())
+    settings, opening = content["settings"], content["opening"]
+    assert (settings["bpm"], settings["beats_per_bar"], settings["key"]) == (97.0, 2, "C")
+    bar_s = 2 * 60 / 98
+    # The last minute begins at 9 s.
+    bars = (opening["bar_line_s"] - (58.0 - 9.0)) / bar_s
+    assert bars == pytest.approx(round(bars), abs=0.02)
+
+
+def test_recordings_that_nothing_can_go_on_from_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    sounds = {
+        "steady beat": 0.1 * rng.normal(size=10 * RATE),
+        "silent": np.zeros(10 * RATE),
+        "at least 3 s": 0.1 * rng.normal(size=RATE // 5),
+    }
+    walk = ("jam", "--prompt-a", "bells", "--out", str(tmp_path / "t.wav"))
+    for words, samples in sounds.items():
+        path = tmp_path / "recording.wav"
+        soundfile.write(path, samples, RATE)
+        assert words in refused(capsys, *walk, "--continue", str(path))
+    assert "no such file" in refused(capsys, *walk, "--continue", "missing.wav")
+    assert "--continue" in refused(capsys, *walk, "--downbeat", "3")

@@ -32,7 +32,8 @@ from riffusion.jam.anchors import anchor_sound, find_anchor, library
 from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.jam.block import JamBlock, Samples
 from riffusion.jam.masks import named_mask
-from riffusion.jam.session import JamSession, render, replay
+from riffusion.jam.replay import replay
+from riffusion.jam.session import JamSession, render
 from riffusion.jam.session_file import parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams

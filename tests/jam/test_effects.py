@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from riffusion.engines.protocol import Engine
-from riffusion.jam.session import replay
+from riffusion.jam.replay import replay
 from tests.jamming import QUICK, RATE, jam, play
 
 LENGTH = 6 * RATE

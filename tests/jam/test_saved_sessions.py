@@ -19,7 +19,8 @@ from riffusion.audio.mastering import Samples
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
 from riffusion.jam.asset import AssetRef
-from riffusion.jam.session import render, replay
+from riffusion.jam.replay import replay
+from riffusion.jam.session import render
 from riffusion.jam.session_file import load_session, parse_session, to_fields
 
 FOLDER = Path(__file__).resolve().parents[1] / "fixtures" / "sessions"

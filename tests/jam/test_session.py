@@ -19,8 +19,9 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.clip import Controls, Prompt
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidSession, StorageError
+from riffusion.jam.replay import replay, save_session
 from riffusion.jam.schema import SETTINGS
-from riffusion.jam.session import JamSession, render, replay, save_session
+from riffusion.jam.session import JamSession, render
 from riffusion.jam.session_file import MAX_BYTES, load_session, parse_session
 from riffusion.jam.settings import JamSettings
 from riffusion.spectral.griffin_lim import griffin_lim
