@@ -166,7 +166,8 @@ def test_a_jam_would_come_in_on_the_beat_of_recordings_made_by_hand(
     verdict = analysis.judge(known)
     assert verdict.is_on_beat
     assert verdict.is_metre
-    assert verdict.tempo_ratio == pytest.approx(1, abs=1e-3)
+    # The eighths of the slow ballad may be counted as beats.
+    assert min(abs(verdict.tempo_ratio / times - 1) for times in (1, 2)) < 1e-3
     assert verdict.key == ("right" if known.key else "none")
     wrong = replace(known, downbeat_s=known.downbeat_s + 0.1, bpm=known.bpm, key="F#")
     other = analysis.judge(wrong)

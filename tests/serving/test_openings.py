@@ -108,9 +108,11 @@ def test_a_live_jam_plays_the_recording_and_replays(tiny_engine: Engine) -> None
             (changed,) = listener.saw("changed")
             assert changed["at"] >= start
             await listener.listen(seconds(start / RATE + 3))
-            clips = listener.saw("clip")
-            assert (clips[0]["start_sample"], clips[0]["chords"]) == (0, ())
-            assert clips[1]["start_sample"] == start
+            chords = {clip["start_sample"]: clip["chords"] for clip in listener.saw("clip")}
+            first, second, *_ = sorted(chords)
+            assert (first, second) == (0, start)
+            assert not chords[0]
+            assert chords[start]
             captured = await stream.capture(Passage("verse", 4))
             assert captured.song.sections[0].bars == 4
             await assert_replays(tiny_engine, stream)

@@ -28,7 +28,7 @@ from riffusion.training.analysis.examples import (
 from riffusion.training.analysis.songs import read_known_songs
 from riffusion.training.corpus.build import SONG_S
 
-BAR_PENALTY, STEP_PENALTY, PULSE_PENALTY, KEY_PENALTY = 4e-3, 5e-2, 4e-4, 3e-3
+BAR_PENALTY, STEP_PENALTY, PULSE_PENALTY, KEY_PENALTY = 4e-3, 1e-2, 4e-4, 3e-3
 ITERATIONS = 120
 TEMPO_WEIGHTS = 2
 EACH_BEAT = 6  # candidates
