@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.analysis.onsets import FRAME_S, REGISTERS, level_curves
+from riffusion.analysis.onsets import FRAME_S, NEARLY_NONE, REGISTERS, level_curves
 from riffusion.analysis.patterns import STEPS, Patterns
 from riffusion.analysis.pitch import FloatArray
 from riffusion.music.rhythm import MAX_BPM, MIN_BPM
@@ -35,7 +35,7 @@ FINE_SHIFTS_S: FloatArray = np.linspace(-0.03, 0.03, 121)
 class BarLines:
     """Bars of a steady tempo: a bar line is at ``downbeat_s``, in seconds from the first frame.
 
-    ``pulse`` is how strong the beat is (about 1 in noise), ``certainty`` from 0 to 1 how surely
+    ``pulse`` is how strong the beat is beside other tempi (about 1 in noise), ``certainty`` from 0 to 1 how surely
     that beat is the first of the bar.
     """
 
@@ -53,7 +53,6 @@ class BeatSpectrum:
         frames = curves.shape[1]
         self.half = frames // 2
         self.middle_s = self.half * FRAME_S
-        self.frames = frames
         around = np.zeros((len(curves), TRANSFORM))
         around[:, : frames - self.half] = curves[:, self.half :]
         if self.half:
@@ -140,6 +139,11 @@ def refine(spectrum: BeatSpectrum, bpm: float, downbeat_s: float) -> tuple[float
 
 
 def measure_pulse(spectrum: BeatSpectrum, bpm: float) -> float:
-    """Return how much stronger the harmonics of a beat are than those of noise would be."""
-    strength = spectrum.pulses(np.array([bpm]))[0, : len(REGISTERS)]
-    return float(np.sqrt((strength**2).mean() * spectrum.frames))
+    """Return how much stronger the harmonics of a beat are than those of the median tempo."""
+
+    def strength(tempi: FloatArray) -> FloatArray:
+        onsets = spectrum.pulses(tempi)[:, : len(REGISTERS)]
+        return np.asarray(np.sqrt((onsets**2).mean(axis=(1, 2))))
+
+    usual = float(np.median(strength(TEMPI)))
+    return float(strength(np.array([bpm]))[0]) / max(usual, NEARLY_NONE)
