@@ -35,8 +35,8 @@ FINE_SHIFTS_S: FloatArray = np.linspace(-0.03, 0.03, 121)
 class BarLines:
     """Bars of a steady tempo: a bar line is at ``downbeat_s``, in seconds from the first frame.
 
-    ``pulse`` is how strong the beat is beside other tempi (about 1 in noise), ``certainty`` from 0 to 1 how surely
-    that beat is the first of the bar.
+    ``pulse`` is how strong the beat is beside other tempi (about 1 in noise), ``certainty`` from 0
+    to 1 how surely that beat is the first of the bar.
     """
 
     bpm: float

@@ -11,7 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from riffusion.audio.waveform import Waveform, encode_audio, read_audio, write_audio
+from riffusion.audio.waveform import (
+    Waveform,
+    encode_audio,
+    read_audio,
+    read_ending,
+    write_audio,
+)
 from riffusion.errors import InvalidAudio, StorageError
 from riffusion.storage import write_whole
 from tests.full_disk import files_of_at_most
@@ -223,3 +229,16 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="choose another folder"):
         write_audio(sine(440), tmp_path / "nowhere" / "track.wav")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3", ".ogg"])
+def test_only_the_ending_of_a_file_is_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"sound{suffix}"
+    low, high = sine(440, 3.0), sine(880, 2.0)
+    write_audio(Waveform(np.concatenate([low.samples, high.samples], axis=1), 44100), path)
+    ending, begins_s = read_ending(path, 1.5)
+    assert ending.duration_s == pytest.approx(1.5, abs=1e-3)
+    assert begins_s + ending.duration_s == pytest.approx(read_audio(path).duration_s, abs=1e-3)
+    assert strongest_hz(ending) == pytest.approx(880, abs=2)
+    whole, begins_s = read_ending(path, 60.0)
+    assert (whole.duration_s, begins_s) == (read_audio(path).duration_s, 0.0)
