@@ -25,6 +25,7 @@ QUIET = 10 ** (-45 / 20)  # of the loudest block: the music has ended
 SILENT_PEAK = 1e-4
 MIN_PULSE = 3.5  # noise and most speech have less, music more: tests/analysis
 SURE = 0.5  # certainties from here on are said without a doubt
+MISSING_S = 0.03  # a recording may stop so much before its last bar line
 NEAR_TEMPO = 0.02  # a tempo that is given is moved by at most this part
 
 
@@ -54,6 +55,11 @@ class RecordingAnalysis:
         whole = math.floor((before_s - self.bars.downbeat_s) / bar_s + 1e-9)
         return self.bars.downbeat_s + whole * bar_s
 
+    @property
+    def final_bar_line_s(self) -> float | None:
+        """The bar line at which the recording ends, or else its last one; None without a beat."""
+        return self.last_bar_line_s(self.end_s + MISSING_S)
+
     def in_words(self, begins_s: float = 0.0) -> str:
         """Return what is heard in a sentence or two for musicians.
 
@@ -64,7 +70,7 @@ class RecordingAnalysis:
             key += " (perhaps)"
         if self.bars is None:
             return f"No steady beat is heard; {key}. Give its tempo to go on from it."
-        bar_line_s = begins_s + (self.last_bar_line_s(self.end_s) or 0.0)
+        bar_line_s = begins_s + (self.final_bar_line_s or 0.0)
         doubt = "" if self.bars.certainty >= SURE else " (perhaps)"
         return (
             f"{self.bars.bpm:.1f} bpm, {self.bars.beats_per_bar} beats in a bar, {key}; "
@@ -95,6 +101,14 @@ def analyse(
         For a recording that is silent or lasts less than three seconds.
     InvalidInput
         For a tempo, a metre or a time that cannot be.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> bossa_guitar = riffusion.library()[7]
+    >>> heard = riffusion.analyse(riffusion.read_audio(bossa_guitar.path))
+    >>> round(heard.bars.bpm), heard.bars.beats_per_bar, heard.key.name
+    (130, 4, 'D')
     """
     _check_corrections(sound, bpm, beats_per_bar, downbeat_s)
     first = max(0, sound.samples.shape[1] - math.ceil(MAX_S * sound.sample_rate))

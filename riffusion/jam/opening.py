@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.analysis.recording import MAX_S, RecordingAnalysis
+from riffusion.analysis.recording import MAX_S, MISSING_S, RecordingAnalysis
 from riffusion.audio.waveform import Waveform, decode_audio, encode_audio
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput
@@ -21,8 +21,6 @@ from riffusion.jam.asset import AssetRef, make_upload
 from riffusion.spectral.spectrogram import Spectrogram, mel_spectrogram
 
 MIN_OPENING_S = 1.0  # the context of a clip
-# A recording may stop so much before its last bar line: the first clip fades in over it.
-MISSING_S = 0.03
 MAX_RATE, MAX_CHANNELS = 48000, 2
 ROUNDING_S = 0.5
 PIECE_S = 2.0
@@ -96,7 +94,7 @@ def choose_bar_line_s(heard: RecordingAnalysis) -> float:
     Raises InvalidAudio where no beat is heard, or where it has no bar line with a second of music
     before it.
     """
-    line_s = heard.last_bar_line_s(heard.end_s + MISSING_S)
+    line_s = heard.final_bar_line_s
     length_s = heard.end_s - heard.start_s
     if line_s is None:
         hint = "has no steady beat to go on with; give its tempo in beats per minute"
@@ -121,6 +119,22 @@ def open_recording(sound: Waveform, heard: RecordingAnalysis) -> Opening:
     ------
     InvalidAudio
         Where no beat is heard, or no bar line has a second of music before it.
+
+    Examples
+    --------
+    >>> import riffusion
+    >>> bossa_guitar = riffusion.library()[7]
+    >>> sound = riffusion.trim_recording(riffusion.read_audio(bossa_guitar.path))
+    >>> heard = riffusion.analyse(sound)
+    >>> opening = riffusion.open_recording(sound, heard)
+    >>> guitar = riffusion.Prompt("bossa nova guitar")
+    >>> settings = riffusion.JamSettings(
+    ...     guitar, guitar, bpm=heard.bars.bpm, key=heard.key.name, steps=1
+    ... )
+    >>> engine = riffusion.load_engine(device="cpu")
+    >>> session = riffusion.JamSession(engine, settings, opening=opening)
+    >>> next(session).samples.shape
+    (2, 11025)
     """
     bar_line_s = choose_bar_line_s(heard)
     return Opening(keep_recording(sound), heard.start_s, bar_line_s)

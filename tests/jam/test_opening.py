@@ -13,14 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from riffusion.analysis.recording import analyse
+from riffusion.analysis.recording import MISSING_S, analyse
 from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import Waveform
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidAudio, InvalidInput, InvalidSession
 from riffusion.jam.asset import make_upload
 from riffusion.jam.opening import (
-    MISSING_S,
     Opening,
     choose_bar_line_s,
     open_recording,

@@ -2,7 +2,7 @@
 
 Both are logistic regressions over candidates, of which one is right, with a penalty on the squares
 of the weights, and in bars on the squares of differences of neighbours: what is heard a twelfth of
-a beat later means about the same. There are 800 weights, so some hundred songs are enough.
+a beat later means about the same. There are some 700 weights, so some hundred songs are enough.
 """
 
 from __future__ import annotations
