@@ -397,8 +397,8 @@ def test_the_settings_of_a_jam_are_described_by_the_schema(client: httpx.Client)
     body = document["paths"]["/jam"]["post"]["requestBody"]["content"]["application/json"]
     name = body["schema"]["$ref"].rpartition("/")[2]
     described = document["components"]["schemas"][name]["properties"]
-    settings = {entry.wire_name for entry in settings_for("jam")}
-    assert set(described) == {*settings, SHAPE, "opening"}
+    names = {entry.wire_name for entry in settings_for("jam")}
+    assert set(described) == {*names, SHAPE, "opening"}
     assert (described["bpm"]["minimum"], described["bpm"]["maximum"]) == (60, 180)
     assert described["steps"]["maximum"] == 50
     for path in ("/jam/{id}/stream", "/jam/{id}/tell"):

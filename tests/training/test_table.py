@@ -25,10 +25,17 @@ from riffusion.training.corpus.shards import Song, write_shard
 from riffusion.training.evaluation.engine import Splits, evaluate_model
 from riffusion.training.evaluation.harmony_judge import Harmony, HarmonyJudge
 from riffusion.training.evaluation.judges import Judges
+from riffusion.training.evaluation.measures.cohesion import VALUES
 from riffusion.training.evaluation.measures.row import Measure
 from riffusion.training.evaluation.renders import Renders
 from riffusion.training.evaluation.rhythm_judge import Rhythm, RhythmJudge
-from riffusion.training.evaluation.samples import Jam, Sample, SampleGenerator, SampleRequest
+from riffusion.training.evaluation.samples import (
+    Jam,
+    JamRequest,
+    Sample,
+    SampleGenerator,
+    SampleRequest,
+)
 from riffusion.training.evaluation.style_judge import StyleJudge, Verdict
 
 BELLS, HOUSE, JAZZ, TECHNO = STYLES = ("church bells", "house", "jazz", "techno")
@@ -165,6 +172,18 @@ class KnownGenerator(SampleGenerator):
         after = write_levels(later, sheet, request.bpm)
         return Jam(request, np.concatenate([before[:SEAM], after[SEAM:]]), sheet, (SEAM,))
 
+    def play(self, requests: Sequence[JamRequest], what: str) -> list[FloatArray]:
+        """Return the frames of jams whose bars are all the same, and rise and fall slowly."""
+        self.requested[what] = len(requests)
+        return [same_bars(request) for request in requests]
+
+
+def same_bars(request: JamRequest) -> FloatArray:
+    bars = np.arange(0, request.seconds, FRAME_S) * request.settings.bpm / 240
+    bands = np.arange(COMPACT_PARAMS.mel_bands) / COMPACT_PARAMS.mel_bands
+    levels = 0.1 * np.cos(2 * np.pi * (bars[:, None] + bands)).astype(np.float32)
+    return np.stack([levels, levels], 1)
+
 
 def write_songs(folder: Path) -> None:
     """Write two songs of each style for test and validation, and one for training.
@@ -272,6 +291,9 @@ ROWS = {
 }
 
 
+COHESION = {f"{jams}: {label}" for jams in ("held", "walk") for label, _, _ in VALUES}
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_has_the_values_that_were_computed_by_hand(
     measured: list[Measure], name: str
@@ -294,7 +316,13 @@ def test_the_chance_of_a_beat_depends_on_the_tempi(measured: list[Measure]) -> N
     assert row.chance == pytest.approx(0.06 * float(np.mean(bpm)) / 60)
 
 
+@pytest.mark.parametrize("name", sorted(COHESION))
+def test_jams_of_the_same_bars_hold_together(measured: list[Measure], name: str) -> None:
+    expected = 1.0 if "correlation" in name else 0.0
+    assert find_row(measured, name).value == pytest.approx(expected, abs=0.02)
+
+
 def test_every_row_of_the_table_is_checked(measured: list[Measure]) -> None:
     named = {row.name for row in measured if not row.name.startswith("  ")}
-    assert named == {name for name in ROWS if not name.startswith("  ")}
+    assert named == {name for name in ROWS if not name.startswith("  ")} | COHESION
     assert json.dumps([row.value for row in measured])
