@@ -87,6 +87,9 @@ def test_each_new_control_changes_what_the_server_plays(page: Page, serving: Ser
         act(page)
         wait_until(lambda name=name, value=value: session.settings.by_setting()[name] == value)  # type: ignore[misc]
     expect(page.get_by_role("alert")).to_be_hidden()
+    page.wait_for_function(
+        "() => riffusionPlayer.report.playhead > riffusionPlayer.lastChange + 44100"
+    )
     assert_played_the_master(page)
 
 
@@ -178,9 +181,15 @@ def test_the_last_weight_is_refused_at_its_field_and_the_music_goes_on(
     message = page.locator("#weight-b").get_by_role("alert")
     expect(message).to_contain_text("give at least one prompt a weight over 0")
     assert session.settings.weight_b == 1
+    page.evaluate("() => { window.last = riffusionPlayer.lastChange; }")
     number("weight-b", "0.2")(page)
     expect(message).to_have_count(0)
     wait_until(lambda: session.settings.weight_b == 0.2)
+    # A change that is on its way when the page stops is in the track, but not heard.
+    page.wait_for_function("() => riffusionPlayer.lastChange !== window.last")
+    page.wait_for_function(
+        "() => riffusionPlayer.report.playhead > riffusionPlayer.lastChange + 44100"
+    )
     assert_played_the_master(page)
 
 
