@@ -37,6 +37,7 @@ TRAINING = {
     "corpus": ("corpus.build", "render captioned music to train on"),
     "corpus-sound": ("corpus.sound", "render songs of the corpus to sound files"),
     "train": ("engine.train", "train the engine on a corpus"),
+    "distill": ("engine.distill", "teach the engine to play in few steps"),
     "train-vocoder": ("vocoder.train", "train the vocoder on sound files"),
     "train-analysis": ("analysis.train", "fit what recordings are analysed by to a corpus"),
     "evaluate": ("evaluation.engine", "measure a trained engine"),

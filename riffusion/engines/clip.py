@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ DEFAULT_STEPS = 8
 MAX_GUIDANCE = 30
 MAX_STEPS = 1000
 MAX_PROMPTS = 8
+Quality = Literal["live", "fine"]
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ class ClipRequest:
     guidance : float
         The scale of classifier-free guidance, 0 to 30.
     steps : int
-        The number of denoiser evaluations, 1 to 1000.
+        The number of steps of quality "fine", 1 to 1000.
     end_strength, end_guidance : float or None
         Strength and guidance at ``end`` when they differ from those at ``start``. They are
         interpolated linearly in ``alpha``.
@@ -264,6 +266,8 @@ class ClipRequest:
         At most six further prompts.
     noise : LoopNoise or None
         The noise of the window in a loop. Without it, noise is drawn from the seeds alone.
+    quality : {"live", "fine"}
+        How the clip is made: by a model of few steps, where the engine has one, or in ``steps``.
 
     Raises
     ------
@@ -296,6 +300,7 @@ class ClipRequest:
     mix: Mix | None = None
     others: tuple[WeightedPrompt, ...] = ()
     noise: LoopNoise | None = None
+    quality: Quality = "fine"
 
     def __post_init__(self) -> None:
         for name in ("alpha", "strength", "end_strength"):

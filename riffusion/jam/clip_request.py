@@ -68,6 +68,7 @@ def prompt_request(segment: Segment, window: ClipWindow, index: int) -> ClipRequ
         controls=segment.controls(window.bar),
         guidance=settings.guidance,
         steps=settings.steps,
+        quality=settings.quality,
     )
 
 

@@ -55,6 +55,7 @@ ARC_BARS = MappingProxyType({str(bars): f"{bars} bars" for bars in (8, 16, 32)})
 QUANTIZE = MappingProxyType(
     {"now": "At once", "beat": "Next beat", "bar": "Next bar", "loop": "Next loop"}
 )
+QUALITY = MappingProxyType({"live": "Live", "fine": "Fine"})
 
 SETTINGS: tuple[Setting, ...] = (
     *(entry for letter in LETTERS for entry in prompt_settings(letter)),
@@ -236,6 +237,17 @@ SETTINGS: tuple[Setting, ...] = (
     _shape("brightness", "How bright the sound is"),
     _shape("drums", "How loud the drums are"),
     Setting(
+        "quality",
+        "choice",
+        "live",
+        "quality",
+        "How clips are made: live in few steps, or fine in as many as you ask for",
+        choices=QUALITY,
+        since=4,
+        before="fine",
+        scopes=frozenset({"jam", "clip", "song"}),
+    ),
+    Setting(
         "guidance",
         "number",
         8.0,
@@ -251,7 +263,7 @@ SETTINGS: tuple[Setting, ...] = (
         "whole",
         8,
         "steps",
-        "Denoiser steps a clip: more are finer and slower",
+        "Denoiser steps a clip of quality fine: more are finer and slower",
         minimum=1,
         maximum=1000,
         shared_maximum=50,
@@ -308,9 +320,7 @@ SETTINGS: tuple[Setting, ...] = (
 BY_NAME: Mapping[str, Setting] = MappingProxyType({entry.name: entry for entry in SETTINGS})
 # The defaults, the same everywhere.
 DEFAULTS: Mapping[str, Any] = MappingProxyType({entry.name: entry.default for entry in SETTINGS})
-BY_WIRE_NAME: Mapping[str, Setting] = MappingProxyType(
-    {entry.wire_name: entry for entry in SETTINGS}
-)
+BY_WIRE_NAME: Mapping[str, Setting] = MappingProxyType({e.wire_name: e for e in SETTINGS})
 
 
 def settings_for(scope: Scope) -> Iterator[Setting]:

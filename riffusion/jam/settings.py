@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from types import MappingProxyType, UnionType
 from typing import Any
 
-from riffusion.engines.clip import ClipRequest, Controls, Prompt
+from riffusion.engines.clip import ClipRequest, Controls, Prompt, Quality
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
 from riffusion.jam.prompt_settings import FIRST_LETTERS, LETTERS
@@ -60,7 +60,7 @@ class JamSettings:
     guidance : float
         Classifier-free guidance scale, 0 to 30.
     steps : int
-        Denoiser steps a clip, 1 to 1000.
+        Denoiser steps a clip of quality "fine", 1 to 1000.
     anchor, mask : AssetRef, optional
     strength : float
         0 keeps the anchor, 1 ignores it.
@@ -81,6 +81,8 @@ class JamSettings:
         Where changes are heard.
     anchor_b : AssetRef, optional
         The anchor at the end of the walk.
+    quality : {"live", "fine"}
+        How clips are made: in few steps, or in ``steps``. Engines with one way alone use that.
     prompt_c, ..., prompt_h : Prompt, optional
     weight_a, ..., weight_h : float
         How much of a prompt is heard beside others, 0 to 1.
@@ -140,6 +142,7 @@ class JamSettings:
     weight_f: float = DEFAULTS["weight_f"]
     weight_g: float = DEFAULTS["weight_g"]
     weight_h: float = DEFAULTS["weight_h"]
+    quality: Quality = DEFAULTS["quality"]
 
     def __post_init__(self) -> None:
         for letter in LETTERS:
@@ -244,6 +247,7 @@ class JamSettings:
             controls=self.controls,
             guidance=self.guidance,
             steps=self.steps,
+            quality=self.quality,
         )
 
 

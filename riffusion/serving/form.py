@@ -26,7 +26,7 @@ LOOP = ("loop", "variation", "arc", "arc_bars", "quantize")
 MORE_ROWS: tuple[tuple[str, ...], ...] = (
     SHAPED,
     ("beats_per_bar", "swing", "ramp_bars"),
-    ("guidance", "steps", "reverb"),
+    ("quality", "guidance", "steps", "reverb"),
 )
 PLACED = {name for row in (PROMPTS, *ROWS, LOOP, *MORE_ROWS, PICKED, TOGGLES) for name in row}
 # Five controls side by side.

@@ -86,8 +86,8 @@ def cut_passage(track: TrackFile, start: int, stop: int) -> AssetRef | None:
 def with_section(song: Song | None, section: Section, settings: JamSettings) -> Song:
     """Return ``song`` with ``section`` instead of the one of its name, or as a new one at its end.
 
-    Without a song, it is a new one with the tempo, key, metre, guidance and steps of ``settings``,
-    those of the jam.
+    Without a song, it is a new one with the settings that songs have, as ``settings`` say, and the
+    tempo of the section.
     """
     shared = [entry.name for entry in settings_for("section") if "song" in entry.scopes]
     values = settings.by_setting()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
-from riffusion.engines.clip import Controls, Prompt
+from riffusion.engines.clip import Controls, Prompt, Quality
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
 from riffusion.jam.schema import BY_NAME, DEFAULTS, settings_for
@@ -128,7 +128,7 @@ class Song:
     """A song has sections, the order in which their names are played, and what they share.
 
     ``variation`` is how much a section differs each time it comes back: 0 not at all, 1 as much
-    as another take of the same plan. ``guidance`` and ``steps`` are those of the engine.
+    as another take of the same plan. ``quality``, ``guidance`` and ``steps`` are those of the engine.
     """
 
     sections: tuple[Section, ...]
@@ -141,6 +141,7 @@ class Song:
     variation: float = 0.0
     guidance: float = DEFAULTS["guidance"]
     steps: int = DEFAULTS["steps"]
+    quality: Quality = DEFAULTS["quality"]
 
     def __post_init__(self) -> None:
         check_title(self.title)

@@ -98,7 +98,7 @@ def test_a_link_opens_the_same_jam(browser: Browser, serving: Serving, pages: li
         "drums": "0", "guidance": "1.5", "steps": "7", "anchor": "marimba", "strength": "0.4",
         "mask": "upper_half", "swing": "0.6", "reverb": "0.2", "ramp_bars": "5",
         "anchor_b": "vibraphone", "loop": "8", "variation": "0.7", "arc": "build",
-        "arc_bars": "32", "hold": "1", "quantize": "loop",
+        "arc_bars": "32", "hold": "1", "quantize": "loop", "quality": "fine",
         "negative_a": "drums & bass", "weight_a": "0.5", "negative_b": "", "weight_b": "0",
     }  # fmt: skip
     for seed, letter in enumerate("cdefgh"):

@@ -214,12 +214,16 @@ def test_a_file_of_the_first_version_knows_no_newer_settings(played: JamSession)
     names = [entry.name for entry in SETTINGS if entry.since > 1]
     newer = {name: content["settings"].pop(name, None) for name in names}
     # Their bars did not come round.
-    assert parse_session(json.dumps(content)).settings == START.changed({"loop": "0"})
+    assert parse_session(json.dumps(content)).settings == START.changed(
+        {"loop": "0", "quality": "fine"}
+    )
     content["settings"]["reverb"] = newer["reverb"]
     with pytest.raises(InvalidSession, match="came with version 2"):
         parse_session(json.dumps(content))
     content = {**content, "version": 2}
-    assert parse_session(json.dumps(content)).settings == START.changed({"loop": "0"})
+    assert parse_session(json.dumps(content)).settings == START.changed(
+        {"loop": "0", "quality": "fine"}
+    )
     content["settings"]["loop"] = "4"
     with pytest.raises(InvalidSession, match="came with version 3"):
         parse_session(json.dumps(content))

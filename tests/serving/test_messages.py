@@ -70,6 +70,7 @@ def test_bad_messages_are_refused_in_words(tiny_engine: Engine, message: object)
         ("drop", 17),
         ("fill", 5),
         ("quantize", "soon"),
+        ("quality", "best"),
         ("ramp_bars", 65),
         ("weight_h", -0.5),
         ("seed_c", -1),
@@ -111,7 +112,7 @@ def test_a_link_with_no_weight_at_all_keeps_one() -> None:
 PLAYED: dict[str, Any] = {
     "c": "slow strings", "negative_a": "drums", "weight_b": 0.5, "path": "together", "loop": "2",
     "variation": 0.9, "arc": "breathe", "arc_bars": "8", "hold": True, "quantize": "beat",
-    "ramp_bars": 4, "anchor": "marimba", "anchor_b": "vibraphone", "swing": 0.5,
+    "ramp_bars": 4, "quality": "fine", "anchor": "marimba", "anchor_b": "vibraphone", "swing": 0.5,
 }  # fmt: skip
 
 
@@ -198,7 +199,7 @@ def test_a_link_restores_all_settings() -> None:
         "beats": 3, "shape": True, "density": 0.1, "brightness": 0.9, "drums": 0.0,
         "guidance": 1.5, "steps": 7, "anchor": "marimba", "strength": 0.3, "mask": "lower_half",
         "reverb": 0.35, "swing": 0.4, "ramp_bars": 5, "anchor_b": "vibraphone", "loop": "8",
-        "variation": 0.7, "arc": "build", "arc_bars": "32", "hold": True, "quantize": "loop",
+        "variation": 0.7, "arc": "build", "arc_bars": "32", "hold": True, "quantize": "loop", "quality": "fine",
         "negative_a": "drums", "weight_a": 0.5, "negative_b": "voices", "weight_b": 0.25,
     }  # fmt: skip
     for seed, letter in enumerate("cdefgh"):

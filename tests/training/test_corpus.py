@@ -172,7 +172,7 @@ def test_the_other_past_ends_where_the_new_song_has_a_bar_line(small_corpus: Pat
     corpus = Corpus(small_corpus, "train")
     rng = np.random.default_rng(1)
     for _ in range(20):
-        frames, sheet = splice_songs(corpus, rng, 0, 104)
+        _, frames, sheet = splice_songs(corpus, rng, 0, 104)
         assert frames.shape == (FRAMES, 2, COMPACT_PARAMS.mel_bands)
         assert sheet.frames == FRAMES
         phase = sheet.beats[104] / sheet.beats_per_bar % 1

@@ -13,6 +13,10 @@ import torch
 
 # The schedule spends more of its steps where the image is still mostly noise.
 TIME_SHIFT = 2.0
+# A student of few steps was distilled to this number of them (training/engine/distill.py). A first
+# step after an anchor is no shorter than this.
+FEW_STEPS = 4
+SHORTEST_STEP = 0.05
 # Strong guidance in the last steps burns the image in and adds nothing to how the prompt is
 # followed.
 LAST_GUIDED = 0.95
@@ -37,6 +41,25 @@ def schedule(steps: int, start: float) -> list[float]:
     even = np.linspace(0.0, 1.0, steps + 1)
     shifted = even / (even + (1 - even) * TIME_SHIFT)
     return [float(start + (1 - start) * time) for time in shifted]
+
+
+def few_steps(start: float) -> list[float]:
+    """Return the times of a student of few steps from ``start`` to 1.
+
+    They are always the same ones, those after ``start``, since the student knows from the time
+    alone how far its step goes. A start at 1 takes no step and returns [1.0].
+    """
+    if start >= 1:
+        return [1.0]
+    return [start, *(time for time in schedule(FEW_STEPS, 0.0) if time > start + SHORTEST_STEP)]
+
+
+def split_step(now: float, following: float, parts: int) -> list[float]:
+    """Return the ``parts + 1`` times of smaller steps, as ``schedule`` spaces them."""
+    ends = [TIME_SHIFT * time / (1 + (TIME_SHIFT - 1) * time) for time in (now, following)]
+    even = np.linspace(*ends, parts + 1)
+    inner = even / (even + (1 - even) * TIME_SHIFT)
+    return [now, *(float(time) for time in inner[1:-1]), following]
 
 
 def guidance_at(scale: float, time: float) -> float:

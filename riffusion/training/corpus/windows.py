@@ -54,7 +54,8 @@ class Window:
 
     ``frames`` is float32 (512, 2, bands) log-mel, of which the first ``context`` frames are given;
     ``caption`` is a row of the embeddings of the corpus; ``lead_sheet`` is (512, 17) and
-    ``controls`` (6,) features; ``pitched`` is False where only drums play.
+    ``controls`` (6,) features; ``pitched`` is False where only drums play. After the
+    context come the frames of ``song`` that begin ``context`` frames after ``begin``.
     """
 
     frames: FloatArray
@@ -67,6 +68,8 @@ class Window:
     tempo_known: bool
     labels: CaptionLabels
     pitched: bool
+    song: int
+    begin: int
 
 
 @dataclass(frozen=True)
@@ -74,13 +77,16 @@ class Batch:
     """A batch of windows.
 
     ``images`` is float32 (windows, 2, bands, 512), standardised; ``labels`` has what each caption
-    names; ``pitched`` is (windows,), 0 where only drums play.
+    names; ``pitched`` is (windows,), 0 where only drums play. ``songs`` and ``begins`` say which
+    frames of the corpus the windows are.
     """
 
     images: torch.Tensor
     conditioning: Conditioning
     labels: tuple[CaptionLabels, ...]
     pitched: torch.Tensor
+    songs: tuple[int, ...]
+    begins: tuple[int, ...]
 
     def to(self, device: torch.device) -> Batch:
         """Return the same batch on another device."""
@@ -98,7 +104,14 @@ def draw_batch(corpus: Corpus, rng: np.random.Generator, size: int) -> Batch:
     images = corpus.standardise([window.frames for window in windows])
     conditioning = make_conditioning(windows, _embed_with_noise(corpus, windows, rng))
     pitched = torch.tensor([float(window.pitched) for window in windows])
-    return Batch(images, conditioning, tuple(window.labels for window in windows), pitched)
+    return Batch(
+        images,
+        conditioning,
+        tuple(window.labels for window in windows),
+        pitched,
+        tuple(window.song for window in windows),
+        tuple(window.begin for window in windows),
+    )
 
 
 def draw_window(corpus: Corpus, rng: np.random.Generator) -> Window:
@@ -116,7 +129,7 @@ def draw_window(corpus: Corpus, rng: np.random.Generator) -> Window:
         context = PATCH * int(rng.integers(1, MAX_CONTEXT + 1))
     prompt_known = bool(rng.random() >= DROP_PROMPT)
     if context and prompt_known and rng.random() < CHANGE_SONG:
-        frames, sheet = splice_songs(corpus, rng, song, context)
+        start, frames, sheet = splice_songs(corpus, rng, song, context)
     if not np.isfinite(frames).all():
         raise InvalidInput("song", f"{about.style} at {about.offset}", NOT_FINITE)
     features = lead_sheet_features(sheet, FRAMES)
@@ -136,6 +149,8 @@ def draw_window(corpus: Corpus, rng: np.random.Generator) -> Window:
         bool(rng.random() >= DROP_TEMPO),
         find_labels(caption, about.style, about.lead),
         bool(about.programs),
+        song,
+        start,
     )
 
 
@@ -158,10 +173,11 @@ def cut_windows(
 
 def splice_songs(
     corpus: Corpus, rng: np.random.Generator, song: int, context: int
-) -> tuple[FloatArray, LeadSheet]:
+) -> tuple[int, FloatArray, LeadSheet]:
     """Return a window in which ``song`` follows ``context`` frames of another, random song.
 
-    The frames (512, 2, bands) change songs where both have a bar line. The beats of the returned
+    The first number is the frame of ``song`` at which the window would begin without the other
+    one. The frames (512, 2, bands) change songs where both have a bar line. The beats of the returned
     lead sheet count from that bar line.
     """
     about, other = corpus.songs[song], int(rng.integers(len(corpus.songs)))
@@ -178,7 +194,7 @@ def splice_songs(
     after = corpus.lead_sheet(about, start, FRAMES - context)
     beats = np.concatenate([before.beats - before.beats[-1], after.beats - after.beats[0]])
     chroma = np.concatenate([before.chroma, after.chroma])
-    return frames, LeadSheet(beats, about.beats_per_bar, chroma)
+    return start - context, frames, LeadSheet(beats, about.beats_per_bar, chroma)
 
 
 def _draw_bar_line(rng: np.random.Generator, song: Song, least: int, most: int) -> int:
