@@ -68,7 +68,7 @@ def test_step_ratio_sees_a_click() -> None:
 @given(st.integers(0, 1500), st.integers(-3, 3))
 def test_off_grid_counts_samples(bar: int, error: int) -> None:
     exact = round(bar * 4 * 60 * RATE / BPM)
-    played = Played(0, RATE, (BarLine(bar, exact + error),), 0)
+    played = Played(0, RATE, (BarLine(4 * bar, exact + error),), 0)
     assert measure_off_grid(played) == abs(error)
 
 
