@@ -117,7 +117,7 @@ def test_without_variation_the_loop_comes_back_the_same(tiny_engine: Engine, bpm
     assert starts[:3] == starts[3:]
     frames = [[p.first_frame for p in found] for found in rounds]
     for before, after in zip(frames[:3], frames[3:], strict=True):
-        np.testing.assert_allclose(before, after, atol=1)
+        np.testing.assert_allclose(before, after, atol=8)  # steps of a context
 
 
 def test_a_change_of_tempo_and_a_walk_keep_the_noise(tiny_engine: Engine) -> None:
