@@ -29,12 +29,7 @@ def read_network(kind: type[Network], folder: Path) -> Network:
     """
     untyped: Any = kind
     network: Network = untyped.from_config(untyped.load_config(folder, local_files_only=True))
-    tensors = load_file(folder / SAFETENSORS_WEIGHTS_NAME)
-    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(SCALE)}
-    for name, scale in scales.items():
-        matrix = name.removesuffix(SCALE)
-        if matrix in tensors:
-            tensors[matrix] = tensors[matrix].float() * scale
+    tensors = unpack_rows(load_file(folder / SAFETENSORS_WEIGHTS_NAME))
     # The mixin's own methods would import the rest of diffusers.
     nn.Module.load_state_dict(network, tensors)
     return nn.Module.eval(network)
@@ -43,18 +38,33 @@ def read_network(kind: type[Network], folder: Path) -> Network:
 def write_network(network: ModelMixin, folder: Path) -> None:
     """Write config.json and safetensors in half precision to ``folder``.
 
-    The matrices inside blocks, most of a network, are written in 8 bits with a scale for each row:
-    Dettmers et al., "LLM.int8()", NeurIPS 2022, section 2.1, rows by their largest number.
+    The matrices inside blocks, most of a network, are written in 8 bits.
     """
     tensors: dict[str, torch.Tensor] = {}
     for name, value in nn.Module.state_dict(network).items():
         if "blocks." in name and value.ndim == 2:
-            scale = (value.float().abs().amax(1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
-            tensors[name] = (value / scale).round().to(torch.int8)
-            tensors[name + SCALE] = scale
+            tensors |= pack_rows(name, value)
         else:
             tensors[name] = value.half()
     untyped: Any = network
     untyped.save_config(folder)
     contiguous = {name: value.contiguous().cpu() for name, value in tensors.items()}
     save_file(contiguous, folder / SAFETENSORS_WEIGHTS_NAME, {"format": "pt"})
+
+
+def pack_rows(name: str, matrix: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return a matrix in 8 bits and the scales of its rows, each by its name in a file.
+
+    Dettmers et al., "LLM.int8()", NeurIPS 2022, section 2.1, rows by their largest number.
+    """
+    scale = (matrix.float().abs().amax(1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
+    return {name: (matrix / scale).round().to(torch.int8), name + SCALE: scale}
+
+
+def unpack_rows(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file with those in 8 bits as float32."""
+    unpacked = {name: value for name, value in tensors.items() if not name.endswith(SCALE)}
+    for name, scale in tensors.items():
+        if name.endswith(SCALE) and (matrix := name.removesuffix(SCALE)) in unpacked:
+            unpacked[matrix] = unpacked[matrix].float() * scale
+    return unpacked
