@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from riffusion.audio.track import TrackFile
 from riffusion.engines.prefetch import ClipTask
@@ -131,7 +132,8 @@ class Producer:
                 if self._connection.is_over:
                     return
                 if self._needs_clip and is_made:
-                    await self._place_clip(self._should_step_back)
+                    await asyncio.to_thread(self._source.place_clip)
+                    await self._begin_prefetch()
                 elif self._needs_clip or self._source.has_change:
                     await self._denoise()
                 if self._has_more:
@@ -155,12 +157,13 @@ class Producer:
                 # The clip of a change is finished, whatever else changes meanwhile.
                 interrupted = self._is_over
             if self._needs_clip:
-                await self._place_clip(interrupted)
+                place = partial(self._source.place_clip, interrupted=interrupted)
+                await self._stages.denoiser.run(place)
                 self._began = began
+                await self._begin_prefetch()
 
-    async def _place_clip(self, interrupted: Callable[[], bool]) -> None:
-        """Generate the next clip, and begin the one after it where the lead needs that too."""
-        await asyncio.to_thread(self._source.place_clip, interrupted=interrupted)
+    async def _begin_prefetch(self) -> None:
+        """Begin the clip after the one that was placed, where the lead needs that too."""
         missing = self._source.progress.placed - self._connection.playhead < self._lead
         if not (missing and self._connection.connected):
             return
@@ -171,7 +174,7 @@ class Producer:
         """Generate a clip before its turn. Return whether it is there."""
         try:
             async with self._stages.denoiser.take(self._priority):
-                await asyncio.to_thread(task.run, self._should_give_up)
+                await self._stages.denoiser.run(partial(task.run, self._should_give_up))
         except (Interrupted, RiffusionError):
             # Where the clip is impossible, the session says so in its turn.
             return False
@@ -187,7 +190,9 @@ class Producer:
     async def _apply_change(self) -> None:
         delay_s = expected_cost_s(self._costs_s) + self._connection.network_delay_s
         not_before = self._connection.playhead + math.ceil(delay_s * self._rate)
-        applied = await asyncio.to_thread(self._source.apply_change, not_before)
+        # It may vocode what is left of a clip up to the change.
+        apply = partial(self._source.apply_change, not_before)
+        applied = await self._stages.vocoder.run(apply)
         announce_refused(self._connection, applied.refused)
         self._trim_unwritten()
         if applied.at is not None:
@@ -205,7 +210,8 @@ class Producer:
                 length = self._track.length
                 blocks: list[JamBlock] = []
                 try:
-                    await asyncio.to_thread(self._write_blocks, blocks, self._should_step_back)
+                    write = partial(self._write_blocks, blocks, self._should_step_back)
+                    await self._stages.vocoder.run(write)
                 finally:
                     self._publish(blocks, length)
                 if self._began is not None:

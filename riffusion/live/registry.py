@@ -157,6 +157,7 @@ class JamRegistry:
             await self._sweeper
         for stream in self.streams:
             await self._remove(stream)
+        self._stages.close()
 
     async def _sweep(self) -> None:
         """End and delete what has outlived its time.
