@@ -60,8 +60,9 @@ class Producer:
         self._lead = round(lead_s * self._rate)
         self._max_ahead = round((lead_s + MAX_READY_S) * self._rate)
         self._unwritten: JamBlock | None = None
-        # The clip after the last one, on its way; and when a clip was begun that nothing is heard of.
+        # The clip after the one that is vocoded, while it is generated.
         self._prefetch: asyncio.Task[bool] | None = None
+        # When the clip was begun of which nothing has been written yet.
         self._began: float | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
 
@@ -116,6 +117,11 @@ class Producer:
     def _ahead(self) -> int:
         """The number of samples that are generated and not heard yet."""
         return self._source.progress.position - self._connection.playhead
+
+    @property
+    def _delay_s(self) -> float:
+        """The seconds from a change to its first samples at the listener, as far as is known."""
+        return expected_cost_s(tuple(self._costs_s)) + self._connection.network_delay_s
 
     def _priority(self) -> Priority:
         """Return how urgent the work of this stream is now."""
@@ -188,8 +194,7 @@ class Producer:
         return await prefetch and not self._source.has_change
 
     async def _apply_change(self) -> None:
-        delay_s = expected_cost_s(self._costs_s) + self._connection.network_delay_s
-        not_before = self._connection.playhead + math.ceil(delay_s * self._rate)
+        not_before = self._connection.playhead + math.ceil(self._delay_s * self._rate)
         # It may vocode what is left of a clip up to the change.
         apply = partial(self._source.apply_change, not_before)
         applied = await self._stages.vocoder.run(apply)
@@ -248,8 +253,11 @@ class Producer:
 
     def _should_step_back(self) -> bool:
         """Whether to give up what is not urgent. Asked in the thread that computes it."""
-        is_urgent = self._source.has_change or self._stages.urgent
-        return self._connection.is_over or (is_urgent and self._ahead > COMFORT_S * self._rate)
+        ahead_s = self._ahead / self._rate
+        # What a change of its own rewrites is not worth finishing, unless sound is about to end.
+        is_outdated = self._source.has_change and ahead_s > 2 * self._delay_s
+        others_first = self._stages.urgent and ahead_s > COMFORT_S
+        return self._connection.is_over or is_outdated or others_first
 
     def _should_give_up(self) -> bool:
         """Whether a clip that is generated ahead is worth nothing, or others need the engine."""
