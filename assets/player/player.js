@@ -156,9 +156,15 @@ class Player extends Emitter {
   }
 
   // A control changed; see Form.
-  change(values, restMs) {
+  change(values) {
     this.buttons.showSettings(nameValues(this.names, values));
-    this.form.change(values, restMs);
+    this.form.change(values);
+  }
+
+  // A text changed, a letter or as a whole; see Form.
+  changeText(values, restMs) {
+    this.buttons.showSettings(nameValues(this.names, values));
+    this.form.changeText(values, restMs);
   }
 
   async share(values) {

@@ -152,7 +152,7 @@ def _connect(player: gr.HTML, form: Form, share: gr.Button) -> None:
     player.play(None, controls, None, js="(...values) => window.riffusionPlayer?.play?.(values)")
     share.click(None, controls, None, js="(...values) => window.riffusionPlayer?.share?.(values)")
     changed = "(...values) => window.riffusionPlayer?.change?.(values)"
-    typed = f"(...values) => window.riffusionPlayer?.change?.(values, {TYPING_MS})"
+    typed = f"(...values) => window.riffusionPlayer?.changeText?.(values, {TYPING_MS})"
     gr.on([control.change for control in others], None, controls, None, js=changed)
     gr.on([text.change for text in texts], None, controls, None, js=typed)
     gr.on([text.submit for text in texts], None, controls, None, js=changed)
