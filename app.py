@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from riffusion.engines.arguments import add_engine_arguments, load_chosen_engine
 from riffusion.errors import RiffusionError
 from riffusion.live.registry import MAX_JAMS
+from riffusion.serving.memory import return_freed_memory
 from riffusion.serving.server import HOST, serve
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the page until Ctrl-C and return the exit code: 0 stopped, 1 could not start."""
     options = parse_options(argv)
+    return_freed_memory()
     try:
         engine = load_chosen_engine(options)
         with serve(engine, options.host, options.port, warm=True, max_jams=options.jams) as serving:

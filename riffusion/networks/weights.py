@@ -50,6 +50,7 @@ def read_network(kind: type[Network], folder: Path) -> Network:
     ``write_network`` writes such folders, and diffusers does. Raises OSError, ValueError,
     RuntimeError or SafetensorError where it is missing or damaged.
     """
+<<<<<<< HEAD
     try:
         network = kind(**read_config(folder))
     except TypeError as error:
@@ -62,14 +63,26 @@ def read_network(kind: type[Network], folder: Path) -> Network:
             tensors[matrix] = tensors[matrix].float() * scale
     network.load_state_dict(tensors)
     return network.eval()
+=======
+    untyped: Any = kind
+    network: Network = untyped.from_config(untyped.load_config(folder, local_files_only=True))
+    tensors = unpack_rows(load_file(folder / SAFETENSORS_WEIGHTS_NAME))
+    # The mixin's own methods would import the rest of diffusers.
+    nn.Module.load_state_dict(network, tensors)
+    return nn.Module.eval(network)
+>>>>>>> main
 
 
 def write_network(network: StoredNetwork, folder: Path, *, exact: bool = False) -> None:
     """Write config.json and safetensors to ``folder``.
 
+<<<<<<< HEAD
     ``exact`` writes the weights as they are. Otherwise they are written in half precision, and the
     matrices inside blocks, most of a network, in 8 bits with a scale for each row: Dettmers et al.,
     "LLM.int8()", NeurIPS 2022, section 2.1, rows by their largest number.
+=======
+    The matrices inside blocks, most of a network, are written in 8 bits.
+>>>>>>> main
     """
     weights = network.state_dict()
     if not exact:
@@ -87,9 +100,37 @@ def _compress(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     small: dict[str, torch.Tensor] = {}
     for name, value in weights.items():
         if "blocks." in name and value.ndim == 2:
+<<<<<<< HEAD
             scale = (value.float().abs().amax(1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
             small[name] = (value / scale).round().to(torch.int8)
             small[name + SCALE] = scale
         else:
             small[name] = value.half()
     return small
+=======
+            tensors |= pack_rows(name, value)
+        else:
+            tensors[name] = value.half()
+    untyped: Any = network
+    untyped.save_config(folder)
+    contiguous = {name: value.contiguous().cpu() for name, value in tensors.items()}
+    save_file(contiguous, folder / SAFETENSORS_WEIGHTS_NAME, {"format": "pt"})
+
+
+def pack_rows(name: str, matrix: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return a matrix in 8 bits and the scales of its rows, each by its name in a file.
+
+    Dettmers et al., "LLM.int8()", NeurIPS 2022, section 2.1, rows by their largest number.
+    """
+    scale = (matrix.float().abs().amax(1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
+    return {name: (matrix / scale).round().to(torch.int8), name + SCALE: scale}
+
+
+def unpack_rows(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the tensors of a file with those in 8 bits as float32."""
+    unpacked = {name: value for name, value in tensors.items() if not name.endswith(SCALE)}
+    for name, scale in tensors.items():
+        if name.endswith(SCALE) and (matrix := name.removesuffix(SCALE)) in unpacked:
+            unpacked[matrix] = unpacked[matrix].float() * scale
+    return unpacked
+>>>>>>> main

@@ -11,6 +11,7 @@ low-rank one of each block (as in "Cosmos World Foundation Model", NVIDIA, 2025)
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -80,6 +81,25 @@ class Conditioning:
 FIELDS = tuple(Conditioning.__dataclass_fields__)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that the network computes from times and conditioning alone, not from images.
+
+    ``context`` and ``lead_sheet`` are (batch, tokens, width); ``blocks`` has the modulation (batch,
+    1, 6, width) of each block and ``last`` (batch, 1, 2 width) that of the last layer.
+    """
+
+    context: torch.Tensor
+    lead_sheet: torch.Tensor
+    blocks: tuple[torch.Tensor, ...]
+    last: torch.Tensor
+
+    def rows(self, rows: slice) -> Prepared:
+        """Return the same for some windows of the batch."""
+        blocks = tuple(block[rows] for block in self.blocks)
+        return Prepared(self.context[rows], self.lead_sheet[rows], blocks, self.last[rows])
+
+
 class Block(nn.Module):
     """A transformer block: attention with rotary positions and a gated feed-forward layer.
 
@@ -99,15 +119,8 @@ class Block(nn.Module):
         self.modulation = nn.Parameter(torch.zeros(6, width))
         self.own_modulation = _low_rank(width, rank, 6 * width) if rank else None
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        steer: torch.Tensor,
-        shared: torch.Tensor,
-        cosine: torch.Tensor,
-        sine: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return ``x`` (batch, tokens, width) after the block.
+    def modulate(self, steer: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """Return the modulation of the block, (batch, 1, 6, width).
 
         ``steer`` (batch, width) is the embedded conditioning and ``shared`` (batch, 6, width) the
         modulation that all blocks share.
@@ -115,7 +128,13 @@ class Block(nn.Module):
         modulation = shared + self.modulation
         if self.own_modulation is not None:
             modulation = modulation + self.own_modulation(steer).view(shared.shape)
-        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = modulation[:, None].unbind(2)
+        return modulation[:, None]
+
+    def forward(
+        self, x: torch.Tensor, modulation: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``x`` (batch, tokens, width) after the block, with its own ``modulation``."""
+        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = modulation.unbind(2)
         x = torch.addcmul(x, gate_1, self._attend(_modulate(x, scale_1, shift_1), cosine, sine))
         gate, up = self.gate_up(_modulate(x, scale_2, shift_2)).chunk(2, -1)
         return torch.addcmul(x, gate_2, self.down(F.silu(gate) * up))
@@ -205,13 +224,12 @@ class SpectrogramTransformer(StoredNetwork):
         ``noisy`` is (batch, channels, mel, frames) and ``time`` (batch,). Returns the shape of
         ``noisy``.
         """
-        frames_first = noisy.flatten(1, 2).transpose(1, 2)
+        return self.denoise(noisy, self.prepare(time, conditioning))
+
+    def prepare(self, time: torch.Tensor, conditioning: Conditioning) -> Prepared:
+        """Return what times (batch,) and conditioning contribute, for ``denoise``."""
         context = conditioning.context[..., None]
-        x = self.expand(self.embed(to_patches(frames_first, self.patch, self.overlap)))
-        x = x + self.context_embed(to_patches(context, self.patch, self.overlap))
-        x = x + self.lead_embed(
-            conditioning.lead_sheet.reshape(len(x), -1, self.patch * LEAD_SHEET_DIM)
-        )
+        sheet = conditioning.lead_sheet.reshape(len(time), -1, self.patch * LEAD_SHEET_DIM)
         tempo = torch.cat(
             [_fourier(conditioning.tempo[:, 0], TEMPO_DIM, 30.0), conditioning.tempo[:, 1:]], -1
         )
@@ -222,10 +240,28 @@ class SpectrogramTransformer(StoredNetwork):
             + self.controls_embed(conditioning.controls)
         )
         steer = F.silu(steer)
-        shared = self.modulation(steer).view(len(x), 6, -1)
+        shared = self.modulation(steer).view(len(time), 6, -1)
+        return Prepared(
+            self.context_embed(to_patches(context, self.patch, self.overlap)),
+            self.lead_embed(sheet),
+            tuple(self._modulations(steer, shared)),
+            self.last_modulation(steer)[:, None],
+        )
+
+    def _modulations(self, steer: torch.Tensor, shared: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the modulation of each block."""
         for block in self.blocks:
-            x = block(x, steer, shared, self.cosine, self.sine)
-        scale, shift = self.last_modulation(steer)[:, None].chunk(2, -1)
+            modulate: Any = block.modulate  # a module's attributes are typed as tensors or modules
+            yield modulate(steer, shared)
+
+    def denoise(self, noisy: torch.Tensor, prepared: Prepared) -> torch.Tensor:
+        """Return the clean images of noisy ones, (batch, channels, mel, frames)."""
+        frames_first = noisy.flatten(1, 2).transpose(1, 2)
+        x = self.expand(self.embed(to_patches(frames_first, self.patch, self.overlap)))
+        x = x + prepared.context + prepared.lead_sheet
+        for block, modulation in zip(self.blocks, prepared.blocks, strict=True):
+            x = block(x, modulation, self.cosine, self.sine)
+        scale, shift = prepared.last.chunk(2, -1)
         tokens = self.draw(_modulate(x, scale, shift))
         drawn = overlap_add(tokens, self.patch, self.overlap, self.height)
         image: torch.Tensor = drawn.transpose(1, 2).reshape(noisy.shape)
