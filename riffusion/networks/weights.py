@@ -50,39 +50,19 @@ def read_network(kind: type[Network], folder: Path) -> Network:
     ``write_network`` writes such folders, and diffusers does. Raises OSError, ValueError,
     RuntimeError or SafetensorError where it is missing or damaged.
     """
-<<<<<<< HEAD
     try:
         network = kind(**read_config(folder))
     except TypeError as error:
         raise ValueError(f"{CONFIG_FILE} is of another network: {error}") from error
-    tensors = load_file(folder / WEIGHTS_FILE)
-    scales = {name: tensors.pop(name) for name in list(tensors) if name.endswith(SCALE)}
-    for name, scale in scales.items():
-        matrix = name.removesuffix(SCALE)
-        if matrix in tensors:
-            tensors[matrix] = tensors[matrix].float() * scale
-    network.load_state_dict(tensors)
+    network.load_state_dict(unpack_rows(load_file(folder / WEIGHTS_FILE)))
     return network.eval()
-=======
-    untyped: Any = kind
-    network: Network = untyped.from_config(untyped.load_config(folder, local_files_only=True))
-    tensors = unpack_rows(load_file(folder / SAFETENSORS_WEIGHTS_NAME))
-    # The mixin's own methods would import the rest of diffusers.
-    nn.Module.load_state_dict(network, tensors)
-    return nn.Module.eval(network)
->>>>>>> main
 
 
 def write_network(network: StoredNetwork, folder: Path, *, exact: bool = False) -> None:
     """Write config.json and safetensors to ``folder``.
 
-<<<<<<< HEAD
     ``exact`` writes the weights as they are. Otherwise they are written in half precision, and the
-    matrices inside blocks, most of a network, in 8 bits with a scale for each row: Dettmers et al.,
-    "LLM.int8()", NeurIPS 2022, section 2.1, rows by their largest number.
-=======
-    The matrices inside blocks, most of a network, are written in 8 bits.
->>>>>>> main
+    matrices inside blocks, most of a network, in 8 bits.
     """
     weights = network.state_dict()
     if not exact:
@@ -100,21 +80,10 @@ def _compress(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     small: dict[str, torch.Tensor] = {}
     for name, value in weights.items():
         if "blocks." in name and value.ndim == 2:
-<<<<<<< HEAD
-            scale = (value.float().abs().amax(1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
-            small[name] = (value / scale).round().to(torch.int8)
-            small[name + SCALE] = scale
+            small |= pack_rows(name, value)
         else:
             small[name] = value.half()
     return small
-=======
-            tensors |= pack_rows(name, value)
-        else:
-            tensors[name] = value.half()
-    untyped: Any = network
-    untyped.save_config(folder)
-    contiguous = {name: value.contiguous().cpu() for name, value in tensors.items()}
-    save_file(contiguous, folder / SAFETENSORS_WEIGHTS_NAME, {"format": "pt"})
 
 
 def pack_rows(name: str, matrix: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -133,4 +102,3 @@ def unpack_rows(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if name.endswith(SCALE) and (matrix := name.removesuffix(SCALE)) in unpacked:
             unpacked[matrix] = unpacked[matrix].float() * scale
     return unpacked
->>>>>>> main
