@@ -15,7 +15,7 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.live.producer import LEAD_S
-from riffusion.live.scheduler import EngineQueue, Priority
+from riffusion.live.scheduler import EngineStages
 from riffusion.live.source import LiveSource
 from riffusion.live.stream import JamStream
 
@@ -38,7 +38,8 @@ class JamRegistry:
     At most ``max_jams`` play at a time. One whose listener has been away for ``grace_s`` seconds
     stops; its track is deleted ``keep_s`` after the listener was last there, or earlier when more
     than ``max_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
-    One-off work waits for the engine for at most ``patience_s``.
+    One-off work waits for the engine for at most ``patience_s``. Streams that are opened from now
+    on are generated ``lead_s`` ahead of their playheads.
     """
 
     def __init__(
@@ -54,14 +55,14 @@ class JamRegistry:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.engine = engine
+        self.lead_s = lead_s
         self._max_jams = max_jams
         self._grace_s = grace_s
         self._keep_s = keep_s
         self._sweep_s = sweep_s
-        self._lead_s = lead_s
         self._patience_s = patience_s
         self._folder = folder
-        self._queue = EngineQueue()
+        self._stages = EngineStages()
         self._opening = 0
         self._one_offs = 0
         self._one_off = asyncio.Semaphore(1)
@@ -87,7 +88,7 @@ class JamRegistry:
         finally:
             self._opening -= 1
         track = TrackFile(source.format.sample_rate, source.format.channels, self._folder)
-        stream = JamStream(source, track, self._queue, self._lead_s)
+        stream = JamStream(source, track, self._stages, self.lead_s)
         self._streams[stream.id] = stream
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
@@ -133,8 +134,7 @@ class JamRegistry:
     async def _take_engine(self, stack: AsyncExitStack) -> None:
         """Hold the engine until ``stack`` closes. Raises ServerError where it is never free."""
         try:
-            engine = self._queue.take(lambda: Priority.ONE_OFF, self._patience_s)
-            await stack.enter_async_context(engine)
+            await stack.enter_async_context(self._stages.take_both(self._patience_s))
         except TimeoutError as error:
             raise ServerError(
                 "This machine is busy with the jams that play. Try again in a minute, or run "
@@ -158,6 +158,7 @@ class JamRegistry:
             await self._sweeper
         for stream in self.streams:
             await self._remove(stream)
+        self._stages.close()
 
     async def _sweep(self) -> None:
         """End and delete what has outlived its time.

@@ -20,6 +20,7 @@ from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.styles import STYLES
+from riffusion.networks.weights import write_network
 from riffusion.spectral.log_mel import ImageScale, log_mel
 from riffusion.spectral.spectrogram import mel_spectrogram
 from riffusion.training.corpus.build import choose_split, make_shard
@@ -103,7 +104,7 @@ def test_a_stereo_run_starts_with_what_a_mono_model_of_another_scale_knew(tmp_pa
     size = {"width": 32, "depth": 1, "heads": 2, "bottleneck": 16}
     mono = SpectrogramTransformer(**size, max_hz=20000.0)
     torch.nn.init.normal_(mono.draw.weight, std=0.2)
-    mono.save_pretrained(tmp_path)
+    write_network(mono, tmp_path, exact=True)
     stereo = SpectrogramTransformer(**size, max_hz=20000.0, channels=2)
     warm_start(stereo, tmp_path)
     noisy = torch.randn(1, 2, 128, 512)
