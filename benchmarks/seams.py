@@ -46,6 +46,9 @@ def measure(options: Options) -> list[Row]:
     excerpts = [play_jam(engine, a, b, seed, options.settings) for seed, (a, b) in enumerate(PAIRS)]
     params = engine.params
     crossfades = [flux_ratio(excerpt, params, CROSSFADE_AT_S) for excerpt in excerpts]
+    before_others = [
+        flux_ratio(excerpt, params, CROSSFADE_AT_S, bar_lines_only=True) for excerpt in excerpts
+    ]
     downbeats = [flux_ratio(excerpt, params, DOWNBEAT_AT_S) for excerpt in excerpts]
     against_others = [
         flux_ratio(excerpt, params, DOWNBEAT_AT_S, bar_lines_only=True) for excerpt in excerpts
@@ -54,6 +57,7 @@ def measure(options: Options) -> list[Row]:
     note = f"{len(PAIRS)} jams of {JAM_S:.0f} s, median"
     return [
         Row("spectral flux in crossfades / elsewhere", median(crossfades), "", "<= 1.3", note),
+        Row("the same / before other bars, or beats of live", median(before_others), "", "", note),
         Row("flux on first beats of clips / elsewhere", median(downbeats), "", "", note),
         Row(
             "the same / on first beats of other bars, or on other beats of live",
