@@ -21,6 +21,7 @@ from riffusion.song.placement import PlacedSection
 from riffusion.song.plan import WRITTEN_AS as PLANS
 from riffusion.song.plan import load_plan, save_plan
 from riffusion.song.planner import plan_song
+from riffusion.song.render import render_song
 from riffusion.song.session import SongBlock, SongSession
 from riffusion.spectral.image import WRITTEN_AS as IMAGES
 from riffusion.spectral.spectrogram import RIFFUSION
@@ -75,7 +76,7 @@ def record(wanted: Song, arguments: Namespace) -> None:
         recording = Recording(arguments.out, rate, session.channels, session.samples)
         try:
             with recording:
-                for place, blocks in groupby(session, key=lambda block: block.placed):
+                for place, blocks in groupby(render_song(session), key=lambda block: block.placed):
                     _record_section(recording, place, blocks, len(session.placement))
         finally:
             print_summary(arguments.out, recording.duration_s, begin)

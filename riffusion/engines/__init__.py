@@ -10,6 +10,7 @@ noise      the noise of a window, or of the places of a loop
 blending   the prompts of a clip as one text and one noise
 loading    load_engine: the one place that chooses an engine
 arguments  the command-line options that choose an engine
+prefetch   PrefetchingEngine: the next clip made ahead, in another thread
 rendering  a generated spectrogram as the sound and the image that people keep
 compact    the shipped engine
 stable     Stable Diffusion checkpoints

@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from riffusion.audio.mastering import Mastering
+from riffusion.engines.prefetch import ClipTask, PrefetchingEngine, PrefetchThread
 from riffusion.engines.protocol import Engine, never
 from riffusion.jam.anchor_loops import make_anchor_loop
 from riffusion.jam.asset import MAX_UPLOAD_BYTES, check_uploads
@@ -85,6 +86,9 @@ class JamSession:
         max_upload_bytes: int = MAX_UPLOAD_BYTES,
         opening: Opening | None = None,
     ) -> None:
+        # Engines of songs prefetch already, below what else they do with each clip.
+        if not isinstance(engine, PrefetchingEngine):
+            engine = PrefetchingEngine(engine)
         self._engine = engine
         self._opening = opening
         self._max_upload_bytes = max_upload_bytes
@@ -94,7 +98,7 @@ class JamSession:
         self._timeline = Timeline((first,))
         self._check(settings)
         sound = prepare_opening(engine, opening) if opening else None
-        self._generator = ClipGenerator(engine, self._load_anchor, vocoder, mastering, sound)
+        self._generator = ClipGenerator(self._engine, self._load_anchor, vocoder, mastering, sound)
         if opening:
             self._generator.marks.add(mark_opening(first, start))
         self._position = 0
@@ -144,6 +148,11 @@ class JamSession:
         return self._generator.has_pending_audio
 
     @property
+    def placed(self) -> int:
+        """The absolute sample up to which clips are placed: the next one begins there."""
+        return self._timeline.bar_sample(self._generator.next_bar)
+
+    @property
     def settings(self) -> JamSettings:
         """The settings of the latest change, whether or not they sound yet."""
         return self._timeline.last.settled()
@@ -168,7 +177,8 @@ class JamSession:
         ``riffusion.engines.protocol.Interrupted``; the jam is then as it was.
         """
         while not self.ready:
-            self._add_ready(self._generator.next_audio(self._timeline, interrupted))
+            self.place_clip(interrupted=interrupted)
+            self._add_ready(self._generator.next_audio())
         start = self._position
         clip, *following = self._generator.marks.since(start)
         lines = (mark.start_sample for mark in following)
@@ -177,6 +187,23 @@ class JamSession:
         samples, self._ready = np.split(self._ready, [stop - start], axis=1)
         self._position = stop
         return JamBlock(start, samples.copy(), clip)
+
+    def place_clip(self, *, interrupted: Callable[[], bool] = never) -> None:
+        """Generate the next clip, where the next block needs it, without making its sound yet.
+
+        Raises Interrupted as ``block`` does.
+        """
+        if not (self.ready or self.has_pending_audio):
+            self._generator.place_clip(self._timeline, interrupted)
+
+    def prefetch(self) -> ClipTask | None:
+        """Return the task to generate the clip after those that are placed; None a second time.
+
+        Whoever likes runs it, in another thread, while the sound of the last clip is made. Where a
+        change asks for something else, its clip is dropped: the track has the same samples with
+        and without it. Clips of the quality "fine" are not generated ahead.
+        """
+        return self._generator.prefetch(self._timeline)
 
     def change(
         self, changes: JamSettings | Mapping[str, object], not_before: int | None = None
@@ -264,6 +291,8 @@ class JamSession:
 def render(session: JamSession, samples: int) -> Iterator[JamBlock]:
     """Yield the blocks from ``session.position`` up to absolute sample ``samples``, exactly.
 
+    While the sound of a clip is made, a thread generates the next one.
+
     Parameters
     ----------
     session : JamSession
@@ -286,5 +315,9 @@ def render(session: JamSession, samples: int) -> Iterator[JamBlock]:
     >>> sum(block.samples.shape[1] for block in blocks) / session.sample_rate
     2.0
     """
-    while session.position < samples:
-        yield session.block(until=samples)
+    with PrefetchThread() as thread:
+        while session.position < samples:
+            session.place_clip()
+            if session.placed < samples and (task := session.prefetch()):
+                thread.start(task)
+            yield session.block(until=samples)

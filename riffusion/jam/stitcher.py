@@ -106,6 +106,11 @@ class Stitcher:
         """The bar lines that ``rewind`` can go back to, as samples in order."""
         return tuple(self._states)
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a piece of the last clip has been vocoded."""
+        return self._audio.stop > self._clips[-1].fade
+
     def frame_at(self, sample: int) -> int:
         """Return the first frame of a clip that starts at ``sample``."""
         return sample // self.params.hop_length
@@ -139,19 +144,15 @@ class Stitcher:
 
         ``effects`` are the settings of the master's effects from ``bar_line`` on.
 
-        The track must have been played up to the bar line. Only the first piece of the clip is
-        vocoded now.
+        The track must have been played up to the bar line. None of the clip is vocoded yet, but
+        ``context`` has its frames already.
         """
         self._master = change_effects(self._master, effects, bar_line)
         own_frame = self.frame_at(bar_line)
-        stop_frame = self._piece_stop(own_frame, first_frame + clip.frames - 1)
-        has_context = own_frame > first_frame
-        origin = bar_line - self.handover if has_context else bar_line
-        fade = origin - self.crossfade if has_context else origin
-        sound = self._vocode(first_frame, clip, fade, stop_frame)
+        fades = own_frame > first_frame
+        fade = bar_line - self.handover - self.crossfade if fades else bar_line
         covered = self._audio.read(fade, self._audio.stop)
         self._audio.cut(fade)
-        self._audio.append(self._fade(covered, sound) if has_context else self._fade_in(sound))
         self._frames.cut(own_frame)
         self._frames.append(clip.magnitudes[:, :, own_frame - first_frame :].numpy().copy())
         self._clips.append(PlacedClip(bar_line, first_frame, clip, fade, covered))
@@ -160,8 +161,10 @@ class Stitcher:
     def play_ready(self, bar_line: int) -> Samples:
         """Return the mastered audio that is vocoded already, as ``play_to`` does.
 
-        The bar line cannot be rewound to afterwards.
+        Of a new clip the first piece is vocoded. The bar line cannot be rewound to afterwards.
         """
+        if not self.has_begun:
+            self._add_piece()
         return self._play(min(self._audio.stop, bar_line - self.crossfade - self.handover))
 
     def play_to(self, bar_line: int) -> Samples:
@@ -220,9 +223,16 @@ class Stitcher:
         last_frame = clip.first_frame + clip.frames.frames - 1
         if done >= last_frame * self.params.hop_length:
             return False
-        stop_frame = self._piece_stop(self.frame_at(done), last_frame)
-        self._audio.append(self._vocode(clip.first_frame, clip.frames, done, stop_frame))
+        begin = done if self.has_begun else clip.start
+        stop_frame = self._piece_stop(self.frame_at(begin), last_frame)
+        sound = self._vocode(clip.first_frame, clip.frames, done, stop_frame)
+        self._audio.append(sound if self.has_begun else self._begin(clip, sound))
         return True
+
+    def _begin(self, clip: PlacedClip, sound: Samples) -> Samples:
+        """Return the first piece of a clip as it continues the audio before it."""
+        fades = clip.fade < clip.start
+        return self._fade(clip.covered, sound) if fades else self._fade_in(sound)
 
     def _piece_stop(self, frame: int, last_frame: int) -> int:
         """Return the frame at which the piece from ``frame`` on ends.

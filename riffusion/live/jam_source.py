@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 from riffusion.audio.track import TrackFile
+from riffusion.engines.prefetch import ClipTask
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.asset import AssetRef
@@ -69,6 +70,17 @@ class JamSource:
     def has_change(self) -> bool:
         """Whether a change waits to be applied."""
         return bool(self._waiting)
+
+    def place_clip(self, *, interrupted: Callable[[], bool] = never) -> None:
+        """Generate the next clip of the jam. See ``LiveSource.place_clip``."""
+        try:
+            self.session.place_clip(interrupted=interrupted)
+        finally:
+            self._note_progress()
+
+    def prefetch(self) -> ClipTask | None:
+        """Return the task to generate the clip after it. See ``LiveSource.prefetch``."""
+        return self.session.prefetch()
 
     def block(self, *, interrupted: Callable[[], bool] = never) -> JamBlock:
         """Generate the next block of the jam. See ``LiveSource.block``."""
@@ -149,7 +161,9 @@ class JamSource:
 
     def _note_progress(self) -> None:
         session = self.session
-        self.progress = Progress(session.position, session.ready, session.has_pending_audio)
+        self.progress = Progress(
+            session.position, session.placed, session.ready, session.has_pending_audio
+        )
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from riffusion.audio.track import TrackFile
+from riffusion.engines.prefetch import ClipTask
 from riffusion.engines.protocol import Interrupted
 from riffusion.errors import RiffusionError, StorageError
 from riffusion.jam.block import ClipMarks, JamBlock
 from riffusion.jam.setting_values import Refusal
 from riffusion.live.connection import Connection, Event, clip_event, notice
-from riffusion.live.scheduler import EngineQueue, Priority
+from riffusion.live.scheduler import EngineStages, Priority
 from riffusion.live.source import LiveSource
 
 LEAD_S = 6.0
@@ -38,7 +39,7 @@ DISK_RETRY_S = 2.0
 class Producer:
     """Keeps ``track`` ahead of the playhead of ``connection`` by ``lead_s`` seconds.
 
-    ``queue`` is shared by all producers of an engine. ``marks`` are the clips of the track.
+    ``stages`` are shared by all producers of an engine. ``marks`` are the clips of the track.
     """
 
     def __init__(
@@ -46,18 +47,21 @@ class Producer:
         source: LiveSource,
         track: TrackFile,
         connection: Connection,
-        queue: EngineQueue,
+        stages: EngineStages,
         lead_s: float = LEAD_S,
     ) -> None:
         self.marks = ClipMarks()
         self._source = source
         self._track = track
         self._connection = connection
-        self._queue = queue
+        self._stages = stages
         self._rate = source.format.sample_rate
         self._lead = round(lead_s * self._rate)
         self._max_ahead = round((lead_s + MAX_READY_S) * self._rate)
         self._unwritten: JamBlock | None = None
+        # The clip after the last one, on its way; and when a clip was begun that nothing is heard of.
+        self._prefetch: asyncio.Task[bool] | None = None
+        self._began: float | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
 
     @property
@@ -81,6 +85,7 @@ class Producer:
             self._connection.end(str(error))
         finally:
             self._connection.end("The jam stopped unexpectedly. Press Play to start it again.")
+            await self._finish_prefetch()
 
     def _wait_s(self) -> float | None:
         """Return the seconds until the source needs the engine; None if a listener must act first.
@@ -100,6 +105,13 @@ class Producer:
         return self._unwritten is not None or not self._source.progress.finished
 
     @property
+    def _needs_clip(self) -> bool:
+        """Whether the next block needs a clip that has not been generated."""
+        progress = self._source.progress
+        is_there = progress.ready or progress.has_pending_audio or self._unwritten is not None
+        return not (is_there or progress.finished)
+
+    @property
     def _ahead(self) -> int:
         """The number of samples that are generated and not heard yet."""
         return self._source.progress.position - self._connection.playhead
@@ -112,23 +124,65 @@ class Producer:
         return Priority.LOW_BUFFER if is_low else Priority.LEAD
 
     async def _take_turn(self) -> None:
-        """Wait for the engine, then apply the change that waits, and generate one clip."""
+        """Apply the change that waits, and bring one clip to the track, or a part of it."""
         try:
-            async with self._queue.take(self._priority):
+            with self._stages.turn():
+                is_made = await self._finish_prefetch()
                 if self._connection.is_over:
                     return
-                began = time.monotonic()
-                has_change = self._source.has_change
-                if has_change:
-                    await self._apply_change()
+                if self._needs_clip and is_made:
+                    await self._place_clip(self._should_step_back)
+                elif self._needs_clip or self._source.has_change:
+                    await self._denoise()
                 if self._has_more:
-                    interrupted = self._is_over if has_change else self._should_step_back
-                    await self._generate_clip(began, interrupted)
+                    await self._vocode()
         except Interrupted:
             return
         except StorageError as error:
+            self._began = None
             self._connection.announce(notice(str(error)))
             await asyncio.sleep(DISK_RETRY_S)
+
+    async def _denoise(self) -> None:
+        """Wait for the denoiser; apply the change that waits, and generate a clip."""
+        async with self._stages.denoiser.take(self._priority):
+            if self._connection.is_over:
+                raise Interrupted
+            began = time.monotonic()
+            interrupted = self._should_step_back
+            if self._source.has_change:
+                await self._apply_change()
+                # The clip of a change is finished, whatever else changes meanwhile.
+                interrupted = self._is_over
+            if self._needs_clip:
+                await self._place_clip(interrupted)
+                self._began = began
+
+    async def _place_clip(self, interrupted: Callable[[], bool]) -> None:
+        """Generate the next clip, and begin the one after it where the lead needs that too."""
+        await asyncio.to_thread(self._source.place_clip, interrupted=interrupted)
+        missing = self._source.progress.placed - self._connection.playhead < self._lead
+        if not (missing and self._connection.connected):
+            return
+        if task := await asyncio.to_thread(self._source.prefetch):
+            self._prefetch = asyncio.create_task(self._run_ahead(task))
+
+    async def _run_ahead(self, task: ClipTask) -> bool:
+        """Generate a clip before its turn. Return whether it is there."""
+        try:
+            async with self._stages.denoiser.take(self._priority):
+                await asyncio.to_thread(task.run, self._should_give_up)
+        except (Interrupted, RiffusionError):
+            # Where the clip is impossible, the session says so in its turn.
+            return False
+        return True
+
+    async def _finish_prefetch(self) -> bool:
+        """Wait for the clip that is generated ahead. Return whether there is one, and no change."""
+        if self._prefetch is None:
+            return False
+        prefetch, self._prefetch = self._prefetch, None
+        return await prefetch and not self._source.has_change
 
     async def _apply_change(self) -> None:
         delay_s = expected_cost_s(self._costs_s) + self._connection.network_delay_s
@@ -139,29 +193,29 @@ class Producer:
         if applied.at is not None:
             self._connection.announce({"type": "changed", "at": applied.at})
 
-    async def _generate_clip(self, began: float, interrupted: Callable[[], bool]) -> None:
-        """Write the next clip to the track piece by piece, or what is left of the last one.
+    async def _vocode(self) -> None:
+        """Wait for the vocoder; write what is left of the last clip to the track piece by piece.
 
         Each piece is sent as soon as it is there; the first decides how long a change takes. Where
         clips are so short that the next one begins in the same piece, the turn ends with it.
         """
-        progress = self._source.progress
-        is_new = not (progress.has_pending_audio or progress.ready)
-        first_index: int | None = None
-        while True:
-            length = self._track.length
-            blocks: list[JamBlock] = []
-            try:
-                await asyncio.to_thread(self._write_blocks, blocks, interrupted)
-            finally:
-                self._publish(blocks, length)
-            if is_new:
-                self._costs_s.append(time.monotonic() - began)
-                is_new = False
-            first_index = blocks[0].clip.index if first_index is None else first_index
-            is_next = blocks[-1].clip.index != first_index
-            if is_next or not self._source.progress.has_pending_audio or interrupted():
-                return
+        async with self._stages.vocoder.take(self._priority):
+            first_index: int | None = None
+            while not self._connection.is_over:
+                length = self._track.length
+                blocks: list[JamBlock] = []
+                try:
+                    await asyncio.to_thread(self._write_blocks, blocks, self._should_step_back)
+                finally:
+                    self._publish(blocks, length)
+                if self._began is not None:
+                    self._costs_s.append(time.monotonic() - self._began)
+                    self._began = None
+                first_index = blocks[0].clip.index if first_index is None else first_index
+                is_next = blocks[-1].clip.index != first_index
+                has_more = self._source.progress.has_pending_audio
+                if is_next or not has_more or self._should_step_back():
+                    return
 
     def _write_blocks(self, written: list[JamBlock], interrupted: Callable[[], bool]) -> None:
         """Write the next block to the track, and those that are ready. Runs in a thread."""
@@ -187,9 +241,13 @@ class Producer:
         return self._connection.is_over
 
     def _should_step_back(self) -> bool:
-        """Whether to give up a clip that is not urgent. Asked in the thread that generates it."""
-        is_urgent = self._source.has_change or self._queue.urgent
+        """Whether to give up what is not urgent. Asked in the thread that computes it."""
+        is_urgent = self._source.has_change or self._stages.urgent
         return self._connection.is_over or (is_urgent and self._ahead > COMFORT_S * self._rate)
+
+    def _should_give_up(self) -> bool:
+        """Whether a clip that is generated ahead is worth nothing, or others need the engine."""
+        return self._source.has_change or self._should_step_back()
 
     def _trim_unwritten(self) -> None:
         """Cut a block that waits for space on the disk where the source took it back."""

@@ -15,7 +15,7 @@ from riffusion.audio.track import TrackFile
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ServerError
 from riffusion.live.producer import LEAD_S
-from riffusion.live.scheduler import EngineQueue, Priority
+from riffusion.live.scheduler import EngineStages
 from riffusion.live.source import LiveSource
 from riffusion.live.stream import JamStream
 
@@ -61,7 +61,7 @@ class JamRegistry:
         self._lead_s = lead_s
         self._patience_s = patience_s
         self._folder = folder
-        self._queue = EngineQueue()
+        self._stages = EngineStages()
         self._opening = 0
         self._one_offs = 0
         self._one_off = asyncio.Semaphore(1)
@@ -87,7 +87,7 @@ class JamRegistry:
         finally:
             self._opening -= 1
         track = TrackFile(source.format.sample_rate, source.format.channels, self._folder)
-        stream = JamStream(source, track, self._queue, self._lead_s)
+        stream = JamStream(source, track, self._stages, self._lead_s)
         self._streams[stream.id] = stream
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")
@@ -133,8 +133,7 @@ class JamRegistry:
     async def _take_engine(self, stack: AsyncExitStack) -> None:
         """Hold the engine until ``stack`` closes. Raises ServerError where it is never free."""
         try:
-            engine = self._queue.take(lambda: Priority.ONE_OFF, self._patience_s)
-            await stack.enter_async_context(engine)
+            await stack.enter_async_context(self._stages.take_both(self._patience_s))
         except TimeoutError as error:
             raise ServerError(
                 "This machine is busy with the jams that play. Try again in a minute, or run "

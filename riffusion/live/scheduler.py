@@ -1,14 +1,14 @@
-"""The engine queue decides which work uses the one engine next.
+"""The engine queues decide which work uses the denoiser, and which the vocoder, next.
 
-It is driven by events: whoever gives the engine back passes it to the most urgent of those who
-wait. Priorities are asked for at that moment, because they change while work waits.
+They are driven by events: whoever gives one back passes it to the most urgent of those who wait.
+Priorities are asked for at that moment, because they change while work waits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -33,7 +33,7 @@ class _Waiter:
 
 
 class EngineQueue:
-    """Lets one piece of work at a time use the engine, the most urgent first.
+    """Lets one piece of work at a time use a part of the engine, the most urgent first.
 
     Among equally urgent work, whatever has waited longest goes first. Work that generates ahead of
     a playhead should ask ``urgent`` now and then, from whatever thread, and give up its clip where
@@ -92,3 +92,56 @@ class EngineQueue:
         self._waiting.remove(waiter)
         self._is_busy = True
         waiter.granted.set_result(None)
+
+
+class EngineStages:
+    """The two stages of an engine, which work at the same time: each has a core of its own.
+
+    One clip at a time is denoised and one is vocoded, so that memory and cores do not run short
+    however many streams there are. A stream holds one stage after the other and never waits for one
+    while it holds the other.
+    """
+
+    def __init__(self) -> None:
+        self.denoiser, self.vocoder = EngineQueue(), EngineQueue()
+        self._turns = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a change waits for a stage."""
+        return self.denoiser.urgent or self.vocoder.urgent
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Note, inside the block, that a stream needs the stages."""
+        self._turns += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._turns -= 1
+            # A stream that has more to do begins its next turn first.
+            asyncio.get_running_loop().call_soon(self._note_idle)
+
+    @asynccontextmanager
+    async def take_both(self, patience_s: float) -> AsyncIterator[None]:
+        """Wait until no stream needs a stage, and hold both inside the block: for one-off work.
+
+        Raises TimeoutError where that was not the case within ``patience_s`` seconds.
+        """
+
+        def priority() -> Priority:
+            return Priority.ONE_OFF
+
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(patience_s):
+                await self._idle.wait()
+                await stack.enter_async_context(self.denoiser.take(priority))
+                await stack.enter_async_context(self.vocoder.take(priority))
+            yield
+
+    def _note_idle(self) -> None:
+        if not self._turns:
+            self._idle.set()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from riffusion.audio.track import TrackFile
+from riffusion.engines.prefetch import ClipTask
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import JamBlock
@@ -40,6 +41,17 @@ class SongSource:
     def has_change(self) -> bool:
         """Whether a change waits to be applied."""
         return self._waiting is not None
+
+    def place_clip(self, *, interrupted: Callable[[], bool] = never) -> None:
+        """Generate the next clip of the song. See ``LiveSource.place_clip``."""
+        try:
+            self.session.place_clip(interrupted=interrupted)
+        finally:
+            self._note_progress()
+
+    def prefetch(self) -> ClipTask | None:
+        """Return the task to generate the clip after it. See ``LiveSource.prefetch``."""
+        return self.session.prefetch()
 
     def block(self, *, interrupted: Callable[[], bool] = never) -> JamBlock:
         """Generate the next block of the song. See ``LiveSource.block``."""
@@ -102,5 +114,9 @@ class SongSource:
     def _note_progress(self) -> None:
         session = self.session
         self.progress = Progress(
-            session.position, session.ready, session.has_pending_audio, session.finished
+            position=session.position,
+            placed=session.placed,
+            ready=session.ready,
+            has_pending_audio=session.has_pending_audio,
+            finished=session.finished,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from riffusion.audio.track import TrackFile
+from riffusion.engines.prefetch import ClipTask
 from riffusion.engines.protocol import never
 from riffusion.errors import RiffusionError
 from riffusion.jam.asset import AssetRef
@@ -30,12 +31,14 @@ class AudioFormat:
 class Progress:
     """The progress of a source says how far it has been generated, as its last call left it.
 
-    ``position`` is the absolute sample that the next block starts with. ``ready`` says whether
-    that block can be had without any computing, ``has_pending_audio`` whether a part of the last
-    clip has not been vocoded yet, and ``finished`` whether there is no next block.
+    ``position`` is the absolute sample that the next block starts with, ``placed`` the one up to
+    which clips are generated. ``ready`` says whether the next block can be had without any
+    computing, ``has_pending_audio`` whether a part of the last clip has not been vocoded yet, and
+    ``finished`` whether there is no next block.
     """
 
     position: int = 0
+    placed: int = 0
     ready: bool = False
     has_pending_audio: bool = False
     finished: bool = False
@@ -83,8 +86,8 @@ class RefusedSetting(RiffusionError):
 class LiveSource(Protocol):
     """Music as a stream of blocks, which takes changes at bar lines.
 
-    ``block``, ``apply_change`` and ``close`` are called by one thread at a time; the other methods
-    may be called meanwhile from other threads. ``format``, ``progress`` and ``has_change`` compute
+    ``place_clip``, ``prefetch``, ``block``, ``apply_change`` and ``close`` are called by one thread
+    at a time, in which a task of ``prefetch`` need not run; the other methods may be called meanwhile from other threads. ``format``, ``progress`` and ``has_change`` compute
     nothing, so that an event loop may read them.
     """
 
@@ -95,12 +98,23 @@ class LiveSource(Protocol):
 
     @property
     def progress(self) -> Progress:
-        """The state after the last call of ``block`` or ``apply_change``."""
+        """The state after the last call of ``place_clip``, ``block`` or ``apply_change``."""
         ...
 
     @property
     def has_change(self) -> bool:
         """Whether a change waits to be applied."""
+        ...
+
+    def place_clip(self, *, interrupted: Callable[[], bool] = never) -> None:
+        """Generate the next clip, where the next block needs it, without making its sound yet.
+
+        Raises Interrupted as ``block`` does.
+        """
+        ...
+
+    def prefetch(self) -> ClipTask | None:
+        """Return the task to generate the clip after those that are placed; None a second time."""
         ...
 
     def block(self, *, interrupted: Callable[[], bool] = never) -> JamBlock:

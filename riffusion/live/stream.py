@@ -12,7 +12,7 @@ from riffusion.jam.block import ClipMark
 from riffusion.jam.setting_values import Refusal
 from riffusion.live.connection import Audio, Connection, Event, clip_event, notice
 from riffusion.live.producer import LEAD_S, Producer, announce_refused
-from riffusion.live.scheduler import EngineQueue
+from riffusion.live.scheduler import EngineStages
 from riffusion.live.source import Captured, LiveSource, Passage
 
 
@@ -23,13 +23,13 @@ class JamStream:
     """
 
     def __init__(
-        self, source: LiveSource, track: TrackFile, queue: EngineQueue, lead_s: float = LEAD_S
+        self, source: LiveSource, track: TrackFile, stages: EngineStages, lead_s: float = LEAD_S
     ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.source = source
         self.track = track
         self.connection = Connection(source.format.sample_rate)
-        self._producer = Producer(source, track, self.connection, queue, lead_s)
+        self._producer = Producer(source, track, self.connection, stages, lead_s)
         # Changes are read in threads; the lock keeps them in the order in which they came.
         self._changing = asyncio.Lock()
         self._task = asyncio.create_task(self._producer.run(), name=f"jam {self.id[:6]}")

@@ -10,6 +10,7 @@ placement   PlacedSection: the sections of a song on its bar grid
 takes       TakeStore: the audio of each section, kept on disk
 variation   engines that make a section differ when it returns
 session     SongSession: a song as a stream of audio blocks
+render      a song's blocks as fast as they can be made
 capture     what a jam plays as a section of a song
 markers     cue sheets and tags of images
 """

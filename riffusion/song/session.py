@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from riffusion.audio.mastering import Mastering
+from riffusion.engines.prefetch import ClipTask
 from riffusion.engines.protocol import Engine, never
 from riffusion.jam.block import ClipMark, JamBlock
 from riffusion.jam.stitcher import FADE_IN_S, correlation, crossfade_gains, fade_in
@@ -134,6 +135,13 @@ class SongSession(Closing):
         return self._position
 
     @property
+    def placed(self) -> int:
+        """The absolute sample up to which the clips of the section that sounds are placed."""
+        sounding = self._needed()[0]
+        take = self._takes.find(sounding)
+        return sounding.start + take.placed if take else self._position
+
+    @property
     def finished(self) -> bool:
         """Whether there is no next block."""
         return self._position >= self.samples
@@ -172,15 +180,32 @@ class SongSession(Closing):
         sounding, *following = self._needed()
         end = self._end(sounding)
         if start < end:
-            lines = (placed.stop, sounding.start, sounding.fade_start)
-            stops = (start + self._step, end, *(line for line in lines if line > start))
-            samples = self._body(sounding, start, min(stops), interrupted)
+            samples = self._body(sounding, start, self._body_stop(placed, sounding), interrupted)
         elif start == end:
             samples = self._crossfade_into(sounding, following, interrupted)
         else:
             samples = np.zeros((self.channels, self.samples - start), np.float32)
         self._position = start + samples.shape[1]
         return SongBlock(start, samples, self._mark(placed, start), placed)
+
+    def place_clip(self, *, interrupted: Callable[[], bool] = never) -> None:
+        """Generate the next clip, where the next block needs it, without making its sound yet.
+
+        Where a section fades into another, ``block`` does it. Raises Interrupted as it does.
+        """
+        sounding = self._needed()[0]
+        if self._position < self._end(sounding):
+            placed = self._placement[self._number_at(self._position)]
+            stop = self._body_stop(placed, sounding)
+            self._takes.get(sounding).place_clip(stop - sounding.start, interrupted)
+
+    def prefetch(self) -> ClipTask | None:
+        """Return the task to generate the next clip of the section that sounds, if it has one.
+
+        See ``JamSession.prefetch``.
+        """
+        take = self._takes.find(self._needed()[0])
+        return take.prefetch() if take else None
 
     def change(self, change: SongChange, not_before: int | None = None) -> int | None:
         """Continue with another song, or at another section.
@@ -231,6 +256,16 @@ class SongSession(Closing):
     def _needed_takes(self) -> Iterator[tuple[PlacedSection, Take | None]]:
         """Yield what ``_needed`` returns with its takes, as far as they exist; none is made."""
         return ((placed, self._takes.find(placed)) for placed in self._needed())
+
+    def _body_stop(self, placed: PlacedSection, sounding: PlacedSection) -> int:
+        """Return where the block from the position on ends, of the section ``sounding`` alone.
+
+        ``placed`` is the section with the last bar line before it.
+        """
+        start = self._position
+        lines = (placed.stop, sounding.start, sounding.fade_start)
+        later = (line for line in lines if line > start)
+        return min(start + self._step, self._end(sounding), *later)
 
     def _end(self, placed: PlacedSection) -> int:
         """Return the sample at which a section begins to fade into the next one."""

@@ -19,6 +19,7 @@ from riffusion.audio.track import TrackFile
 from riffusion.audio.waveform import INT16_SCALE
 from riffusion.engines.clip import Prompt
 from riffusion.engines.noise import derive_seed
+from riffusion.engines.prefetch import ClipTask
 from riffusion.engines.protocol import Engine, never
 from riffusion.errors import InvalidInput
 from riffusion.jam.block import ClipMark, ClipMarks, JamBlock
@@ -106,6 +107,23 @@ class Take:
         """Return whether it can be read up to ``stop`` without any computing."""
         made = self._track.length >= self._until(stop)
         return made or (self._session is not None and self._session.ready)
+
+    @property
+    def placed(self) -> int:
+        """The sample up to which its clips are placed; its end where it needs no more."""
+        placed = self._session.placed if self._session else self._length
+        return min(placed, self._length) - self._pickup
+
+    def place_clip(self, stop: int, interrupted: Callable[[], bool]) -> None:
+        """Generate the next clip, where that is what reading up to ``stop`` needs first."""
+        if self._session and not self.has(stop):
+            self._session.place_clip(interrupted=interrupted)
+
+    def prefetch(self) -> ClipTask | None:
+        """Return the task to generate the clip after those that are placed, if it needs more."""
+        if self._session is None or self._session.placed >= self._length:
+            return None
+        return self._session.prefetch()
 
     def read(self, start: int, stop: int, interrupted: Callable[[], bool] = never) -> Samples:
         """Return samples ``start`` to ``stop`` (channels, n), float32.

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from riffusion.engines.clip import ClipRequest
-from riffusion.engines.protocol import Engine, EngineWrapper, never
+from riffusion.engines.prefetch import ClipTask, PrefetchingEngine
+from riffusion.engines.protocol import Engine, never
 from riffusion.errors import StorageError
 from riffusion.spectral.spectrogram import Spectrogram
 
@@ -51,8 +52,8 @@ class ClipFile:
         self._file.close()
 
 
-class RecordingEngine(EngineWrapper):
-    """An engine whose clips are appended to a file."""
+class RecordingEngine(PrefetchingEngine):
+    """An engine whose clips are appended to a file once they are asked for."""
 
     def __init__(self, engine: Engine, file: ClipFile) -> None:
         super().__init__(engine)
@@ -68,7 +69,7 @@ class RecordingEngine(EngineWrapper):
         return clips
 
 
-class AnchoredEngine(EngineWrapper):
+class AnchoredEngine(PrefetchingEngine):
     """An engine that starts its first ``anchored`` clips from those in a file."""
 
     def __init__(self, engine: Engine, file: ClipFile, anchored: int, strength: float) -> None:
@@ -85,6 +86,10 @@ class AnchoredEngine(EngineWrapper):
         clips = super().generate(wanted, interrupted=interrupted)
         self._count += len(clips)
         return clips
+
+    def prefetch(self, request: ClipRequest) -> ClipTask:
+        """See ``PrefetchingEngine.prefetch``."""
+        return super().prefetch(self._with_anchor(request, self._count))
 
     def _with_anchor(self, request: ClipRequest, number: int) -> ClipRequest:
         """Return the request for clip ``number``, from 0, with its anchor."""
