@@ -30,6 +30,7 @@ from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.log_mel import ImageScale, log_mel
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.vocoder.learned import LearnedVocoder
+from riffusion.vocoder.live import LiveVocoder
 from riffusion.vocoder.protocol import Vocoder
 
 COMPACT_PARAMS = SpectrogramParams(
@@ -66,6 +67,8 @@ class CompactEngine:
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
         self.vocoder = vocoder
+        is_learned = isinstance(vocoder, LearnedVocoder)
+        self.live_vocoder: Vocoder = LiveVocoder(vocoder.network) if is_learned else vocoder
         self._prompt_adapter = prompt_adapter
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
