@@ -72,6 +72,7 @@ class Stitcher:
         self.params = params
         self.crossfade = round(CROSSFADE_S * params.sample_rate)
         self.handover = round(HANDOVER_S * params.sample_rate)
+        self._rise = round(FADE_IN_S * params.sample_rate)
         self._vocoder = vocoder
         self._history = round(REWIND_S * params.sample_rate)
         self._window = params.samples(window_frames)
@@ -121,7 +122,7 @@ class Stitcher:
 
         The first clip continues it.
         """
-        self._audio.append(self._fade_in(samples))
+        self._audio.append(fade_in(samples, self._rise))
         self._frames.append(frames.magnitudes.numpy().copy())
         # What a clip can continue, and so what comes back when that clip is taken back.
         first_frame = max(0, frames.frames - self._window // self.params.hop_length)
@@ -218,7 +219,7 @@ class Stitcher:
         pieces = sound.pieces()
         first = next(pieces)
         if not fades:  # it rises from silence
-            yield fade_in(first, round(FADE_IN_S * self.params.sample_rate))
+            yield fade_in(first, self._rise)
             yield from pieces
             return
         new, rest = np.split(first, [self.crossfade], axis=1)

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from riffusion.spectral.phases import Known, with_magnitude
-from riffusion.spectral.stft import TINY, Stft, power
+from riffusion.spectral.phases import Known
+from riffusion.spectral.stft import TINY, Stft
 
 FEWEST_FRAMES = 16  # of a sound: its edges are then apart from each other
+FAINTEST = 1e-15  # a spectrum under -300 dB has no phase
+# What the first iteration starts from is worth half of what an iteration before it had rebuilt.
+FIRST_INERTIA = 0.5
 
 
 class SynthesisWindow:
@@ -69,19 +73,19 @@ class Estimate:
     """Spectra between two iterations.
 
     ``spectra`` (channels, frames, all bins) have the wanted ``magnitudes`` (channels, frames,
-    bins). ``before`` are the spectra that the iteration before rebuilt, None where there was none.
+    bins). ``before`` (channels, frames, bins) are what the iteration before rebuilt.
     """
 
     spectra: torch.Tensor
     magnitudes: torch.Tensor
-    before: torch.Tensor | None
+    before: torch.Tensor
 
     @classmethod
-    def of(cls, stft: Stft, spectra: torch.Tensor) -> Estimate:
-        """Return the estimate that iterations of spectra (channels, frames, bins) start from."""
-        whole = stft.silence(spectra)
-        whole[..., : stft.bins] = spectra
-        return cls(whole, power(spectra).sqrt_(), None)
+    def of(cls, stft: Stft, mid: torch.Tensor, gains: torch.Tensor) -> Estimate:
+        """Return what iterations of ``mid`` (1, frames, bins) times ``gains`` start from."""
+        whole = stft.silence(gains)
+        spectra = torch.mul(mid, gains, out=whole[..., : stft.bins])
+        return cls(whole, torch.from_numpy(np.abs(spectra.numpy())), spectra)
 
 
 class Iteration:
@@ -95,33 +99,43 @@ class Iteration:
     ) -> None:
         self._stft, self._known, self._inertia = stft, known, inertia
         self._sounds = OverlapAdd(stft, synthesis)
-        self._samples = torch.zeros(len(known.samples), 0)
-        self._waiting: tuple[torch.Tensor, torch.Tensor | None] | None = None
+        self._samples: torch.Tensor | None = None
+        none = torch.zeros(len(known.samples), 0, stft.bins)
+        # The magnitudes of frames that wait for the frames after them, and what was before.
+        self._waiting = none, none.to(torch.complex64)
 
     def __call__(self, estimate: Estimate, last: bool) -> Estimate:
         """Take further frames, and return those whose samples are complete."""
         stft = self._stft
-        sound, samples = self._sounds(estimate.spectra, last), self._samples
-        magnitudes, before = estimate.magnitudes, estimate.before
-        if self._waiting is None:
-            sound[:, self._known.place : self._known.end] = self._known.samples
+        samples = self._sounds(estimate.spectra, last)
+        if self._samples is None:
+            samples[:, self._known.place : self._known.end] = self._known.samples
         else:
-            magnitudes = torch.cat([self._waiting[0], magnitudes], 1)
-        samples = torch.cat([samples, sound], 1)
+            samples = torch.cat([self._samples, samples], 1)
         rebuilt = stft.to_frames(samples)
-        done = rebuilt.shape[1]
+        done, early = rebuilt.shape[1], self._waiting[0].shape[1]
         self._samples = samples[:, done * stft.hop :]
-        if before is not None and self._waiting is not None and self._waiting[1] is not None:
-            before = torch.cat([self._waiting[1], before], 1)
-        self._waiting = magnitudes[:, done:], None if before is None else before[:, done:]
-        magnitudes = magnitudes[:, :done]
-        aim = rebuilt
-        if before is not None:
-            aim = torch.sub(rebuilt, before[:, :done], alpha=self._inertia)
         spectra = torch.empty(*rebuilt.shape[:2], stft.n_fft // 2 + 1, dtype=rebuilt.dtype)
         spectra[..., stft.bins :] = 0
-        with_magnitude(magnitudes, aim, out=spectra[..., : stft.bins])
+        magnitudes = torch.empty(rebuilt.shape)
+        parts = self._waiting, (estimate.magnitudes, estimate.before)
+        for (sizes, before), some in zip(parts, (slice(early), slice(early, done)), strict=True):
+            count = len(range(*some.indices(done)))
+            magnitudes[:, some] = sizes[:, :count]
+            aim = torch.sub(rebuilt[:, some], before[:, :count], alpha=self._inertia)
+            _rescale(aim, magnitudes[:, some], out=spectra[:, some, : stft.bins])
+        rest = done - early
+        self._waiting = estimate.magnitudes[:, rest:], estimate.before[:, rest:]
         return Estimate(spectra, magnitudes, rebuilt)
+
+
+def _rescale(spectra: torch.Tensor, magnitudes: torch.Tensor, out: torch.Tensor) -> None:
+    """Write ``spectra`` with other magnitudes to ``out``; NumPy is fastest at this."""
+    values = spectra.numpy()
+    gain = np.abs(values)
+    np.maximum(gain, FAINTEST, out=gain)
+    np.divide(magnitudes.numpy(), gain, out=gain)
+    np.multiply(values, gain, out=out.numpy())
 
 
 class ChainedGriffinLim:
@@ -139,7 +153,8 @@ class ChainedGriffinLim:
         inertia = momentum / (1 + momentum)
 
         def chain(count: int, known: Known) -> list[Iteration]:
-            return [Iteration(stft, synthesis, known, inertia) for _ in range(count)]
+            inertias = [inertia * FIRST_INERTIA, *[inertia] * (count - 1)][:count]
+            return [Iteration(stft, synthesis, known, each) for each in inertias]
 
         self._mid, self._apart = chain(iterations[0], known.mid()), chain(iterations[1], known)
         self._sounds = OverlapAdd(stft, synthesis)
@@ -153,13 +168,13 @@ class ChainedGriffinLim:
         that remain are returned.
         """
         stft = self._stft
-        estimate = Estimate.of(stft, mid)
+        estimate = Estimate.of(stft, mid, torch.ones_like(mid))
         for iteration in self._mid:
             estimate = iteration(estimate, last)
         gains = torch.cat([self._gains, channel_gains], 1)
         done = estimate.spectra.shape[1]
         self._gains = gains[:, done:]
-        estimate = Estimate.of(stft, estimate.spectra[..., : stft.bins] * gains[:, :done])
+        estimate = Estimate.of(stft, estimate.spectra[..., : stft.bins], gains[:, :done])
         for iteration in self._apart:
             estimate = iteration(estimate, last)
         return self._sounds(estimate.spectra, last)

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from riffusion.vocoder.bands import BandsToBins
 from riffusion.vocoder.network import (
     BALANCE_SCALE,
     KERNEL,
@@ -43,8 +42,8 @@ class Features:
 class Prediction:
     """Mid magnitudes, base-10 levels of the sides over mid, and phase steps as complex phasors.
 
-    ``mid`` is (frames, bins), ``sides`` (frames, mel), ``advance`` (frames, fine bins) and ``slope``
-    (frames, bins); ``VocoderOutput`` explains them.
+    ``mid`` and ``slope`` are (frames, bins), ``sides`` (frames, mel), ``advance`` (frames, fine
+    bins); ``VocoderOutput`` explains them.
     """
 
     mid: torch.Tensor
@@ -56,11 +55,12 @@ class Prediction:
 class InferenceNetwork:
     """A ``VocoderNetwork`` on the CPU, for one window at a time."""
 
-    def __init__(self, network: VocoderNetwork, spread: BandsToBins, dtype: torch.dtype) -> None:
+    def __init__(self, network: VocoderNetwork, dtype: torch.dtype) -> None:
         self.reach = network.reach
         self._bass_bands, self._fine_bins = network.bass_bands, network.fine_bins
         self._sizes, self._bass_sizes = network.sizes, network.bass_sizes
-        self._weight, self._spread = network.weight.cpu(), spread
+        self._weight = network.weight.cpu()
+        self._spread = network.spread.cpu().T.contiguous()
         self._trunk = _Trunk(network.trunk, dtype)
         self._bass = _Trunk(network.bass, dtype)
         self._draw = _Linear(network.draw, dtype)
@@ -77,16 +77,16 @@ class InferenceNetwork:
 
     def predict(self, features: Features, frames: slice) -> Prediction:
         """Return the prediction for ``frames`` of the features."""
-        low, low_advance, low_slope = self._draw_bass(features.bass[frames]).split(
-            self._bass_sizes, -1
+        low, low_advance, low_slope = torch.split(  # type: ignore[no-untyped-call]
+            self._draw_bass(features.bass[frames]), self._bass_sizes, -1
         )
-        high, sides, advance, slope, band_slope = self._draw(features.whole[frames]).split(
-            self._sizes, -1
+        high, sides, advance, slope, band_slope = torch.split(  # type: ignore[no-untyped-call]
+            self._draw(features.whole[frames]), self._sizes, -1
         )
-        levels = self._spread(features.loudness[frames] - self._weight)
+        levels = (features.loudness[frames] - self._weight) @ self._spread
         levels[:, : low.shape[1]] += low
         levels[:, low.shape[1] :] += high
-        upper = self._spread(band_slope.unflatten(-1, (2, -1)))[..., self._fine_bins :]
+        upper = band_slope.unflatten(-1, (2, -1)) @ self._spread[:, self._fine_bins :]
         return Prediction(
             levels.mul_(LN_10).exp_(),
             sides,
@@ -112,8 +112,8 @@ class _Block:
 
     def __init__(self, block: Block, dtype: torch.dtype) -> None:
         self._width = block.mix.weight.shape[0]
-        self._taps = block.mix.weight.detach().cpu()[..., None].contiguous(
-            memory_format=torch.channels_last
+        self._taps = (
+            block.mix.weight.detach().cpu()[..., None].contiguous(memory_format=torch.channels_last)
         )
         self._bias = block.mix.bias.detach().cpu()  # type: ignore[union-attr]
         self._norm = (block.norm.weight.detach().cpu(), block.norm.bias.detach().cpu())
@@ -126,7 +126,9 @@ class _Block:
             groups=self._width,
         )  # fmt: skip
         inner = F.layer_norm(mixed[0, :, :, 0].T, (self._width,), *self._norm)
-        return self._down(F.gelu(F.linear(inner.to(self._up.weight.dtype), self._up.weight, self._up.bias))).add_(x)
+        return self._down(
+            F.gelu(F.linear(inner.to(self._up.weight.dtype), self._up.weight, self._up.bias))
+        ).add_(x)
 
 
 class _Trunk:

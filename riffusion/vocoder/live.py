@@ -25,6 +25,7 @@ from riffusion.vocoder.learned import COARSE_CERTAINTY, MOMENTUM, check_spectrog
 from riffusion.vocoder.network import VocoderNetwork
 from riffusion.vocoder.recurrence import FAINTEST, Spectrum
 from riffusion.vocoder.recurrence_fast import unroll_block
+from riffusion.vocoder.stereo import side_signs
 
 Samples = npt.NDArray[np.float32]
 
@@ -53,9 +54,11 @@ class LiveVocoder:
         self.params: SpectrogramParams = network.params
         self._stft = Stft(self.params)
         self._synthesis = SynthesisWindow(self._stft)
-        self._bank, self._spread = mel_bank(self.params), BandsToBins(network.spread.cpu())
+        self._bank = mel_bank(self.params).T.contiguous()
+        self._spread = network.spread.cpu().T.contiguous()
+        self._signs = side_signs(BandsToBins(network.spread.cpu())).float()
         dtype = torch.bfloat16 if is_bfloat16_faster("cpu") else torch.float32
-        self._network = InferenceNetwork(network, self._spread, dtype)
+        self._network = InferenceNetwork(network, dtype)
         bins = torch.arange(network.bins)
         turns = bins * self.params.hop_length / self.params.n_fft % 1.0
         self._own_advance = torch.polar(torch.ones(network.bins), 2 * math.pi * turns).numpy()
@@ -120,7 +123,7 @@ class LiveVocoder:
             with torch.inference_mode():
                 levels = log_mel(window).expand(2, -1, -1)
                 features = self._network.features(levels, slice(start - seen, stop - seen))
-            for begin, end in spans(start, stop, BLOCK_FRAMES, BLOCK_FRAMES):
+            for begin, end in spans(start, stop, FIRST_FRAMES, BLOCK_FRAMES):
                 mel = magnitudes.mT[:, begin:end]
                 block = slice(begin - start, end - start)
                 spectra, gains = self._block(features, block, mel, before, known, seed)
@@ -140,7 +143,9 @@ class LiveVocoder:
     ) -> tuple[Spectrum, torch.Tensor]:
         """Return mid spectra (frames, bins) and channel gains (channels, frames, bins)."""
         predicted = self._network.predict(features, block)
-        mid, gains = fit_channels(predicted.mid, predicted.sides, mel, self._bank, self._spread)
+        mid, gains = fit_channels(
+            predicted.mid, predicted.sides, mel, self._bank, self._spread, self._signs
+        )
         advance = np.full(mid.shape, COARSE_CERTAINTY, np.complex64)
         advance[:, : predicted.advance.shape[1]] = predicted.advance.numpy()
         advance *= self._own_advance

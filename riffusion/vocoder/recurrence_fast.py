@@ -1,9 +1,5 @@
 """The phase recurrence of ``recurrence``, with all that does not depend on the frame before it
-computed for whole blocks.
-
-Sums over lower and higher bins are made at once: the second row of an array holds the bins in
-reverse order.
-"""
+computed for whole blocks."""
 
 from __future__ import annotations
 
@@ -26,18 +22,19 @@ def unroll_block(
     ratio = ahead / sizes
     steps = advance * (sizes / (ahead + np.float32(TINY)))
     spans = _both_ways(slope)
-    sums = np.empty((2, sizes.shape[1]), np.complex64)
-    added, size = np.empty_like(sums), np.empty(sizes.shape[1], np.float32)
+    lower, higher, added = (np.empty(sizes.shape[1], np.complex64) for _ in range(3))
+    size = np.empty(sizes.shape[1], np.float32)
     for frame, (step, weight, wanted) in enumerate(zip(steps, ratio - 2, sizes, strict=True)):
-        own, total = np.multiply(before, step, out=sums[0]), spectra[frame]
-        sums[1] = own[::-1]
-        np.multiply(own, weight, out=total)
-        for bins, phasors in spans:
-            part = added[:, bins:]
-            np.multiply(sums[:, :-bins], phasors[frame], out=part)
-            sums[:, bins:] += part
-        total += sums[0]
-        total += sums[1, ::-1]
+        total = spectra[frame]
+        np.multiply(before, step, out=lower)
+        higher[:] = lower
+        np.multiply(lower, weight, out=total)
+        for bins, up, down in spans:
+            part = added[bins:]
+            lower[bins:] += np.multiply(lower[:-bins], up[frame], out=part)
+            higher[:-bins] += np.multiply(higher[bins:], down[frame], out=part)
+        total += lower
+        total += higher
         np.abs(total, out=size)
         size += np.float32(TINY)
         np.divide(wanted, size, out=size)
@@ -45,12 +42,13 @@ def unroll_block(
     return spectra
 
 
-def _both_ways(slope: Spectrum) -> list[tuple[int, Spectrum]]:
-    """Return phasors of the steps over 1, 2, 4 bins, (frames, 2, bins - that many) each."""
-    up = np.complex64(FADING) * slope[:, :-1]
-    steps = np.stack([up, up[:, ::-1].conj()], 1)
-    spans = [(1, steps)]
+def _both_ways(slope: Spectrum) -> list[tuple[int, Spectrum, Spectrum]]:
+    """Return phasors of the steps over 1, 2, 4 bins, upwards and downwards, as (frames, bins less
+    that many)."""
+    steps = np.complex64(FADING) * slope[:, :-1]
+    spans = [(1, steps, steps.conj())]
     while (bins := 2 * spans[-1][0]) < REACH:
-        half, steps = spans[-1]
-        spans.append((bins, steps[..., :-half] * steps[..., half:]))
+        half, steps, _ = spans[-1]
+        steps = steps[:, :-half] * steps[:, half:]
+        spans.append((bins, steps, steps.conj()))
     return spans

@@ -67,8 +67,9 @@ class CompactEngine:
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
         self.vocoder = vocoder
-        is_learned = isinstance(vocoder, LearnedVocoder)
-        self.live_vocoder: Vocoder = LiveVocoder(vocoder.network) if is_learned else vocoder
+        self.live_vocoder: Vocoder = vocoder
+        if isinstance(vocoder, LearnedVocoder):
+            self.live_vocoder = LiveVocoder(vocoder.network)
         self._prompt_adapter = prompt_adapter
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
