@@ -7,8 +7,6 @@ while it is in the processor's cache; nothing is computed twice and nothing old 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -68,24 +66,25 @@ class OverlapAdd:
         return sound[:, : -synthesis.shared]
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Spectra between two iterations.
+class Magnitudes:
+    """The wanted magnitudes of frames that are still to pass through some iterations."""
 
-    ``spectra`` (channels, frames, all bins) have the wanted ``magnitudes`` (channels, frames,
-    bins). ``before`` (channels, frames, bins) are what the iteration before rebuilt.
-    """
+    def __init__(self, channels: int, bins: int) -> None:
+        self._kept = torch.zeros(channels, 0, bins)
+        self._first = 0
 
-    spectra: torch.Tensor
-    magnitudes: torch.Tensor
-    before: torch.Tensor
+    def add(self, spectra: torch.Tensor) -> None:
+        """Add those of further spectra (channels, frames, bins)."""
+        size = torch.from_numpy(np.abs(spectra.numpy()))
+        self._kept = torch.cat([self._kept, size], 1)
 
-    @classmethod
-    def of(cls, stft: Stft, mid: torch.Tensor, gains: torch.Tensor) -> Estimate:
-        """Return what iterations of ``mid`` (1, frames, bins) times ``gains`` start from."""
-        whole = stft.silence(gains)
-        spectra = torch.mul(mid, gains, out=whole[..., : stft.bins])
-        return cls(whole, torch.from_numpy(np.abs(spectra.numpy())), spectra)
+    def read(self, start: int, stop: int) -> torch.Tensor:
+        """Return those of frames ``start`` to ``stop``, (channels, frames, bins)."""
+        return self._kept[:, start - self._first : stop - self._first]
+
+    def forget(self, before: int) -> None:
+        """Drop those of the frames before ``before``."""
+        self._kept, self._first = self._kept[:, before - self._first :], before
 
 
 class Iteration:
@@ -99,43 +98,70 @@ class Iteration:
     ) -> None:
         self._stft, self._known, self._inertia = stft, known, inertia
         self._sounds = OverlapAdd(stft, synthesis)
-        self._samples: torch.Tensor | None = None
-        none = torch.zeros(len(known.samples), 0, stft.bins)
-        # The magnitudes of frames that wait for the frames after them, and what was before.
-        self._waiting = none, none.to(torch.complex64)
+        self._samples = torch.zeros(len(known.samples), 0)
+        # What was before in the frames that wait for the frames after them.
+        self._before = torch.zeros(len(known.samples), 0, stft.bins, dtype=torch.complex64)
+        self.done = 0  # frames
 
-    def __call__(self, estimate: Estimate, last: bool) -> Estimate:
-        """Take further frames, and return those whose samples are complete."""
-        stft = self._stft
-        samples = self._sounds(estimate.spectra, last)
-        if self._samples is None:
+    def __call__(
+        self, spectra: torch.Tensor, before: torch.Tensor, magnitudes: Magnitudes, last: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take further frames, and return better spectra of those whose samples are complete.
+
+        ``spectra`` are (channels, frames, all bins), ``before`` (channels, frames, bins) what the
+        iteration before rebuilt. What this one rebuilt is the second result.
+        """
+        stft, start = self._stft, self.done
+        samples = self._sounds(spectra, last)
+        if start == 0:
             samples[:, self._known.place : self._known.end] = self._known.samples
-        else:
-            samples = torch.cat([self._samples, samples], 1)
+        samples = torch.cat([self._samples, samples], 1)
         rebuilt = stft.to_frames(samples)
-        done, early = rebuilt.shape[1], self._waiting[0].shape[1]
-        self._samples = samples[:, done * stft.hop :]
-        spectra = torch.empty(*rebuilt.shape[:2], stft.n_fft // 2 + 1, dtype=rebuilt.dtype)
-        spectra[..., stft.bins :] = 0
-        magnitudes = torch.empty(rebuilt.shape)
-        parts = self._waiting, (estimate.magnitudes, estimate.before)
-        for (sizes, before), some in zip(parts, (slice(early), slice(early, done)), strict=True):
-            count = len(range(*some.indices(done)))
-            magnitudes[:, some] = sizes[:, :count]
-            aim = torch.sub(rebuilt[:, some], before[:, :count], alpha=self._inertia)
-            _rescale(aim, magnitudes[:, some], out=spectra[:, some, : stft.bins])
-        rest = done - early
-        self._waiting = estimate.magnitudes[:, rest:], estimate.before[:, rest:]
-        return Estimate(spectra, magnitudes, rebuilt)
+        count, early = rebuilt.shape[1], self._before.shape[1]
+        self._samples = samples[:, count * stft.hop :]
+        self.done = start + count
+        aim = torch.empty_like(rebuilt, memory_format=torch.contiguous_format)
+        late = count - early
+        for some, old in ((slice(early), self._before), (slice(early, count), before[:, :late])):
+            torch.sub(rebuilt[:, some], old, alpha=self._inertia, out=aim[:, some])
+        self._before = before[:, late:]
+        return _with_magnitudes(aim, magnitudes.read(start, self.done), stft), rebuilt
 
 
-def _rescale(spectra: torch.Tensor, magnitudes: torch.Tensor, out: torch.Tensor) -> None:
-    """Write ``spectra`` with other magnitudes to ``out``; NumPy is fastest at this."""
-    values = spectra.numpy()
+def _with_magnitudes(aim: torch.Tensor, magnitudes: torch.Tensor, stft: Stft) -> torch.Tensor:
+    """Return spectra (channels, frames, all bins); NumPy is fastest at this."""
+    spectra = torch.empty(*aim.shape[:2], stft.n_fft // 2 + 1, dtype=aim.dtype)
+    spectra[..., stft.bins :] = 0
+    values = aim.numpy()
     gain = np.abs(values)
     np.maximum(gain, FAINTEST, out=gain)
     np.divide(magnitudes.numpy(), gain, out=gain)
-    np.multiply(values, gain, out=out.numpy())
+    np.multiply(values, gain, out=spectra[..., : stft.bins].numpy())
+    return spectra
+
+
+class Stage:
+    """Some iterations of some channels, each a few frames behind the one before."""
+
+    def __init__(
+        self, stft: Stft, synthesis: SynthesisWindow, known: Known, count: int, momentum: float
+    ) -> None:
+        inertia = momentum / (1 + momentum)
+        inertias = [inertia * FIRST_INERTIA, *[inertia] * (count - 1)][:count]
+        self._stft = stft
+        self._iterations = [Iteration(stft, synthesis, known, each) for each in inertias]
+        self._magnitudes = Magnitudes(len(known.samples), stft.bins)
+
+    def __call__(self, spectra: torch.Tensor, last: bool) -> torch.Tensor:
+        """Take further spectra (channels, frames, all bins) and return finished ones."""
+        if not self._iterations:
+            return spectra
+        before = spectra[..., : self._stft.bins]
+        self._magnitudes.add(before)
+        for iteration in self._iterations:
+            spectra, before = iteration(spectra, before, self._magnitudes, last)
+        self._magnitudes.forget(self._iterations[-1].done)
+        return spectra
 
 
 class ChainedGriffinLim:
@@ -150,13 +176,8 @@ class ChainedGriffinLim:
         momentum: float,
     ) -> None:
         self._stft = stft
-        inertia = momentum / (1 + momentum)
-
-        def chain(count: int, known: Known) -> list[Iteration]:
-            inertias = [inertia * FIRST_INERTIA, *[inertia] * (count - 1)][:count]
-            return [Iteration(stft, synthesis, known, each) for each in inertias]
-
-        self._mid, self._apart = chain(iterations[0], known.mid()), chain(iterations[1], known)
+        self._mid = Stage(stft, synthesis, known.mid(), iterations[0], momentum)
+        self._apart = Stage(stft, synthesis, known, iterations[1], momentum)
         self._sounds = OverlapAdd(stft, synthesis)
         self._gains = torch.zeros(len(known.samples), 0, stft.bins, dtype=torch.complex64)
 
@@ -168,13 +189,12 @@ class ChainedGriffinLim:
         that remain are returned.
         """
         stft = self._stft
-        estimate = Estimate.of(stft, mid, torch.ones_like(mid))
-        for iteration in self._mid:
-            estimate = iteration(estimate, last)
+        whole = stft.silence(mid)
+        whole[..., : stft.bins] = mid
+        mid = self._mid(whole, last)
+        done = mid.shape[1]
         gains = torch.cat([self._gains, channel_gains], 1)
-        done = estimate.spectra.shape[1]
         self._gains = gains[:, done:]
-        estimate = Estimate.of(stft, estimate.spectra[..., : stft.bins], gains[:, :done])
-        for iteration in self._apart:
-            estimate = iteration(estimate, last)
-        return self._sounds(estimate.spectra, last)
+        whole = stft.silence(gains[:, :done])
+        torch.mul(mid[..., : stft.bins], gains[:, :done], out=whole[..., : stft.bins])
+        return self._sounds(self._apart(whole, last), last)
