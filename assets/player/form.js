@@ -4,6 +4,7 @@
 import { Emitter } from "./emitter.js";
 
 const CHANGE_MS = 150;      // a moving slider sends one change, not dozens
+const AT_ONCE_MS = 20;      // a button that fills several fields sends one change
 const UPLOADS = ["anchor", "anchor_b", "mask"];
 const UPLOADED = "own-";    // names of uploads begin with this
 const SHAPES = ["density", "brightness", "drums"];    // they count while `shape` is on
@@ -19,9 +20,18 @@ export class Form extends Emitter {
     this.errors = new FieldErrors(warn);
   }
 
-  // A control changed. "change" follows after `restMs` without another change: while somebody
-  // types, every letter is one.
-  change(values, restMs = CHANGE_MS) {
+  // A control changed. "change" follows after a rest without another change.
+  change(values) {
+    this.changeAfter(values, CHANGE_MS);
+  }
+
+  // A text changed. While somebody types, every letter is a change: "change" follows after a rest
+  // of `restMs`. A text that a button filled in is finished.
+  changeText(values, restMs) {
+    this.changeAfter(values, isTyping() ? restMs : AT_ONCE_MS);
+  }
+
+  changeAfter(values, restMs) {
     for (const name of this.settings.read(values)) this.errors.clear(name);
     clearTimeout(this.changing);
     this.changing = setTimeout(() => this.emit("change"), restMs);
@@ -98,6 +108,12 @@ export class Settings {
     this.refused.add(name);
     return true;
   }
+}
+
+// Whether a text field has the focus.
+function isTyping() {
+  const fields = "textarea, input:not([type]), input[type=text], input[type=number]";
+  return document.activeElement?.matches(fields) ?? false;
 }
 
 export function nameValues(names, values) {

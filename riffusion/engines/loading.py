@@ -29,7 +29,8 @@ def load_engine(
     device : str
         "auto" (the fastest one of this machine), "cpu", "cuda" or "mps".
     options : StableOptions or None
-        How a Stable Diffusion checkpoint is run. Engines of the shipped kind take none.
+        How a Stable Diffusion checkpoint is run. Engines of the shipped kind know precision, but
+        for float16, and batch.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def load_engine(
     ModelError
         When weights are missing, damaged or of another kind.
     InvalidInput
-        When the device is unknown, or options are given for an engine of the shipped kind.
+        When the device is unknown, or an engine of the shipped kind does not know an option.
 
     Examples
     --------
@@ -66,13 +67,18 @@ def load_engine(
 
 
 def _load_compact(folder: Path, device: str, options: StableOptions | None) -> Engine:
-    """Load an engine of the shipped kind. Raises InvalidInput when there are options."""
-    if options is not None:
+    """Load an engine of the shipped kind, which knows two of the options.
+
+    Raises InvalidInput where there are others.
+    """
+    options = options or StableOptions()
+    precision, batch = options.precision, options.batch
+    if options != StableOptions(precision=precision, batch=batch) or precision == "float16":
         hint = f"those are for Stable Diffusion checkpoints, and {folder} holds none"
         raise InvalidInput("options", options, hint)
     from riffusion.engines.compact.engine import CompactEngine
 
-    return CompactEngine.load(folder, choose_device(device))
+    return CompactEngine.load(folder, choose_device(device), precision, batch)
 
 
 def _load_checkpoint(model: str, device: str, options: StableOptions) -> Engine:

@@ -7,7 +7,6 @@ now. It is used where the request is the same, to the last value, and dropped ot
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from threading import Lock
 from typing import Self
@@ -17,6 +16,7 @@ import torch
 
 from riffusion.engines.clip import ClipRequest
 from riffusion.engines.protocol import Engine, EngineWrapper, Interrupted, never
+from riffusion.networks.threads import sharing_cores
 from riffusion.spectral.spectrogram import Spectrogram
 
 
@@ -90,7 +90,7 @@ class PrefetchThread:
     """A thread that runs one task after another. Use it in a ``with`` block."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "prefetch")
+        (self._thread,) = sharing_cores(1, "prefetch")
         self._task: ClipTask | None = None
 
     def __enter__(self) -> Self:

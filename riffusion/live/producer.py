@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from riffusion.audio.track import TrackFile
 from riffusion.engines.prefetch import ClipTask
@@ -59,8 +60,9 @@ class Producer:
         self._lead = round(lead_s * self._rate)
         self._max_ahead = round((lead_s + MAX_READY_S) * self._rate)
         self._unwritten: JamBlock | None = None
-        # The clip after the last one, on its way; and when a clip was begun that nothing is heard of.
+        # The clip after the one that is vocoded, while it is generated.
         self._prefetch: asyncio.Task[bool] | None = None
+        # When the clip was begun of which nothing has been written yet.
         self._began: float | None = None
         self._costs_s: deque[float] = deque([FIRST_GUESS_S], maxlen=RECENT_TURNS)
 
@@ -116,6 +118,11 @@ class Producer:
         """The number of samples that are generated and not heard yet."""
         return self._source.progress.position - self._connection.playhead
 
+    @property
+    def _delay_s(self) -> float:
+        """The seconds from a change to its first samples at the listener, as far as is known."""
+        return expected_cost_s(tuple(self._costs_s)) + self._connection.network_delay_s
+
     def _priority(self) -> Priority:
         """Return how urgent the work of this stream is now."""
         if self._source.has_change:
@@ -131,7 +138,8 @@ class Producer:
                 if self._connection.is_over:
                     return
                 if self._needs_clip and is_made:
-                    await self._place_clip(self._should_step_back)
+                    await asyncio.to_thread(self._source.place_clip)
+                    await self._begin_prefetch()
                 elif self._needs_clip or self._source.has_change:
                     await self._denoise()
                 if self._has_more:
@@ -155,12 +163,13 @@ class Producer:
                 # The clip of a change is finished, whatever else changes meanwhile.
                 interrupted = self._is_over
             if self._needs_clip:
-                await self._place_clip(interrupted)
+                place = partial(self._source.place_clip, interrupted=interrupted)
+                await self._stages.denoiser.run(place)
                 self._began = began
+                await self._begin_prefetch()
 
-    async def _place_clip(self, interrupted: Callable[[], bool]) -> None:
-        """Generate the next clip, and begin the one after it where the lead needs that too."""
-        await asyncio.to_thread(self._source.place_clip, interrupted=interrupted)
+    async def _begin_prefetch(self) -> None:
+        """Begin the clip after the one that was placed, where the lead needs that too."""
         missing = self._source.progress.placed - self._connection.playhead < self._lead
         if not (missing and self._connection.connected):
             return
@@ -171,7 +180,7 @@ class Producer:
         """Generate a clip before its turn. Return whether it is there."""
         try:
             async with self._stages.denoiser.take(self._priority):
-                await asyncio.to_thread(task.run, self._should_give_up)
+                await self._stages.denoiser.run(partial(task.run, self._should_give_up))
         except (Interrupted, RiffusionError):
             # Where the clip is impossible, the session says so in its turn.
             return False
@@ -185,9 +194,10 @@ class Producer:
         return await prefetch and not self._source.has_change
 
     async def _apply_change(self) -> None:
-        delay_s = expected_cost_s(self._costs_s) + self._connection.network_delay_s
-        not_before = self._connection.playhead + math.ceil(delay_s * self._rate)
-        applied = await asyncio.to_thread(self._source.apply_change, not_before)
+        not_before = self._connection.playhead + math.ceil(self._delay_s * self._rate)
+        # It may vocode what is left of a clip up to the change.
+        apply = partial(self._source.apply_change, not_before)
+        applied = await self._stages.vocoder.run(apply)
         announce_refused(self._connection, applied.refused)
         self._trim_unwritten()
         if applied.at is not None:
@@ -205,7 +215,8 @@ class Producer:
                 length = self._track.length
                 blocks: list[JamBlock] = []
                 try:
-                    await asyncio.to_thread(self._write_blocks, blocks, self._should_step_back)
+                    write = partial(self._write_blocks, blocks, self._should_step_back)
+                    await self._stages.vocoder.run(write)
                 finally:
                     self._publish(blocks, length)
                 if self._began is not None:
@@ -242,8 +253,11 @@ class Producer:
 
     def _should_step_back(self) -> bool:
         """Whether to give up what is not urgent. Asked in the thread that computes it."""
-        is_urgent = self._source.has_change or self._stages.urgent
-        return self._connection.is_over or (is_urgent and self._ahead > COMFORT_S * self._rate)
+        ahead_s = self._ahead / self._rate
+        # What a change of its own rewrites is not worth finishing, unless sound is about to end.
+        is_outdated = self._source.has_change and ahead_s > 2 * self._delay_s
+        others_first = self._stages.urgent and ahead_s > COMFORT_S
+        return self._connection.is_over or is_outdated or others_first
 
     def _should_give_up(self) -> bool:
         """Whether a clip that is generated ahead is worth nothing, or others need the engine."""

@@ -11,6 +11,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
+
+from riffusion.networks.threads import sharing_cores
+
+T = TypeVar("T")
 
 
 class Priority(IntEnum):
@@ -40,8 +45,10 @@ class EngineQueue:
     it is true.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "engine") -> None:
         self._waiting: list[_Waiter] = []
+        # In threads that start later PyTorch may use as few cores as others do at that moment.
+        (self._thread,) = sharing_cores(1, name)
         self._is_busy = False
 
     @asynccontextmanager
@@ -70,6 +77,14 @@ class EngineQueue:
             yield
         finally:
             self._release()
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """Run work in the thread of this queue: by whoever holds it, or for a moment by others."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    def close(self) -> None:
+        """Let the thread end."""
+        self._thread.shutdown(wait=False)
 
     @property
     def urgent(self) -> bool:
@@ -103,10 +118,15 @@ class EngineStages:
     """
 
     def __init__(self) -> None:
-        self.denoiser, self.vocoder = EngineQueue(), EngineQueue()
+        self.denoiser, self.vocoder = EngineQueue("denoiser"), EngineQueue("vocoder")
         self._turns = 0
         self._idle = asyncio.Event()
         self._idle.set()
+
+    def close(self) -> None:
+        """Let the threads end."""
+        self.denoiser.close()
+        self.vocoder.close()
 
     @property
     def urgent(self) -> bool:

@@ -87,7 +87,8 @@ class LiveSource(Protocol):
     """Music as a stream of blocks, which takes changes at bar lines.
 
     ``place_clip``, ``prefetch``, ``block``, ``apply_change`` and ``close`` are called by one thread
-    at a time, in which a task of ``prefetch`` need not run; the other methods may be called meanwhile from other threads. ``format``, ``progress`` and ``has_change`` compute
+    at a time, and a task of ``prefetch`` may run meanwhile in another one. The other methods may be
+    called meanwhile from other threads. ``format``, ``progress`` and ``has_change`` compute
     nothing, so that an event loop may read them.
     """
 

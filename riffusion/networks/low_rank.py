@@ -1,58 +1,88 @@
-"""Low-rank changes of a network's weights, kept in a small file beside the weights themselves.
+"""Low-rank changes of a network's weights: trained apart from the weights, kept beside them.
 
-Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. A changed matrix is stored as
-two thin ones; changes of vectors are stored as they are.
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2021. The change of a large matrix
+is the product of two thin ones; smaller matrices and vectors change as a whole. Files hold the
+matrices in 8 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn.utils import parametrize
 
 from riffusion.errors import ModelError
+from riffusion.networks.weights import pack_rows, unpack_rows
 
 DOWN, UP, DIFFERENCE = ".lora_A", ".lora_B", ".diff"
-Weights = Mapping[str, torch.Tensor]
+Change = Mapping[str, torch.Tensor]
 
 
-def factorise(before: Weights, after: Weights, rank: int) -> dict[str, torch.Tensor]:
-    """Return the change from ``before`` to ``after`` in half precision, as ``save_change`` keeps it.
+class LowRankSum(nn.Module):
+    """The parametrization of a weight (outputs, inputs) as itself and a product of low rank.
 
-    Matrices are cut to their ``rank`` largest singular values, which is the nearest matrix of that
-    rank (Eckart and Young, 1936).
+    The product is zero at first.
     """
-    change: dict[str, torch.Tensor] = {}
-    for name, weights in after.items():
-        difference = (weights - before[name]).float()
-        if difference.ndim == 2 and min(difference.shape) > rank:
-            left, sizes, right = torch.linalg.svd(difference, full_matrices=False)
-            roots = sizes[:rank].sqrt()
-            change[name + UP] = left[:, :rank] * roots
-            change[name + DOWN] = roots[:, None] * right[:rank]
-        else:
-            change[name + DIFFERENCE] = difference
-    return {name: value.half().contiguous() for name, value in change.items()}
+
+    def __init__(self, weight: torch.Tensor, rank: int) -> None:
+        super().__init__()
+        outputs, inputs = weight.shape
+        self.up = nn.Parameter(weight.new_zeros(outputs, rank))
+        self.down = nn.Parameter(torch.randn(rank, inputs).to(weight) * inputs**-0.5)
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the changed weight."""
+        return weight + self.up @ self.down
 
 
-def save_change(change: Weights, path: Path) -> None:
-    """Write a change of weights as safetensors."""
-    save_file(dict(change), path, {"format": "pt"})
+def train_low_rank(network: nn.Module, rank: int) -> None:
+    """Let the large matrices of ``network`` change by products of ``rank`` alone."""
+    for module in list(network.modules()):
+        if isinstance(module, nn.Linear) and min(module.weight.shape) > rank:
+            module.weight.requires_grad_(False)
+            parametrize.register_parametrization(
+                module, "weight", LowRankSum(module.weight.detach(), rank)
+            )
 
 
-def load_change(path: Path) -> dict[str, torch.Tensor]:
-    """Read a change of weights. Raises ModelError where the file is missing or damaged."""
+def read_change(network: nn.Module, before: nn.Module) -> dict[str, torch.Tensor]:
+    """Return how ``network``, after ``train_low_rank``, differs from ``before``."""
+    products = dict(_products(network))
+    change = {name + UP: product.up.detach() for name, product in products.items()}
+    change |= {name + DOWN: product.down.detach() for name, product in products.items()}
+    weights = network.state_dict()
+    for name, value in before.state_dict().items():
+        if name not in products:
+            change[name + DIFFERENCE] = weights[name] - value
+    return change
+
+
+def write_change(network: nn.Module, change: Change) -> None:
+    """Continue training of ``network``, after ``train_low_rank``, from a change.
+
+    Raises ModelError where it is that of another network or rank.
+    """
+    products, weights = dict(_products(network)), network.state_dict()
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"the weights in {path} are damaged: fetch the folder again") from error
+        with torch.no_grad():
+            for name, product in products.items():
+                product.up.copy_(change[name + UP])
+                product.down.copy_(change[name + DOWN])
+            for name in weights:
+                if name + DIFFERENCE in change:
+                    weights[name] += change[name + DIFFERENCE]
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(
+            f"the change of weights to start from is of another network or rank: {error}"
+        ) from error
 
 
-def apply_change(network: nn.Module, change: Weights) -> None:
+def apply_change(network: nn.Module, change: Change) -> None:
     """Add a change to the weights of ``network``. Raises ModelError where it does not fit."""
     weights = network.state_dict()
     try:
@@ -60,8 +90,32 @@ def apply_change(network: nn.Module, change: Weights) -> None:
             for key, value in change.items():
                 name, _, part = key.rpartition(".")
                 if f".{part}" == UP:
-                    weights[name] += value.float() @ change[name + DOWN].float()
+                    weights[name] += value @ change[name + DOWN]
                 elif f".{part}" == DIFFERENCE:
-                    weights[name] += value.float()
+                    weights[name] += value
     except (KeyError, RuntimeError) as error:
-        raise ModelError(f"this change of weights belongs to another network: {error}") from error
+        raise ModelError(f"the change of weights is of another network: {error}") from error
+
+
+def save_change(change: Change, path: Path) -> None:
+    """Write a change of weights as safetensors, its matrices in 8 bits."""
+    packed: dict[str, torch.Tensor] = {}
+    for name, value in change.items():
+        packed |= pack_rows(name, value) if value.ndim == 2 else {name: value.half()}
+    save_file({name: value.contiguous() for name, value in packed.items()}, path, {"format": "pt"})
+
+
+def load_change(path: Path) -> dict[str, torch.Tensor]:
+    """Read a change of weights. Raises ModelError where the file is missing or damaged."""
+    try:
+        return {name: value.float() for name, value in unpack_rows(load_file(path)).items()}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"the weights in {path} are damaged: fetch the folder again") from error
+
+
+def _products(network: nn.Module) -> Iterator[tuple[str, LowRankSum]]:
+    """Yield the name of each weight that changes by a product, and the product."""
+    for name, module in network.named_modules():
+        if isinstance(module, LowRankSum):
+            # "a.b.parametrizations.weight.0" is the change of "a.b.weight".
+            yield name.replace("parametrizations.", "").removesuffix(".0"), module

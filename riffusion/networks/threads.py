@@ -7,7 +7,9 @@ with a core of its own, do not wait for each other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -22,6 +24,20 @@ def sharing_cores(threads: int, name: str) -> list[ThreadPoolExecutor]:
     # PyTorch keeps the number for the thread that sets it, and for threads that start later.
     torch.set_num_threads(cores)
     return begun
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Let operations of this thread run on one core inside the block.
+
+    Sums come out in another order on several cores, and so with other bits.
+    """
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(cores)
 
 
 def _use_cores(cores: int) -> None:

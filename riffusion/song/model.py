@@ -128,7 +128,8 @@ class Song:
     """A song has sections, the order in which their names are played, and what they share.
 
     ``variation`` is how much a section differs each time it comes back: 0 not at all, 1 as much
-    as another take of the same plan. ``quality``, ``guidance`` and ``steps`` are those of the engine.
+    as another take of the same plan. ``quality``, ``guidance`` and ``steps`` are those of the
+    engine.
     """
 
     sections: tuple[Section, ...]

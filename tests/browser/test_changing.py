@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from riffusion.serving.links import NAMES
+from riffusion.serving.page import TYPING_MS
 from riffusion.serving.server import Serving
 from tests.browser.heard import (
     FAST,
@@ -151,3 +152,33 @@ def test_dice_and_examples_fill_the_form(page: Page) -> None:
     page.get_by_role("button", name="blues guitar").click()
     expect(page.get_by_label("Prompt A")).to_have_value("blues guitar")
     expect(page.get_by_label("Prompt B")).to_have_value("reggae")
+
+
+def test_dice_and_examples_are_sent_at_once_and_typing_after_a_rest(page: Page) -> None:
+    """Whoever types goes on in a moment; a button has said all that there is to say."""
+    press_play(page)
+    page.evaluate("""() => {
+        const { connection } = riffusionPlayer;
+        const { send } = connection;
+        window.sent = [];
+        connection.send = (message) => {
+            if (message.type === "change") window.sent.push([performance.now(), message.settings]);
+            return send.call(connection, message);
+        };
+        window.clicked = performance.now();
+    }""")
+    page.get_by_role("button", name="New seed").first.click()
+    page.wait_for_function("() => sent.length === 1")
+    assert page.evaluate("sent[0][0] - clicked") < TYPING_MS
+    assert page.evaluate("Object.keys(sent[0][1])") == ["seed_a"]
+    page.evaluate("window.clicked = performance.now()")
+    page.get_by_role("button", name="blues guitar").click()
+    page.wait_for_function("() => sent.some(([, settings]) => settings.b === 'reggae')")
+    assert page.evaluate("sent.at(-1)[0] - clicked") < TYPING_MS
+    count = page.evaluate("sent.length")
+    page.evaluate("window.clicked = performance.now()")
+    page.get_by_label("Prompt A").press_sequentially("!!!")
+    page.wait_for_function(f"() => sent.length > {count}")
+    assert page.evaluate("sent.at(-1)[0] - clicked") >= TYPING_MS
+    assert page.evaluate("sent.at(-1)[1].a").endswith("!!!")
+    assert page.evaluate("sent.length") == count + 1

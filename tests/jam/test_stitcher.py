@@ -186,9 +186,12 @@ def test_the_vocoder_hears_what_sounds_up_to_the_fade() -> None:
     vocoder = Level()
     stitcher = Stitcher(COMPACT_PARAMS, 1, FRAMES, vocoder)
     stitcher.push(0, 0, level_clip(0.01))
+    stitcher.play_ready(BAR)
     assert vocoder.prefix is None
     stitcher.play_to(BAR)
     stitcher.push(BAR, BAR // HOP - CONTEXT, level_clip(0.02))
+    vocoder.prefix = None
+    stitcher.play_ready(2 * BAR)
     heard = vocoder.prefix
     assert isinstance(heard, Waveform)
     assert heard.samples.shape[1] == pytest.approx(RATE // 4, abs=HOP)

@@ -199,7 +199,8 @@ def test_a_link_restores_all_settings() -> None:
         "beats": 3, "shape": True, "density": 0.1, "brightness": 0.9, "drums": 0.0,
         "guidance": 1.5, "steps": 7, "anchor": "marimba", "strength": 0.3, "mask": "lower_half",
         "reverb": 0.35, "swing": 0.4, "ramp_bars": 5, "anchor_b": "vibraphone", "loop": "8",
-        "variation": 0.7, "arc": "build", "arc_bars": "32", "hold": True, "quantize": "loop", "quality": "fine",
+        "variation": 0.7, "arc": "build", "arc_bars": "32", "hold": True, "quantize": "loop",
+        "quality": "fine",
         "negative_a": "drums", "weight_a": 0.5, "negative_b": "voices", "weight_b": 0.25,
     }  # fmt: skip
     for seed, letter in enumerate("cdefgh"):

@@ -7,26 +7,30 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
 from riffusion.audio.waveform import read_audio
-from riffusion.engines.clip import ClipRequest, Prompt
+from riffusion.engines.clip import ClipRequest, Prompt, Quality
+from riffusion.engines.compact.engine import FEW_STEPS_FILE
 from riffusion.engines.compact.network import Conditioning, SpectrogramTransformer
 from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.instruments import lead_family
 from riffusion.music.styles import STYLES
+from riffusion.networks.weights import write_network
 from riffusion.spectral.log_mel import ImageScale
 from riffusion.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from riffusion.training.corpus.build import choose_split, make_shard
 from riffusion.training.corpus.dataset import Corpus
 from riffusion.training.corpus.shards import Song
 from riffusion.training.corpus.windows import draw_batch, draw_caption, draw_window
+from riffusion.training.engine.distill import Distiller, DistillOptions
 from riffusion.training.engine.flow import flow_loss
+from riffusion.training.engine.lessons import continue_lesson, detail_error, draw_lesson
 from riffusion.training.engine.train import (
     Trainer,
     TrainOptions,
@@ -210,6 +214,74 @@ def test_a_run_trains_stops_on_time_resumes_and_gives_a_model(corpus: Path, tmp_
     assert torch.isfinite(clip.magnitudes).all()
 
 
+def test_a_student_of_few_steps_is_trained_resumed_and_played(
+    corpus: Path, tiny_stereo_folder: Path, tmp_path: Path
+) -> None:
+    def distiller(minutes: float) -> Distiller:
+        options = DistillOptions(minutes, batch=4, rank=4, compiled=False)
+        return Distiller(tiny_stereo_folder, corpus, tmp_path / "out", options)
+
+    first = distiller(0.05)
+    first.run()
+    curve = tmp_path / "out" / "run" / "curve.jsonl"
+    points = [json.loads(line) for line in curve.read_text().splitlines()]
+    assert points[-1]["step"] > 0
+    assert all(math.isfinite(points[-1][name]) for name in ("validation", "sharpness"))
+    again = distiller(0.08)
+    assert again.progress.step == points[-1]["step"]
+    again.run()
+    model = tmp_path / "model"
+    shutil.copytree(tiny_stereo_folder, model)
+    shutil.copy(tmp_path / "out" / FEW_STEPS_FILE, model)
+    engine, bells = load_engine(str(model), "cpu"), Prompt("church bells", 1)
+    live, fine = (
+        engine.generate([ClipRequest(bells, bells, quality=quality)])[0]
+        for quality in get_args(Quality)
+    )
+    assert live.magnitudes.isfinite().all()
+    assert not torch.equal(live.magnitudes, fine.magnitudes)
+
+
+def test_a_student_comes_nearer_to_its_teacher(
+    corpus: Path, tiny_stereo_folder: Path, tmp_path: Path
+) -> None:
+    options = DistillOptions(1.0, batch=4, compiled=False, rate=3e-3)
+    distiller = Distiller(tiny_stereo_folder, corpus, tmp_path, options)
+    rng, noise_rng = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    lesson = replace(draw_lesson(distiller.train, rng, 4), start=0.0)
+    losses = [distiller.train_on(lesson, noise_rng).mean() for _ in range(12)]
+    assert np.mean(losses[-3:]) < 0.8 * losses[0]
+
+
+def test_a_lesson_goes_on_with_what_was_made(corpus: Path) -> None:
+    """The context is the end of the clips before, and the beats go on from there."""
+    rng = np.random.default_rng(0)
+    songs = Corpus(corpus, "train")
+    lesson = draw_lesson(songs, rng, 6)
+    images = torch.randn(lesson.known.shape, generator=torch.Generator().manual_seed(1))
+    after = continue_lesson(songs, lesson, images, rng)
+    length = int(after.conditioning.context[0].sum())
+    assert 0 < length < 512
+    assert torch.equal(after.known[..., :length], images[..., -length:])
+    assert not after.known[..., length:].any()
+    # Where both know the beat, it is the same beat, but for how frames lie on a beat of its song.
+    first, second = lesson.conditioning.lead_sheet, after.conditioning.lead_sheet
+    spliced = lesson.conditioning.context[:, -length:].any(1)
+    before, now = first[~spliced, -length:, :4], second[~spliced, :length, :4]
+    torch.testing.assert_close(before, now, atol=0.1, rtol=0)
+
+
+def test_detail_counts_by_its_strength_and_not_by_its_place() -> None:
+    torch.manual_seed(0)
+    images, given = torch.randn(2, 1, 64, 128), torch.zeros(2, 1, 1, 128, dtype=torch.bool)
+    assert detail_error(images, images, given) == 0
+    moved = detail_error(images.roll(1, -1), images, given)
+    blurred = detail_error(0.5 * images, images, given)
+    assert moved < 0.2 * blurred
+    given[..., :] = True
+    assert detail_error(0.5 * images, images, given) == 0
+
+
 def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> None:
     """A run that starts from another model keeps its image scale, whatever the songs are."""
     songs, model, out = tmp_path / "songs", tmp_path / "model", tmp_path / "out"
@@ -219,7 +291,7 @@ def test_a_run_goes_on_when_songs_are_added(corpus: Path, tmp_path: Path) -> Non
     network = SpectrogramTransformer(
         channels=2, width=16, depth=1, heads=2, mean=-1.5, std=0.9, balance_std=0.3
     )
-    network.save_pretrained(model)
+    write_network(network, model, exact=True)
     Trainer(songs, out, options).run()
     make_shard(songs, 1, 0, songs_in("music box")[:3])
     trainer = Trainer(songs, out, replace(options, minutes=0.04))

@@ -1,6 +1,8 @@
 """The shipped engine: a transformer that denoises log-mel images, live on two CPU cores.
 
 engine             CompactEngine: clip requests in, spectrograms out
+few_steps          FewSteps: samples in four steps, in 8 bits on processors
+inputs             clip requests as tensors
 features           tempo, controls and lead sheets as the numbers that condition the network
 network            SpectrogramTransformer, the denoiser
 patches            images to overlapping patches and back

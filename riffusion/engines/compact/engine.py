@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from riffusion.engines._messages import first_line
-from riffusion.engines.blending import blend_noise, blend_prompts
-from riffusion.engines.clip import ClipRequest, Prompt
-from riffusion.engines.compact.features import control_features, lead_sheet_features
-from riffusion.engines.compact.network import TEMPO_SCALE, Conditioning, SpectrogramTransformer
+from riffusion.engines.clip import ClipRequest
+from riffusion.engines.compact.few_steps import FewSteps
+from riffusion.engines.compact.inputs import Inputs, RequestReader
+from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.compact.parallel_guidance import ParallelGuidance
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
-from riffusion.engines.compact.prompt_encoder import embed_prompt
-from riffusion.engines.compact.sampler import Denoised, advance, guidance_at, schedule
-from riffusion.engines.noise import draw_noise
+from riffusion.engines.compact.sampler import (
+    Denoised,
+    Sampler,
+    advance,
+    guidance_at,
+    schedule,
+)
 from riffusion.engines.protocol import Interrupted, never
-from riffusion.errors import InvalidInput, ModelError
+from riffusion.errors import ModelError
+from riffusion.networks.low_rank import apply_change, load_change
 from riffusion.networks.weights import read_network
 from riffusion.spectral.griffin_lim import griffin_lim
-from riffusion.spectral.log_mel import ImageScale, log_mel
+from riffusion.spectral.log_mel import ImageScale
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.vocoder.learned import LearnedVocoder
 from riffusion.vocoder.live import LiveVocoder
@@ -45,12 +50,18 @@ COMPACT_PARAMS = SpectrogramParams(
 )
 # The folder of the vocoder inside a model folder.
 VOCODER = "vocoder"
+# The change of the weights with which few steps are enough (training/engine/distill.py).
+FEW_STEPS_FILE = "few_steps.safetensors"
 
 
 class CompactEngine:
     """An engine that samples a ``SpectrogramTransformer``. It implements ``Engine``.
 
-    ``prompt_adapter`` None passes embeddings of prompts on to the network as they are.
+    ``prompt_adapter`` None passes embeddings of prompts on to the network as they are. Clips of
+    quality live are sampled from ``few_step_network``, where there is one. ``precision`` is that of
+    the network: "float32", "bfloat16", or "auto", which is float32 with products in 8 bits for
+    clips of quality live on a processor. Up to ``batch`` clips that are asked for at once are
+    sampled together; only with 1, a clip has the same bits alone and beside others.
     """
 
     def __init__(
@@ -60,9 +71,17 @@ class CompactEngine:
         device: str = "cpu",
         vocoder: Vocoder = griffin_lim,
         prompt_adapter: PromptAdapter | None = None,
+        few_step_network: SpectrogramTransformer | None = None,
+        precision: str = "auto",
+        batch: int = 1,
     ) -> None:
         self._network = nn.Module.to(network, device, torch.float32).eval()
         self._device = torch.device(device)
+        self._precision, self._batch = precision, batch
+        self._few_steps = None
+        if few_step_network is not None:
+            in_8_bits = device == "cpu" and precision == "auto"
+            self._few_steps = FewSteps(few_step_network, device, in_8_bits=in_8_bits)
         config: Any = network.config  # diffusers types it too loosely to be checked
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
@@ -70,18 +89,28 @@ class CompactEngine:
         self.live_vocoder: Vocoder = vocoder
         if isinstance(vocoder, LearnedVocoder):
             self.live_vocoder = LiveVocoder(vocoder.network)
-        self._prompt_adapter = prompt_adapter
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
         self.frames: int = config.frames
         self.context_step: int = config.patch
+        self._reader = RequestReader(
+            self.params,
+            self.channels,
+            self.frames,
+            self.context_step,
+            self._scale,
+            prompt_adapter,
+        )
 
     @classmethod
-    def load(cls, folder: Path, device: str = "cpu") -> CompactEngine:
+    def load(
+        cls, folder: Path, device: str = "cpu", precision: str = "auto", batch: int = 1
+    ) -> CompactEngine:
         """Load a model folder with its config.json and weights in safetensors.
 
-        The prompt adapter and the vocoder (in the folder "vocoder") are loaded when there are
-        any; without a vocoder of its own the engine uses Griffin-Lim. Raises ModelError.
+        The prompt adapter, the vocoder (in the folder "vocoder") and the change of the weights for
+        few steps are loaded when there are any; without a vocoder of its own the engine uses
+        Griffin-Lim. Raises ModelError.
         """
         try:
             network = read_network(SpectrogramTransformer, folder)
@@ -92,7 +121,13 @@ class CompactEngine:
             ) from error
         has_vocoder = (folder / VOCODER).is_dir()
         vocoder = LearnedVocoder.load(folder / VOCODER, device) if has_vocoder else griffin_lim
-        return cls(network, folder.resolve().name, device, vocoder, PromptAdapter.load(folder))
+        few_step_network = None
+        if (folder / FEW_STEPS_FILE).exists():
+            few_step_network = copy.deepcopy(network)
+            apply_change(few_step_network, load_change(folder / FEW_STEPS_FILE))
+        adapter = PromptAdapter.load(folder)
+        name = folder.resolve().name
+        return cls(network, name, device, vocoder, adapter, few_step_network, precision, batch)
 
     @torch.inference_mode()
     def generate(
@@ -100,17 +135,43 @@ class CompactEngine:
     ) -> list[Spectrogram]:
         """Generate one clip for each request, as ``Engine.generate`` says.
 
-        Requests run one by one, so that a batch changes no bits.
+        Raises Interrupted between two steps when the caller gives up.
         """
-        return [self._generate(request, interrupted) for request in requests]
+        clips: list[Spectrogram] = []
+        for group in self._groups(requests):
+            inputs = Inputs.batch([self._reader.read(request) for request in group])
+            with torch.autocast(
+                self._device.type, torch.bfloat16, enabled=self._precision == "bfloat16"
+            ):
+                images = self._sample(group[0], inputs.to(self._device), interrupted)
+            clips += map(self._finish, group, images)
+        return clips
 
-    def _generate(self, request: ClipRequest, interrupted: Callable[[], bool]) -> Spectrogram:
-        """Sample one clip. Raises Interrupted between two steps when the caller gives up."""
-        inputs = self._prepare(request)
+    def _groups(self, requests: Sequence[ClipRequest]) -> Iterator[list[ClipRequest]]:
+        """Yield the requests in order, those together that are sampled together."""
+
+        def steps(request: ClipRequest) -> Hashable:
+            """Return what decides how the steps of a request go."""
+            start = request.strength_at_alpha if request.anchor is not None else None
+            prompts = (request.start, request.end, *(other.prompt for other in request.others))
+            away = any(prompt.negative for prompt in prompts)
+            guidance = request.guidance_at_alpha
+            return (request.quality, request.steps, guidance, start, away, request.mix)
+
+        for _, alike in groupby(requests, steps):
+            group = list(alike)
+            for first in range(0, len(group), self._batch):
+                yield group[first : first + self._batch]
+
+    def _sample(
+        self, request: ClipRequest, inputs: Inputs, interrupted: Callable[[], bool]
+    ) -> torch.Tensor:
+        """Return clean images (batch, channels, mel, frames); ``request`` is one of the batch."""
         known, noise, start = inputs.known, inputs.noise, inputs.start
         image = start * known + (1 - start) * noise if start else noise
+        sampler = self._sampler(request, inputs)
         before: Denoised | None = None
-        for now, following in pairwise(schedule(request.steps, start)):
+        for now, following in pairwise(sampler.times):
             if interrupted():
                 raise Interrupted
             noisy_known = now * known + (1 - now) * noise
@@ -119,11 +180,13 @@ class CompactEngine:
                 image = torch.lerp(noisy_known, image, request.mix.share)
             image = torch.where(inputs.kept, noisy_known, image)
             image = torch.where(inputs.context, known, image)
-            scale = guidance_at(request.guidance_at_alpha, now)
-            denoised = Denoised(now, self._denoise(image, now, inputs.conditioning, scale))
-            image = advance(image, denoised, following, before)
+            denoised = Denoised(now, sampler.denoise(image, now))
+            image = advance(image, denoised, following, before if sampler.second_order else None)
             before = denoised
-        image = torch.where(inputs.kept | inputs.context, known, image)
+        return torch.where(inputs.kept | inputs.context, known, image)
+
+    def _finish(self, request: ClipRequest, image: torch.Tensor) -> Spectrogram:
+        """Return the spectrogram of a clean image (channels, mel, frames)."""
         magnitudes = 10 ** self._scale.levels(image)
         if request.context is not None:
             # The clip begins with the bits of the context itself, not with those of its round trip
@@ -132,130 +195,38 @@ class CompactEngine:
             magnitudes[..., :length] = request.context.magnitudes.to(self._device)
         return Spectrogram(magnitudes.cpu(), self.params)
 
-    def _denoise(
-        self, image: torch.Tensor, now: float, both: Conditioning, scale: float
-    ) -> torch.Tensor:
-        """Return the clean image with classifier-free guidance (Ho and Salimans, 2022).
+    def _sampler(self, request: ClipRequest, inputs: Inputs) -> Sampler:
+        """Return the times of a batch like ``request``, and how it is denoised at each of them."""
+        guidance = request.guidance_at_alpha
+        if request.quality == "live" and self._few_steps is not None:
+            return self._few_steps.sampler(inputs.conditioning, guidance, inputs.start)
 
-        ``both`` has two rows, with the prompt and without it.
-        """
-        prompted, free = self._evaluate_rows(image, now, both)
-        return free + scale * (prompted - free)
+        def denoise(images: torch.Tensor, now: float) -> torch.Tensor:
+            """Denoise with classifier-free guidance (Ho and Salimans, 2022)."""
+            prompted, free = self._evaluate_halves(images, now, inputs)
+            return free + guidance_at(guidance, now) * (prompted - free)
 
-    def _evaluate_rows(
-        self, image: torch.Tensor, now: float, both: Conditioning
+        return Sampler(schedule(request.steps, inputs.start), denoise, second_order=True)
+
+    def _evaluate_halves(
+        self, images: torch.Tensor, now: float, inputs: Inputs
     ) -> Sequence[torch.Tensor]:
-        """Return the network's clean image (channels, mel, frames) for each row of ``both``."""
+        """Return the network's clean images with the prompts, and those without."""
+        size = len(images)
+        if self._parallel_guidance is None:
+            times = torch.full((2 * size,), now, device=self._device)
+            both = self._network(torch.cat([images, images]), times, inputs.conditioning)
+            return tuple(both.float().chunk(2))
 
-        def evaluate(rows: torch.Tensor) -> torch.Tensor:
-            images = image.expand(len(rows), *image.shape)
-            times = torch.full((len(rows),), now, device=self._device)
-            clean: torch.Tensor = self._network(images, times, both.rows(rows))
+        def evaluate(half: int) -> torch.Tensor:
+            rows = inputs.conditioning.rows(torch.arange(half * size, (half + 1) * size))
+            clean: torch.Tensor = self._network(images, torch.full((size,), now), rows)
             return clean
 
-        if self._parallel_guidance is None:
-            return tuple(evaluate(torch.arange(2, device=self._device)))
-        return self._parallel_guidance(lambda row: evaluate(torch.tensor([row]))[0])
+        return self._parallel_guidance(evaluate)
 
     @cached_property
     def _parallel_guidance(self) -> ParallelGuidance | None:
         """The threads of both evaluations, or None where there are no cores for them."""
         parallel = self._device.type == "cpu" and ParallelGuidance.is_available()
         return ParallelGuidance() if parallel else None
-
-    def _prepare(self, request: ClipRequest) -> _Inputs:
-        """Turn a request into tensors. Raises InvalidInput where it does not fit the engine."""
-        shape = (self.channels, self.params.mel_bands, self.frames)
-        known, context, kept = torch.zeros(shape), torch.zeros(self.frames), torch.zeros(shape)
-        if request.anchor is not None:
-            known = self._to_image(request.anchor, self.frames)
-            if request.mask is not None:
-                kept = self._read_mask(request)
-        if request.context is not None:
-            length = request.context.frames
-            if length % self.context_step or length >= self.frames:
-                hint = f"use a multiple of {self.context_step} below {self.frames}"
-                raise InvalidInput("context", f"{length} frames", hint)
-            known[..., :length] = self._to_image(request.context, length)
-            context[:length] = 1.0
-        noise = blend_noise(request, lambda seed: draw_noise(seed, shape, request.noise))
-        prompted = self._condition(request, context)
-        both = prompted.joined(self._condition_negative(prompted, request))
-        return _Inputs(
-            both.to(self._device),
-            noise.to(self._device),
-            known.to(self._device),
-            (kept > 0.5).to(self._device),
-            (context > 0.5).expand(shape).to(self._device),
-            1 - request.strength_at_alpha if request.anchor is not None else 0.0,
-        )
-
-    def _condition(self, request: ClipRequest, context: torch.Tensor) -> Conditioning:
-        """Return the conditioning with prompt and controls, which guidance leads to: one row."""
-        tempo = torch.tensor([(request.bpm or 0.0) / TEMPO_SCALE, float(request.bpm is not None)])
-        return Conditioning(
-            blend_prompts(request, lambda prompt: self._embed(prompt.text))[None],
-            torch.ones(1, 1),
-            tempo[None],
-            control_features(request.controls)[None],
-            lead_sheet_features(request.lead_sheet, self.frames)[None],
-            context[None],
-        )
-
-    def _condition_negative(self, prompted: Conditioning, request: ClipRequest) -> Conditioning:
-        """Return the conditioning that guidance leads away from: one row.
-
-        It has the negative prompts, or no prompt where they are empty, and no controls.
-        """
-        free = prompted.unguided()
-
-        def embed(prompt: Prompt) -> torch.Tensor:
-            return self._embed(prompt.negative)[None] if prompt.negative else free.text
-
-        def is_known(prompt: Prompt) -> torch.Tensor:
-            return torch.full_like(free.text_known, float(bool(prompt.negative)))
-
-        return replace(
-            free, text=blend_prompts(request, embed), text_known=blend_prompts(request, is_known)
-        )
-
-    def _embed(self, text: str) -> torch.Tensor:
-        """Return the embedding of a prompt as the network knows it, float32 (384,)."""
-        embedding = embed_prompt(text)
-        if self._prompt_adapter is None:
-            return embedding
-        return self._prompt_adapter(embedding[None])[0]
-
-    def _read_mask(self, request: ClipRequest) -> torch.Tensor:
-        """Return the mask of a request as (channels, mel, frames): 1 where the anchor stays."""
-        mask = torch.from_numpy(np.array(request.mask, np.float32))
-        if mask.shape != (self.params.mel_bands, self.frames):
-            hint = f"needs ({self.params.mel_bands}, {self.frames}) like the anchor"
-            raise InvalidInput("mask shape", tuple(mask.shape), hint)
-        return (1 - mask).expand(self.channels, -1, -1)
-
-    def _to_image(self, spectrogram: Spectrogram, frames: int) -> torch.Tensor:
-        """Return magnitudes as the standardised log-mel image (channels, mel, frames)."""
-        magnitudes = spectrogram.magnitudes
-        expected = (self.channels, self.params.mel_bands, frames)
-        if spectrogram.params != self.params or tuple(magnitudes.shape) != expected:
-            hint = f"needs {expected} in the engine's own scale"
-            raise InvalidInput("spectrogram", tuple(magnitudes.shape), hint)
-        return self._scale.image(log_mel(magnitudes))
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """One request as tensors.
-
-    ``conditioning`` has two rows, with the prompt and without it. ``known`` (channels, mel,
-    frames) holds anchor and context; ``kept`` and ``context`` are boolean and say where its
-    pixels stay. ``start`` is the time at which sampling begins, from 0 (noise) to 1 (clean).
-    """
-
-    conditioning: Conditioning
-    noise: torch.Tensor
-    known: torch.Tensor
-    kept: torch.Tensor
-    context: torch.Tensor
-    start: float

@@ -11,15 +11,16 @@ low-rank one of each block (as in "Cosmos World Foundation Model", NVIDIA, 2025)
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from riffusion.engines.compact.patches import overlap_add, to_patches
+from riffusion.networks.weights import StoredNetwork
 
 LEAD_SHEET_DIM = 17
 # The columns of a lead sheet are cosine and sine of beat and bar, a flag that they are known, and
@@ -80,6 +81,25 @@ class Conditioning:
 FIELDS = tuple(Conditioning.__dataclass_fields__)
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that the network computes from times and conditioning alone, not from images.
+
+    ``context`` and ``lead_sheet`` are (batch, tokens, width); ``blocks`` has the modulation (batch,
+    1, 6, width) of each block and ``last`` (batch, 1, 2 width) that of the last layer.
+    """
+
+    context: torch.Tensor
+    lead_sheet: torch.Tensor
+    blocks: tuple[torch.Tensor, ...]
+    last: torch.Tensor
+
+    def rows(self, rows: slice) -> Prepared:
+        """Return the same for some windows of the batch."""
+        blocks = tuple(block[rows] for block in self.blocks)
+        return Prepared(self.context[rows], self.lead_sheet[rows], blocks, self.last[rows])
+
+
 class Block(nn.Module):
     """A transformer block: attention with rotary positions and a gated feed-forward layer.
 
@@ -99,15 +119,8 @@ class Block(nn.Module):
         self.modulation = nn.Parameter(torch.zeros(6, width))
         self.own_modulation = _low_rank(width, rank, 6 * width) if rank else None
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        steer: torch.Tensor,
-        shared: torch.Tensor,
-        cosine: torch.Tensor,
-        sine: torch.Tensor,
-    ) -> torch.Tensor:
-        """Return ``x`` (batch, tokens, width) after the block.
+    def modulate(self, steer: torch.Tensor, shared: torch.Tensor) -> torch.Tensor:
+        """Return the modulation of the block, (batch, 1, 6, width).
 
         ``steer`` (batch, width) is the embedded conditioning and ``shared`` (batch, 6, width) the
         modulation that all blocks share.
@@ -115,7 +128,13 @@ class Block(nn.Module):
         modulation = shared + self.modulation
         if self.own_modulation is not None:
             modulation = modulation + self.own_modulation(steer).view(shared.shape)
-        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = modulation[:, None].unbind(2)
+        return modulation[:, None]
+
+    def forward(
+        self, x: torch.Tensor, modulation: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor
+    ) -> torch.Tensor:
+        """Return ``x`` (batch, tokens, width) after the block, with its own ``modulation``."""
+        scale_1, shift_1, gate_1, scale_2, shift_2, gate_2 = modulation.unbind(2)
         x = torch.addcmul(x, gate_1, self._attend(_modulate(x, scale_1, shift_1), cosine, sine))
         gate, up = self.gate_up(_modulate(x, scale_2, shift_2)).chunk(2, -1)
         return torch.addcmul(x, gate_2, self.down(F.silu(gate) * up))
@@ -136,56 +155,64 @@ class Block(nn.Module):
         return out
 
 
-class SpectrogramTransformer(ModelMixin, ConfigMixin):
-    """A diffusion transformer from noisy standardised log-mel images to clean ones.
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The sizes of a network, and the scale of the images that it was trained on.
 
-    Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean). The
-    configuration also keeps the scale of the training images (``mean``, ``std``, ``balance_std``)
-    and the top of their mel scale in Hz (``max_hz``).
+    ``mean``, ``std`` and ``balance_std`` are those of the training images, ``max_hz`` is the top of
+    their mel scale.
     """
 
-    config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
+    channels: int = 1
+    mel_bands: int = 128
+    frames: int = 512
+    patch: int = 8
+    overlap: int = 4
+    bottleneck: int = 128
+    width: int = 320
+    depth: int = 10
+    heads: int = 5
+    text_dim: int = 384
+    mean: float = 0.0
+    std: float = 1.0
+    balance_std: float = 1.0
+    max_hz: float = 20000.0
+    modulation_rank: int = 0
 
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self,
-        channels: int = 1,
-        mel_bands: int = 128,
-        frames: int = 512,
-        patch: int = 8,
-        overlap: int = 4,
-        bottleneck: int = 128,
-        width: int = 320,
-        depth: int = 10,
-        heads: int = 5,
-        text_dim: int = 384,
-        mean: float = 0.0,
-        std: float = 1.0,
-        balance_std: float = 1.0,
-        max_hz: float = 20000.0,
-        modulation_rank: int = 0,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.patch, self.overlap = patch, overlap
-        self.height = channels * mel_bands
-        self.span = patch + 2 * overlap
-        self.tokens = frames // patch
-        self.embed = nn.Linear(self.span * self.height, bottleneck, bias=False)
-        self.expand = nn.Linear(bottleneck, width)
+
+class SpectrogramTransformer(StoredNetwork):
+    """A diffusion transformer from noisy standardised log-mel images to clean ones.
+
+    Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean).
+    """
+
+    def __init__(self, **config: Any) -> None:
+        """Build the network with random weights. Arguments are fields of ``TransformerConfig``."""
+        super().__init__()
+        self.config = TransformerConfig(**config)
+        size, width = self.config, self.config.width
+        self.patch, self.overlap = size.patch, size.overlap
+        self.height = size.channels * size.mel_bands
+        self.span = size.patch + 2 * size.overlap
+        self.tokens = size.frames // size.patch
+        self.embed = nn.Linear(self.span * self.height, size.bottleneck, bias=False)
+        self.expand = nn.Linear(size.bottleneck, width)
         self.context_embed = nn.Linear(self.span, width, bias=False)
-        self.lead_embed = nn.Linear(patch * LEAD_SHEET_DIM, width, bias=False)
+        self.lead_embed = nn.Linear(size.patch * LEAD_SHEET_DIM, width, bias=False)
         self.time_embed = _two_layers(TIME_DIM, width)
-        self.text_embed = _two_layers(text_dim + 1, width)
+        self.text_embed = _two_layers(size.text_dim + 1, width)
         self.tempo_embed = _two_layers(TEMPO_DIM + 1, width)
         self.controls_embed = _two_layers(2 * CONTROLS, width)
         self.modulation = nn.Linear(width, 6 * width)
-        self.blocks = nn.ModuleList(Block(width, heads, modulation_rank) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            Block(width, size.heads, size.modulation_rank) for _ in range(size.depth)
+        )
         self.last_modulation = nn.Linear(width, 2 * width)
         self.draw = nn.Linear(width, self.span * self.height)
         for layer in (self.modulation, self.last_modulation, self.draw):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        cosine, sine = _rotary(self.tokens, width // heads)
+        cosine, sine = _rotary(self.tokens, width // size.heads)
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 
@@ -197,13 +224,12 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
         ``noisy`` is (batch, channels, mel, frames) and ``time`` (batch,). Returns the shape of
         ``noisy``.
         """
-        frames_first = noisy.flatten(1, 2).transpose(1, 2)
+        return self.denoise(noisy, self.prepare(time, conditioning))
+
+    def prepare(self, time: torch.Tensor, conditioning: Conditioning) -> Prepared:
+        """Return what times (batch,) and conditioning contribute, for ``denoise``."""
         context = conditioning.context[..., None]
-        x = self.expand(self.embed(to_patches(frames_first, self.patch, self.overlap)))
-        x = x + self.context_embed(to_patches(context, self.patch, self.overlap))
-        x = x + self.lead_embed(
-            conditioning.lead_sheet.reshape(len(x), -1, self.patch * LEAD_SHEET_DIM)
-        )
+        sheet = conditioning.lead_sheet.reshape(len(time), -1, self.patch * LEAD_SHEET_DIM)
         tempo = torch.cat(
             [_fourier(conditioning.tempo[:, 0], TEMPO_DIM, 30.0), conditioning.tempo[:, 1:]], -1
         )
@@ -214,10 +240,28 @@ class SpectrogramTransformer(ModelMixin, ConfigMixin):
             + self.controls_embed(conditioning.controls)
         )
         steer = F.silu(steer)
-        shared = self.modulation(steer).view(len(x), 6, -1)
+        shared = self.modulation(steer).view(len(time), 6, -1)
+        return Prepared(
+            self.context_embed(to_patches(context, self.patch, self.overlap)),
+            self.lead_embed(sheet),
+            tuple(self._modulations(steer, shared)),
+            self.last_modulation(steer)[:, None],
+        )
+
+    def _modulations(self, steer: torch.Tensor, shared: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yield the modulation of each block."""
         for block in self.blocks:
-            x = block(x, steer, shared, self.cosine, self.sine)
-        scale, shift = self.last_modulation(steer)[:, None].chunk(2, -1)
+            modulate: Any = block.modulate  # a module's attributes are typed as tensors or modules
+            yield modulate(steer, shared)
+
+    def denoise(self, noisy: torch.Tensor, prepared: Prepared) -> torch.Tensor:
+        """Return the clean images of noisy ones, (batch, channels, mel, frames)."""
+        frames_first = noisy.flatten(1, 2).transpose(1, 2)
+        x = self.expand(self.embed(to_patches(frames_first, self.patch, self.overlap)))
+        x = x + prepared.context + prepared.lead_sheet
+        for block, modulation in zip(self.blocks, prepared.blocks, strict=True):
+            x = block(x, modulation, self.cosine, self.sine)
+        scale, shift = prepared.last.chunk(2, -1)
         tokens = self.draw(_modulate(x, scale, shift))
         drawn = overlap_add(tokens, self.patch, self.overlap, self.height)
         image: torch.Tensor = drawn.transpose(1, 2).reshape(noisy.shape)

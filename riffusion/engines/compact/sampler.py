@@ -6,6 +6,7 @@ Time runs from 0 (noise) to 1 (clean). Each step costs one denoised image.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,9 @@ import torch
 
 # The schedule spends more of its steps where the image is still mostly noise.
 TIME_SHIFT = 2.0
-# A student of few steps was distilled to this number of them (training/engine/distill.py). A first
-# step after an anchor is no shorter than this.
-FEW_STEPS = 4
+# Few steps are so many, spaced nearly evenly: the last one draws all of the detail, and draws it
+# the sharper the shorter it is. A first step after an anchor is no shorter than the shortest.
+FEW_STEPS, FEW_STEPS_SHIFT = 4, 1.25
 SHORTEST_STEP = 0.05
 # Strong guidance in the last steps burns the image in and adds nothing to how the prompt is
 # followed.
@@ -31,7 +32,20 @@ class Denoised:
     clean: torch.Tensor
 
 
-def schedule(steps: int, start: float) -> list[float]:
+@dataclass(frozen=True)
+class Sampler:
+    """The ``times`` of the steps from noise to a clean image, and what denoises at each of them.
+
+    ``denoise`` returns the clean image (channels, mel, frames) of a noisy one at a time. Steps of
+    ``second_order`` also look at the one before.
+    """
+
+    times: Sequence[float]
+    denoise: Callable[[torch.Tensor, float], torch.Tensor]
+    second_order: bool
+
+
+def schedule(steps: int, start: float, shift: float = TIME_SHIFT) -> list[float]:
     """Return the ``steps + 1`` times from ``start`` to 1, closer together near the noise.
 
     A start at 1 takes no step and returns [1.0].
@@ -39,7 +53,7 @@ def schedule(steps: int, start: float) -> list[float]:
     if start >= 1:
         return [1.0]
     even = np.linspace(0.0, 1.0, steps + 1)
-    shifted = even / (even + (1 - even) * TIME_SHIFT)
+    shifted = even / (even + (1 - even) * shift)
     return [float(start + (1 - start) * time) for time in shifted]
 
 
@@ -51,15 +65,8 @@ def few_steps(start: float) -> list[float]:
     """
     if start >= 1:
         return [1.0]
-    return [start, *(time for time in schedule(FEW_STEPS, 0.0) if time > start + SHORTEST_STEP)]
-
-
-def split_step(now: float, following: float, parts: int) -> list[float]:
-    """Return the ``parts + 1`` times of smaller steps, as ``schedule`` spaces them."""
-    ends = [TIME_SHIFT * time / (1 + (TIME_SHIFT - 1) * time) for time in (now, following)]
-    even = np.linspace(*ends, parts + 1)
-    inner = even / (even + (1 - even) * TIME_SHIFT)
-    return [now, *(float(time) for time in inner[1:-1]), following]
+    between = schedule(FEW_STEPS, 0.0, FEW_STEPS_SHIFT)[1:-1]
+    return [start, *(time for time in between if time > start + SHORTEST_STEP), 1.0]
 
 
 def guidance_at(scale: float, time: float) -> float:

@@ -176,9 +176,9 @@ def splice_songs(
 ) -> tuple[int, FloatArray, LeadSheet]:
     """Return a window in which ``song`` follows ``context`` frames of another, random song.
 
-    The first number is the frame of ``song`` at which the window would begin without the other
-    one. The frames (512, 2, bands) change songs where both have a bar line. The beats of the returned
-    lead sheet count from that bar line.
+    The frames (512, 2, bands) change songs where both have a bar line. The beats of the returned
+    lead sheet count from that bar line. The first number is the frame of ``song`` at which the
+    window would begin without the other one.
     """
     about, other = corpus.songs[song], int(rng.integers(len(corpus.songs)))
     past = corpus.songs[other]

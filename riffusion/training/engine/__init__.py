@@ -1,5 +1,7 @@
 """Training of the shipped engine: a flow-matching transformer on log-mel images.
 
+distill         the command ``distill``: a student of few steps
+lessons         what a student of few steps learns from
 train           the command ``train``: the run, its options and its files
 flow            the flow-matching loss
 critics         networks that recognise music in noise, and a loss by them

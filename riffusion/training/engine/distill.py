@@ -1,8 +1,9 @@
 """Distil the shipped engine to few steps: ``python -m riffusion distill MODEL CORPUS OUT``.
 
 The student walks its own few steps without guidance, and at each of them learns from the teacher,
-which takes guided steps from the same noisy image (``lessons``). What is written is the change of
-the weights, cut to a low rank: ``live.safetensors``, which goes beside the weights of the teacher.
+which takes guided steps from the same noisy image (``lessons``). What is trained and written is a
+change of the weights of low rank: ``few_steps.safetensors``, which goes beside the weights of the
+teacher.
 The run stops when its minutes are used, and the same command resumes it.
 """
 
@@ -23,10 +24,18 @@ import torch
 from torch import nn
 
 from riffusion.engines.clip import DEFAULT_GUIDANCE
+from riffusion.engines.compact.engine import FEW_STEPS_FILE, CompactEngine
 from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.sampler import FEW_STEPS, few_steps
-from riffusion.networks.low_rank import factorise, save_change
+from riffusion.networks.low_rank import (
+    apply_change,
+    load_change,
+    read_change,
+    save_change,
+    train_low_rank,
+    write_change,
+)
 from riffusion.networks.weights import read_network
 from riffusion.training import optimization
 from riffusion.training.checkpoint import (
@@ -45,11 +54,11 @@ from riffusion.training.engine.lessons import (
     lesson_loss,
     teach,
 )
+from riffusion.training.engine.sample_sheet import draw_comparison
 from riffusion.training.engine.warm_start import read_scale
 from riffusion.training.plots import draw_curve
 from riffusion.training.precision import choose_autocast
 
-CHANGE_FILE = "live.safetensors"
 CHECKPOINT_S = 240.0
 LOG_STEPS = 25
 AVERAGE_DECAY = 0.998
@@ -61,16 +70,17 @@ class DistillOptions:
     """The settings of a run.
 
     ``minutes`` is the whole time budget, that of earlier parts of the run included; ``rank`` is
-    that of the change of each matrix.
+    that of the change of each matrix; ``start_from`` is a change of an earlier run.
     """
 
     minutes: float
     batch: int = 16
     rate: float = 3e-4
-    rank: int = 32
+    rank: int = 64
     seed: int = 0
     device: str = "cpu"
     compiled: bool = True
+    start_from: Path | None = None
 
 
 class Distiller:
@@ -87,18 +97,22 @@ class Distiller:
         scale = read_scale(model)
         self.train = Corpus(corpus, "train", scale)
         self.validation = Corpus(corpus, "validation", scale)
-        adapter = PromptAdapter.load(model)
-        if adapter is not None:
-            self.train.adapt_captions(adapter)
-            self.validation.adapt_captions(adapter)
+        self._prompt_adapter = PromptAdapter.load(model)
+        if self._prompt_adapter is not None:
+            self.train.adapt_captions(self._prompt_adapter)
+            self.validation.adapt_captions(self._prompt_adapter)
         read = read_network(SpectrogramTransformer, model)
         self.teacher = nn.Module.to(read, options.device).requires_grad_(False)
         self.student = copy.deepcopy(self.teacher).requires_grad_(True)
-        self.average = copy.deepcopy(self.teacher)
+        train_low_rank(self.student, options.rank)
+        if options.start_from is not None:
+            write_change(self.student, load_change(options.start_from))
+        self.average = copy.deepcopy(self.student).requires_grad_(False)
+        trained = [value for value in self.student.parameters() if value.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.student.parameters(), lr=options.rate, betas=(0.9, 0.95), weight_decay=0.0
+            trained, lr=options.rate, betas=(0.9, 0.95), weight_decay=0.0
         )
-        self.config = {"few_steps": FEW_STEPS}
+        self.config = {"few_steps": FEW_STEPS, "rank": options.rank}
         loaded = load_checkpoint(
             out / "run", self.student, self.average, [self.optimizer], self.config
         )
@@ -137,6 +151,22 @@ class Distiller:
                 self._save(step, windows, before_s + now - begin, smooth)
                 saved = time.perf_counter()
         self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
+        self._compare()
+
+    def _compare(self) -> None:
+        """Draw clips of the teacher and of the student for prompts as they are played."""
+        with storage_errors(self.out):
+            played = copy.deepcopy(self.teacher)
+            apply_change(played, load_change(self.out / FEW_STEPS_FILE))
+            engine = CompactEngine(
+                copy.deepcopy(self.teacher),
+                "student",
+                self.options.device,
+                prompt_adapter=self._prompt_adapter,
+                few_step_network=played,
+            )
+            sharpness = draw_comparison(engine, self.out / "run" / "sheet")
+        print(f"sharpness over prompts as they are played, of the teacher's: {sharpness:.3f}")
 
     def _next_lesson(self, rng: np.random.Generator) -> Lesson:
         """Return a lesson of new windows, or one that continues the clips of the last one."""
@@ -192,8 +222,8 @@ class Distiller:
         progress = Progress(step, windows, elapsed_s, self.config)
         save_checkpoint(run, self.student, self.average, [self.optimizer], progress)
         with storage_errors(self.out):
-            before, after = self.teacher.state_dict(), self.average.state_dict()
-            save_change(factorise(before, after, self.options.rank), self.out / CHANGE_FILE)
+            change = read_change(self.average, self.teacher)
+            save_change(change, self.out / FEW_STEPS_FILE)
             measured = self.validate()
             point: dict[str, Any] = {"step": step, "windows": windows, "training": training}
             with (run / "curve.jsonl").open("a") as curve:
@@ -218,12 +248,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``python -m riffusion distill``."""
     parser.add_argument("model", type=Path, help="the model folder to learn from")
     parser.add_argument("corpus", type=Path, help="folder made by `riffusion corpus`")
-    parser.add_argument("out", type=Path, help=f"folder that {CHANGE_FILE} goes to")
+    parser.add_argument("out", type=Path, help=f"folder that {FEW_STEPS_FILE} goes to")
     parser.add_argument("--minutes", type=float, default=75.0, help="time budget (default 75)")
     parser.add_argument("--batch", type=int, default=16, help="windows a lesson (default 16)")
     parser.add_argument("--rate", type=float, default=3e-4, help="learning rate (default 0.0003)")
-    parser.add_argument("--rank", type=int, default=32, help="of the change (default 32)")
+    parser.add_argument("--rank", type=int, default=64, help="of the change (default 64)")
     parser.add_argument("--seed", type=int, default=0, help="of windows and noise (default 0)")
+    parser.add_argument("--start-from", type=Path, help=f"a {FEW_STEPS_FILE} to begin with")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(
         "--no-compile", dest="compiled", action="store_false", help="do without torch.compile"

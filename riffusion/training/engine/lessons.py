@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from riffusion.engines.compact.features import lead_sheet_features
 from riffusion.engines.compact.network import BEAT_KNOWN, CHORDS, TURNS, Conditioning
-from riffusion.engines.compact.sampler import Denoised, advance, guidance_at, split_step
+from riffusion.engines.compact.sampler import Denoised, advance, guidance_at
 from riffusion.training.corpus.dataset import FRAMES, Corpus
 from riffusion.training.corpus.windows import MAX_CONTEXT, PATCH, Batch, draw_batch
 from riffusion.training.engine.flow import BALANCE_WEIGHT, MIN_TIME_LEFT, Network
@@ -33,7 +33,7 @@ MAX_START = 0.8  # of an anchor; beyond it, hardly anything is left to draw
 TEACHER_STEPS, LAST_TEACHER_STEPS = 2, 4
 # The weight of the error of detail beside that of the velocity; detail is measured over squares of
 # so many bands and frames.
-DETAIL_WEIGHT = 0.3
+DETAIL_WEIGHT = 1.0
 DETAIL_SIZE = 8
 FAINTEST_DETAIL = 1e-4
 
@@ -135,7 +135,7 @@ def teach(
     both = lesson.conditioning.joined(lesson.conditioning.unguided())
     moved, before = image, None
     parts = LAST_TEACHER_STEPS if following >= 1 else TEACHER_STEPS
-    for at, then in pairwise(split_step(now, following, parts)):
+    for at, then in pairwise(np.linspace(now, following, parts + 1).tolist()):
         moved = torch.where(lesson.given, lesson.known, moved)
         with choose_autocast(moved.device.type):
             rows = teacher(torch.cat([moved, moved]), moved.new_full((2 * len(moved),), at), both)
