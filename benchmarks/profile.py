@@ -20,7 +20,7 @@ from riffusion.engines.protocol import Engine, EngineWrapper, never
 from riffusion.jam.block import Samples
 from riffusion.jam.session import BLOCK_S, JamSession, JamSettings, render
 from riffusion.spectral.spectrogram import Spectrogram
-from riffusion.vocoder.protocol import Vocoder
+from riffusion.vocoder.protocol import StreamingVocoder, Vocoder
 
 STAGES = ("denoise", "vocode", "stitch", "master", "write")
 
@@ -47,11 +47,13 @@ class Clock:
 
 
 class TimedEngine(EngineWrapper):
-    """An engine whose ``generate`` is timed."""
+    """An engine whose ``generate`` and whose vocoders are timed."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         super().__init__(engine)
         self._clock = clock
+        self.vocoder = time_vocoder(engine.vocoder, clock)
+        self.live_vocoder = time_vocoder(engine.live_vocoder, clock)
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
@@ -61,14 +63,41 @@ class TimedEngine(EngineWrapper):
             return super().generate(requests, interrupted=interrupted)
 
 
+class TimedVocoder:
+    """A vocoder that adds its time to the stage ``vocode``."""
+
+    def __init__(self, vocoder: Vocoder, clock: Clock) -> None:
+        self._vocoder, self._clock = vocoder, clock
+
+    def __call__(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
+        """Return what the vocoder returns."""
+        with self._clock.stage("vocode"):
+            return self._vocoder(spectrogram, prefix=prefix)
+
+
+class TimedStreamingVocoder(TimedVocoder):
+    """The same for a vocoder that streams."""
+
+    def __init__(self, vocoder: StreamingVocoder, clock: Clock) -> None:
+        super().__init__(vocoder, clock)
+        self._streaming = vocoder
+
+    def stream(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Iterator[Samples]:
+        """Yield what the vocoder yields."""
+        pieces = self._streaming.stream(spectrogram, prefix=prefix)
+        while True:
+            with self._clock.stage("vocode"):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
+
 def time_vocoder(vocoder: Vocoder, clock: Clock) -> Vocoder:
-    """Return a vocoder that adds its time to the stage ``vocode``."""
-
-    def timed(spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
-        with clock.stage("vocode"):
-            return vocoder(spectrogram, prefix=prefix)
-
-    return timed
+    """Return a vocoder that adds its time to the stage ``vocode``, and streams if it does."""
+    if isinstance(vocoder, StreamingVocoder):
+        return TimedStreamingVocoder(vocoder, clock)
+    return TimedVocoder(vocoder, clock)
 
 
 def profile_jam(engine: Engine, seconds: float, bpm: float, key: str) -> dict[str, float]:
@@ -79,9 +108,8 @@ def profile_jam(engine: Engine, seconds: float, bpm: float, key: str) -> dict[st
     """
     clock, pieces = Clock(), list[Samples]()
     settings = JamSettings(Prompt(PROMPT_A, 1), Prompt(PROMPT_B, 2), bpm=bpm, key=key)
-    vocoder = time_vocoder(engine.vocoder, clock)
     start, worked = time.perf_counter(), time.thread_time()
-    session = JamSession(TimedEngine(engine, clock), settings, vocoder=vocoder)
+    session = JamSession(TimedEngine(engine, clock), settings)
     total = round(seconds * session.sample_rate)
     with TrackFile(session.sample_rate, session.channels) as track:
         for block in render(session, total):
