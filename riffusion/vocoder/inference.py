@@ -77,16 +77,16 @@ class InferenceNetwork:
 
     def predict(self, features: Features, frames: slice) -> Prediction:
         """Return the prediction for ``frames`` of the features."""
-        low, low_advance, low_slope = torch.split(  # type: ignore[no-untyped-call]
-            self._draw_bass(features.bass[frames]), self._bass_sizes, -1
+        drawn_bass, drawn = (
+            self._draw_bass(features.bass[frames]),
+            self._draw(features.whole[frames]),
         )
-        high, sides, advance, slope, band_slope = torch.split(  # type: ignore[no-untyped-call]
-            self._draw(features.whole[frames]), self._sizes, -1
-        )
+        low, low_advance, low_slope = drawn_bass.split_with_sizes(self._bass_sizes, -1)
+        high, sides, advance, slope, band_slope = drawn.split_with_sizes(self._sizes, -1)
         levels = (features.loudness[frames] - self._weight) @ self._spread
         levels[:, : low.shape[1]] += low
         levels[:, low.shape[1] :] += high
-        upper = band_slope.unflatten(-1, (2, -1)) @ self._spread[:, self._fine_bins :]
+        upper = band_slope.view(len(band_slope), 2, -1) @ self._spread[:, self._fine_bins :]
         return Prediction(
             levels.mul_(LN_10).exp_(),
             sides,
