@@ -108,6 +108,7 @@ class Iteration:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Take further frames, and return better spectra of those whose samples are complete.
 
+        All but the last are at least as many as wait for the frames after them.
         ``spectra`` are (channels, frames, all bins), ``before`` (channels, frames, bins) what the
         iteration before rebuilt. What this one rebuilt is the second result.
         """
@@ -186,7 +187,8 @@ class ChainedGriffinLim:
 
         ``mid`` (1, frames, bins) are complex spectra whose magnitudes stay; ``channel_gains``
         (channels, frames, bins) are the complex factors of the channels. With ``last`` all samples
-        that remain are returned.
+        that remain are returned. The first frames are more than the iterations are behind, further
+        ones at least ``SynthesisWindow.lag``.
         """
         stft = self._stft
         whole = stft.silence(mid)
