@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from riffusion.engines.arguments import add_engine_arguments, load_chosen_engine
 from riffusion.errors import RiffusionError
 from riffusion.live.registry import MAX_JAMS
-from riffusion.serving.server import HOST, first_pace, serve
+from riffusion.serving.memory import return_freed_memory
+from riffusion.serving.server import HOST, serve
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve the page until Ctrl-C and return the exit code: 0 stopped, 1 could not start."""
     options = parse_options(argv)
+    return_freed_memory()
     try:
         engine = load_chosen_engine(options)
-        pace = first_pace(engine)
-        with serve(engine, options.host, options.port, pace, max_jams=options.jams) as serving:
+        with serve(engine, options.host, options.port, warm=True, max_jams=options.jams) as serving:
             sys.stdout.write(f"Riffusion is at {serving.url}  (Ctrl-C stops it)\n")
             sys.stdout.flush()
             threading.Event().wait()

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a setting of the jams whose cohesion is measured; may be given repeatedly",
+        help="a setting of the jams whose seams or cohesion is measured; may be given repeatedly",
     )
     parser.add_argument("--songs", help="a folder by corpus-sound, for analysis")
     parser.add_argument("--json", type=Path, help="write the numbers here too")

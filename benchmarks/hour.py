@@ -20,14 +20,15 @@ from riffusion.engines.loading import load_engine
 from riffusion.jam.session import JamSession, JamSettings, render
 
 BPM = 94.0  # at which a bar is no whole number of samples
+BEATS = 4
 READ_SAMPLES = 1 << 20
 
 
 @dataclass(frozen=True)
 class BarLine:
-    """A clip that begins on bar ``bar`` at the absolute sample ``sample``."""
+    """A clip that begins on beat ``beat`` of the track, at the absolute sample ``sample``."""
 
-    bar: int
+    beat: float
     sample: int
 
 
@@ -78,7 +79,9 @@ def play(options: Options, path: Path, report: Connection) -> None:
             recording.write(block.samples)
             gaps += block.start != end
             end = block.start + block.samples.shape[1]
-            bar_lines[block.clip.index] = BarLine(block.clip.bar, block.clip.start_sample)
+            bar_lines[block.clip.index] = BarLine(
+                BEATS * block.clip.bar + block.clip.beat, block.clip.start_sample
+            )
     report.send(Played(total, session.sample_rate, tuple(bar_lines.values()), gaps))
 
 
@@ -87,8 +90,8 @@ def measure_off_grid(played: Played) -> int:
 
     It is computed here in exact fractions, not by the code that is measured.
     """
-    bar = Fraction(4 * 60 * played.sample_rate) / Fraction(BPM)
-    return max(abs(line.sample - round(line.bar * bar)) for line in played.bar_lines)
+    beat = Fraction(60 * played.sample_rate) / Fraction(BPM)
+    return max(abs(line.sample - round(Fraction(line.beat) * beat)) for line in played.bar_lines)
 
 
 def measure_silence(path: Path, block_samples: int = READ_SAMPLES) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ FLOOR = 1e-4
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A jam as heard, with the samples where clips begin and those of all bar lines.
+    """A jam as heard, with the samples where clips begin and those of all bar lines, or beats.
 
     ``samples`` is (channels, n).
     """
@@ -43,9 +43,12 @@ class Excerpt:
 def measure(options: Options) -> list[Row]:
     """Return medians over several jams of ``JAM_S`` seconds, with and without drums."""
     engine = load_engine(options.model, options.device)
-    excerpts = [play_jam(engine, a, b, seed) for seed, (a, b) in enumerate(PAIRS)]
+    excerpts = [play_jam(engine, a, b, seed, options.settings) for seed, (a, b) in enumerate(PAIRS)]
     params = engine.params
     crossfades = [flux_ratio(excerpt, params, CROSSFADE_AT_S) for excerpt in excerpts]
+    before_others = [
+        flux_ratio(excerpt, params, CROSSFADE_AT_S, bar_lines_only=True) for excerpt in excerpts
+    ]
     downbeats = [flux_ratio(excerpt, params, DOWNBEAT_AT_S) for excerpt in excerpts]
     against_others = [
         flux_ratio(excerpt, params, DOWNBEAT_AT_S, bar_lines_only=True) for excerpt in excerpts
@@ -54,15 +57,25 @@ def measure(options: Options) -> list[Row]:
     note = f"{len(PAIRS)} jams of {JAM_S:.0f} s, median"
     return [
         Row("spectral flux in crossfades / elsewhere", median(crossfades), "", "<= 1.3", note),
+        Row("the same / before other bars, or beats of live", median(before_others), "", "", note),
         Row("flux on first beats of clips / elsewhere", median(downbeats), "", "", note),
-        Row("the same / on first beats of other bars", median(against_others), "", "", note),
+        Row(
+            "the same / on first beats of other bars, or on other beats of live",
+            median(against_others),
+            "",
+            "",
+            note,
+        ),
         Row("largest sample step at a boundary / inside a clip", max(steps), "", "<= 1", "worst"),
     ]
 
 
-def play_jam(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt:
-    """Return the first ``JAM_S`` seconds of a jam."""
+def play_jam(
+    engine: Engine, prompt_a: str, prompt_b: str, seed: int, changes: Mapping[str, object]
+) -> Excerpt:
+    """Return the first ``JAM_S`` seconds of a jam, with some settings changed."""
     settings = JamSettings(Prompt(prompt_a, seed), Prompt(prompt_b, seed + 1), bpm=BPM, key=KEY)
+    settings = settings.with_settings(changes)
     session = JamSession(engine, settings)
     wanted = round(JAM_S * session.sample_rate)
     pieces: list[npt.NDArray[np.float32]] = []
@@ -73,8 +86,9 @@ def play_jam(engine: Engine, prompt_a: str, prompt_b: str, seed: int) -> Excerpt
         boundaries[block.clip.index] = block.clip.start_sample
         if block.start + block.samples.shape[1] >= wanted:
             break
-    bar_s = settings.beats_per_bar * 60 / settings.bpm
-    bars = {round(bar * bar_s * session.sample_rate) for bar in range(int(JAM_S / bar_s))}
+    # Live clips begin on any beat.
+    step_s = (1 if settings.quality == "live" else settings.beats_per_bar) * 60 / settings.bpm
+    bars = {round(line * step_s * session.sample_rate) for line in range(int(JAM_S / step_s))}
     return Excerpt(
         np.concatenate(pieces, axis=1)[:, :wanted],
         session.sample_rate,

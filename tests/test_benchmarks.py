@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +13,24 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from benchmarks import analysis, cohesion, handmade
 from benchmarks.__main__ import read_given
+from benchmarks.arithmetic import Counter, count_clip_gflop, summarise_limit
 from benchmarks.browser import count_differences
 from benchmarks.hour import BPM, BarLine, Played, measure_off_grid, measure_silence
 from benchmarks.options import Options
+from benchmarks.profile import STAGES, Clock, profile_jam
 from benchmarks.report import Row, describe_machine, format_json, format_table
 from benchmarks.seams import CROSSFADE_AT_S, DOWNBEAT_AT_S, Excerpt, flux_ratio, step_ratio
 from benchmarks.setup import sum_downloads_mb
 from benchmarks.song import measure_off_grid as measure_sections_off_grid
-from benchmarks.speed import TEMPI, summarise_tempi
+from benchmarks.speed import TEMPI, measure_factor, summarise_tempi
+from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidInput
 from riffusion.song.placement import place_sections
 from riffusion.song.planner import plan_song
@@ -68,7 +75,7 @@ def test_step_ratio_sees_a_click() -> None:
 @given(st.integers(0, 1500), st.integers(-3, 3))
 def test_off_grid_counts_samples(bar: int, error: int) -> None:
     exact = round(bar * 4 * 60 * RATE / BPM)
-    played = Played(0, RATE, (BarLine(bar, exact + error),), 0)
+    played = Played(0, RATE, (BarLine(4 * bar, exact + error),), 0)
     assert measure_off_grid(played) == abs(error)
 
 
@@ -112,13 +119,63 @@ def test_downloads_are_added_up(tmp_path: Path) -> None:
     assert sum_downloads_mb(lines) == pytest.approx(17.25)
 
 
-def test_the_worst_and_the_median_tempo_are_those_of_the_factors() -> None:
-    factors = dict(zip(TEMPI, (8.0, 7.5, 6.0, 5.0, 7.0, 6.5, 9.0), strict=True))
-    rows = summarise_tempi(factors)
-    assert [row.value for row in rows[: len(TEMPI)]] == list(factors.values())
-    worst, middle = rows[len(TEMPI) :]
-    assert (worst.value, worst.note) == (5.0, "117 bpm")
-    assert middle.value == 7.0
+def test_the_worst_tempo_the_median_and_the_ratio_are_told() -> None:
+    live = {bpm: 30.0 - (bpm == 180) * 8 + (bpm < 100) for bpm in TEMPI}
+    fine = {60.0: 8.0, 180.0: 5.0}
+    factors = {("live", bpm): [factor] for bpm, factor in live.items()}
+    factors |= {("fine", bpm): [factor, factor + 1, factor - 1] for bpm, factor in fine.items()}
+    rows = {row.what: row for row in summarise_tempi(factors)}
+    worst = rows["live, worst tempo"]
+    assert (worst.value, worst.note) == (22.0, "180 bpm")
+    assert rows["live, median of tempi"].value == 30.0
+    assert rows["live over fine at 60 bpm"].value == pytest.approx(31 / 8)
+    assert rows["live over fine, least"].value == pytest.approx(31 / 8)
+    assert rows["fine jam at 180 bpm, times faster than real time"].value == 5.0
+
+
+def test_stages_are_summed_over_threads() -> None:
+    clock = Clock()
+
+    def work() -> None:
+        with clock.stage("denoise"):
+            time.sleep(0.05)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clock.spent["denoise"] >= 0.15
+    assert len(clock.worked) <= 3
+
+
+def test_layers_are_counted_with_their_attention() -> None:
+    counter = Counter()
+    queries, draw = nn.Linear(4, 12), nn.Linear(4, 5)
+    for layer in (queries, draw):
+        layer.register_forward_hook(counter.add)
+        layer(torch.zeros(2, 7, 4))
+    products = 2 * 2 * 7 * 4 * (12 + 5)
+    assert counter.flop == products + 2 * 2 * (2 * 7 * 7 * 4)
+
+
+def test_the_share_of_the_limit_is_of_the_product_that_is_used() -> None:
+    products = {("float32", 1): 50.0, ("float32", 2): 100.0, ("8 bits", 1): 200.0}
+    rows = {
+        row.what: row.value
+        for row in summarise_limit(products, {"live": 5.0, "fine": 40.0}, {"live": 0.1, "fine": 1})
+    }
+    assert rows["share of the limit, live"] == pytest.approx(25)
+    assert rows["share of the limit, fine"] == pytest.approx(40)
+
+
+def test_a_jam_is_timed_over_whole_rounds_and_by_stage(tiny_model_folder: Path) -> None:
+    engine = load_engine(str(tiny_model_folder), "cpu")
+    assert measure_factor(engine, 180.0) > 0
+    seconds = profile_jam(engine, 4.0, 120.0, "C")
+    assert all(seconds[stage] >= 0 for stage in STAGES)
+    assert seconds["denoise"] > 0
+    assert count_clip_gflop(engine, "live") > 0
 
 
 def test_table_and_json_hold_the_machine_and_every_row() -> None:

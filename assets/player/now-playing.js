@@ -37,7 +37,8 @@ export class NowPlaying {
     const mark = this.marks.findLast(({ start_sample }) => start_sample <= playhead);
     if (!mark) return;
     this.mark = mark;
-    const bars = countBars(mark, mark.start_sample, playhead, this.sampleRate);
+    const sounded = countBars(mark, mark.start_sample, playhead, this.sampleRate);
+    const bars = mark.beat / mark.beats_per_bar + sounded;  // from the bar line before the clip
     this.bar = mark.bar + Math.floor(bars);
     this.view.showNow(mark, bars);
     // Nobody sees the image on a hidden page, and the server would have to make it.

@@ -35,14 +35,18 @@ export function mount(element, root, ask) {
   resolvePlayer(window.riffusionPlayer);
 }
 
-function readAudioOptions({ sampleRate, channels, holdS }, root) {
+function readAudioOptions({ sampleRate, channels }, root) {
   return {
     sampleRate: +sampleRate,
     channels: +channels,
-    holdS: +holdS,
     base: root + "/jam/player/",
     sinkKind: readForced("sink"),
   };
+}
+
+// The page says above the player where the engine is slower than its music, once it was timed.
+function readHoldS() {
+  return +(document.querySelector("#pace-note [data-hold-s]")?.dataset.holdS ?? 0);
 }
 
 // The page's address may force one of the ways in which sound travels or is played, for tests.
@@ -182,7 +186,7 @@ class Player extends Emitter {
     this.nowPlaying.clear();
     this.view.showNotice("");
     this.view.showStatus("Starting…");
-    const audio = new AudioGraph(this.audioOptions);
+    const audio = new AudioGraph({ ...this.audioOptions, holdS: readHoldS() });
     audio.on("report", (report) => this.takeReport(report));
     audio.on("suspended", (isSuspended) => {
       if (this.state === "playing") this.view.showStatus(isSuspended ? HELD_BACK : "Playing.");

@@ -56,7 +56,7 @@ export class View {
     this.setText("length", length);
   }
 
-  // Show what sounds now: the server's mark of a clip, and how many bars of it have passed.
+  // Show what sounds now: the server's mark of a clip, and how many bars since its first bar line.
   showNow(mark, bars) {
     // A recording that the jam goes on from has no chords that are known.
     const isRecording = !mark.chords.length;

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.signal import lfilter, upfirdn
 
 FloatArray = npt.NDArray[np.float64]
@@ -51,6 +52,8 @@ TRUE_PEAK_TAPS = np.array(
     ]
 )  # fmt: skip
 INTERLEAVED_TAPS = TRUE_PEAK_TAPS.T.reshape(-1).astype(np.float32)
+# No true peak is higher than the highest sample around it times this; a little more for rounding.
+HIGHEST_OVERSHOOT = 1.001 * float(np.abs(TRUE_PEAK_TAPS).sum(axis=1).max())
 TRUE_PEAK_REACH = 6  # samples that the filter sees on either side
 
 
@@ -99,19 +102,25 @@ def lufs_to_power(loudness_lufs: float) -> float:
     return float(10 ** ((loudness_lufs - OFFSET_LUFS) / 10))
 
 
-def true_peaks(samples: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
+def true_peaks(
+    samples: npt.NDArray[np.float32], size: int, matters: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float32]:
     """Return the true peak of each run of ``size`` samples, over all channels, (runs,).
 
     ``samples`` is (channels, runs * size + 2 ``TRUE_PEAK_REACH``), with the samples around the
-    runs.
+    runs. ``matters`` (runs,) are levels from which a peak matters: where a true peak cannot reach
+    that, the result is the highest sample, which takes a small part of the time.
     """
     reach, phases = TRUE_PEAK_REACH, len(TRUE_PEAK_TAPS)
-    dense = upfirdn(INTERLEAVED_TAPS, samples, up=phases, axis=1)
-    # The filter answers six samples late.
-    between = dense[:, phases * 2 * reach : phases * samples.shape[1]]
-    heights = [
-        part.reshape(len(samples), -1, length)
-        for part, length in ((between, phases * size), (samples[:, reach:-reach], size))
-    ]
-    highest = [np.maximum(part.max(axis=(0, 2)), -part.min(axis=(0, 2))) for part in heights]
-    return np.asarray(np.maximum(*highest), np.float32)
+    around = sliding_window_view(samples, size + 2 * reach, axis=1)[:, ::size]
+    heights = np.maximum(around.max(axis=2), -around.min(axis=2)).max(axis=0)
+    inside = around[:, :, reach:-reach]
+    highest = np.maximum(inside.max(axis=2), -inside.min(axis=2)).max(axis=0)
+    loud = np.flatnonzero(heights * HIGHEST_OVERSHOOT >= matters)
+    if len(loud):
+        dense = upfirdn(INTERLEAVED_TAPS, around[:, loud], up=phases, axis=2)
+        # The filter answers six samples late.
+        between = dense[:, :, phases * 2 * reach : phases * (size + 2 * reach)]
+        peaks = np.maximum(between.max(axis=(0, 2)), -between.min(axis=(0, 2)))
+        highest[loud] = np.maximum(peaks, highest[loud])
+    return np.asarray(highest, np.float32)

@@ -34,6 +34,8 @@ class Engine(Protocol):
         The length of a context must be a multiple of so many frames.
     vocoder : Vocoder
         Turns the spectrograms of this engine into samples.
+    live_vocoder : Vocoder
+        Turns clips of quality "live" into samples; the same where there is only one.
 
     Examples
     --------
@@ -63,6 +65,9 @@ class Engine(Protocol):
 
     @property
     def vocoder(self) -> Vocoder: ...
+
+    @property
+    def live_vocoder(self) -> Vocoder: ...
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
@@ -104,7 +109,8 @@ class EngineWrapper:
         self.engine = engine
         self.name, self.params = engine.name, engine.params
         self.channels, self.frames = engine.channels, engine.frames
-        self.context_step, self.vocoder = engine.context_step, engine.vocoder
+        self.context_step = engine.context_step
+        self.vocoder, self.live_vocoder = engine.vocoder, engine.live_vocoder
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never

@@ -20,6 +20,7 @@ Nothing in this room holds a thread, a socket or a widget.
     replay          sessions saved to files and played again
     session_file    SavedSession: the format of session files, written and read
     stitcher        Stitcher: clips in, gapless audio out
+    clip_sound      ClipSound: the sound of a clip, piece by piece
     anchors         the library of anchors, and audio or images as anchors
     masks           which part of an anchor is generated anew
     asset           AssetRef: an anchor or a mask by name, or uploaded data

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from riffusion.jam.clip_window import ClipWindow
+from riffusion.jam.clip_window import BEAT_DIGITS, ClipWindow
 from riffusion.jam.timeline import Segment
 
 Samples = npt.NDArray[np.float32]
@@ -25,13 +25,14 @@ MAX_MARKS = 20_000
 
 @dataclass(frozen=True)
 class ClipMark:
-    """A clip that sounds from sample ``start_sample`` on, which lies in bar ``bar``.
+    """A clip that sounds from sample ``start_sample`` on, which is beat ``beat`` of bar ``bar``.
 
-    ``index`` counts the clips of the jam from 0. ``alpha`` is the position on the walk from prompt
-    A (0) to prompt B (1), the two of all prompts that it walks between. ``bpm`` is the tempo in the
-    middle of its bars. ``chords`` are the names of the chords of its bars, one a bar; there are
-    none in the recording that a jam goes on from, whose bars are below 0. ``others`` are the
-    prompts that sound together with the two.
+    ``index`` counts the clips of the jam from 0, ``beat`` the beats of the bar; it has a fraction
+    where a change lands between two. ``alpha`` is the position on the walk from prompt A (0) to
+    prompt B (1), the two of all prompts that it walks between. ``bpm`` is the tempo in the middle
+    of its bars. ``chords`` are the names of the chords of the bars that it sounds in, one a bar;
+    there are none in the recording that a jam goes on from, whose bars are below 0. ``others`` are
+    the prompts that sound together with the two.
     """
 
     index: int
@@ -47,6 +48,7 @@ class ClipMark:
     key: str
     chords: tuple[str, ...]
     others: tuple[str, ...] = field(default=(), kw_only=True)
+    beat: float = field(default=0.0, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -123,12 +125,14 @@ def mark_opening(segment: Segment, samples: int) -> ClipMark:
 def mark_clip(segment: Segment, window: ClipWindow, index: int) -> ClipMark:
     """Return the mark of clip ``index``, which plays ``window`` under the settings of a segment."""
     bars = range(math.floor(window.bar), math.ceil(window.stop_bar))
+    beat = (window.bar - bars[0]) * segment.grid.beats_per_bar
     return _mark(
         segment,
         window.bar,
         index=index,
         start_sample=window.start,
         bar=bars[0],
+        beat=round(beat, BEAT_DIGITS),
         bpm=window.bpm,
         chords=tuple(segment.chord(bar).name for bar in bars),
     )

@@ -1,7 +1,8 @@
 """Clip windows place the clips of a jam on its bar grid. This module has pure functions only.
 
-An engine generates windows of a fixed number of frames. A clip sounds for whole bars of its window;
-the frames before its first bar line are the context, a copy of what already sounds.
+An engine generates windows of a fixed number of frames. A clip sounds for whole bars of its window,
+or whole beats in quality "live"; the frames before its first one are the context, a copy of what
+already sounds.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput
 from riffusion.jam.settings import JamSettings
-from riffusion.jam.timeline import Segment
+from riffusion.jam.timeline import Segment, first_segment, whole_bar
 from riffusion.music.rhythm import BarGrid, bar_duration_s, fit_tempo
 
 MIN_CONTEXT_S = 1.0
@@ -20,6 +21,8 @@ MIN_CONTEXT_S = 1.0
 UNUSED_FRAMES = 4
 # Bar lines lie between frames, so whole bars may touch one more frame at each end.
 ROUNDING_FRAMES = 2
+# Bars with fractions are exact to more digits of a beat than these.
+BEAT_DIGITS = 6
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class ClipWindow:
 
 
 def bars_per_clip(engine: Engine, settings: JamSettings) -> int:
-    """Return how many bars a clip plays: as many as leave its window a second of context.
+    """Return how many bars fit into a clip: as many as leave its window a second of context.
 
     Raises InvalidInput where not even one bar fits.
     """
@@ -76,17 +79,64 @@ def check_bar(engine: Engine, bpm: float, beats_per_bar: int) -> None:
 def clip_window(engine: Engine, segment: Segment, bar: float) -> ClipWindow:
     """Return the window of a clip from ``bar`` on, with as much context as fits and exists.
 
-    It ends on a bar line, with the round of a loop where that is near, or where the controls of the
-    segment turn.
+    It ends on a bar line or, in quality "live", on a beat; with the round of a loop where that is
+    near, or where the controls of the segment turn.
     """
     hop, step = engine.params.hop_length, engine.context_step
     # In a ramp a clip has as many bars as fit where it is.
     room = segment.grid.count_bars(bar, clip_room_s(engine))
-    most = min(max(math.floor(bar) + 1, math.floor(bar + room)), segment.next_turn(bar))
-    stop_bar = segment.loop.end_clip(bar, most)
+    on_beat = segment.settings.quality == "live"
+    stop_bar = _end_on_beat(segment, bar, room) if on_beat else _end_on_bar(segment, bar, room)
     start, stop = segment.grid.bar_sample(bar), segment.grid.bar_sample(stop_bar)
     start_frame = start // hop
     room_frames = engine.frames - UNUSED_FRAMES - (-(-stop // hop) - start_frame)
     context = min(room_frames, start_frame) // step * step
     bpm = segment.grid.tempo_at((bar + stop_bar) / 2)
     return ClipWindow(bar, stop_bar, start, start_frame - context, context, bpm)
+
+
+def mean_hop_s(engine: Engine, settings: JamSettings) -> float:
+    """Return how long the clips of a jam's first round sound on average, in seconds.
+
+    That is how much new music comes from the work of a window.
+    """
+    segment = first_segment(settings, engine.params.sample_rate)
+    bar, clips = 0.0, 0
+    while bar < max(1, segment.loop.bars):
+        bar = clip_window(engine, segment, bar).stop_bar
+        clips += 1
+    return segment.grid.bar_sample(bar) / engine.params.sample_rate / clips
+
+
+def _end_on_bar(segment: Segment, bar: float, room: float) -> float:
+    """Return the bar line with which a clip from ``bar`` on ends; ``room`` bars fit."""
+    most = min(max(math.floor(bar) + 1, math.floor(bar + room)), segment.next_turn(bar))
+    return segment.loop.end_clip(bar, most)
+
+
+def _end_on_beat(segment: Segment, bar: float, room: float) -> float:
+    """Return the beat, in bars, with which a clip from ``bar`` on ends; ``room`` bars fit.
+
+    As few clips as can be lead to the end of the round, or to where the controls turn.
+    """
+    beats = segment.grid.beats_per_bar
+    begin = round(bar * beats, BEAT_DIGITS)
+    most = math.floor(begin + room * beats)
+    end_bar = min(segment.loop.end_round(bar, most / beats), segment.next_turn(bar))
+    end = round(end_bar * beats, BEAT_DIGITS)
+    if end <= most:
+        return end_bar
+    return whole_bar(end_hop(begin, most, end, math.floor(room * beats)) / beats)
+
+
+def end_hop(begin: float, most: int, end: float, room: int) -> int:
+    """Return the beat with which the first clip from ``begin`` to ``end`` ends, at most ``most``.
+
+    Those that follow have at most ``room`` beats. Of the ways with the fewest clips it is the one
+    whose clips are as equal as they can be. All are in beats; ``end`` may be infinite.
+    """
+    if end == math.inf:
+        return most
+    later = math.ceil((end - most) / room)
+    equal = begin + (end - begin) / (later + 1)
+    return min(most, math.ceil(max(equal, end - later * room)))

@@ -42,6 +42,7 @@ class ClipGenerator:
         self.marks = ClipMarks()
         self._engine = engine
         self._load_anchor = load_anchor
+        self._vocoder = vocoder
         self._stitcher = Stitcher(
             engine.params, engine.channels, engine.frames, vocoder or engine.vocoder, mastering
         )
@@ -90,7 +91,10 @@ class ClipGenerator:
         segment, window, request = self._next_request(timeline)
         start, index = window.start, self.marks.next_index
         clip = self._engine.generate([request], interrupted=interrupted)[0]
-        self._stitcher.push(start, window.first_frame, clip, segment.settings.effects())
+        is_live = segment.settings.quality == "live"
+        own = self._engine.live_vocoder if is_live else self._engine.vocoder
+        effects = segment.settings.effects()
+        self._stitcher.push(start, window.first_frame, clip, effects, self._vocoder or own)
         change = timeline.change_after(start)
         stop_bar = min(window.stop_bar, change.bar) if change else window.stop_bar
         self._unplayed = segment.places(window.bar, stop_bar)

@@ -76,18 +76,27 @@ class Loop:
         first = math.ceil(bar)
         return first + (self.first_bar - first) % max(1, self.bars)
 
+    def end_round(self, bar: float, most: float) -> float:
+        """Return where the round of ``bar`` ends, or the last of more rounds that end by ``most``.
+
+        Without a loop it never ends.
+        """
+        if not self.bars:
+            return math.inf
+        end = self.next_round(math.floor(bar) + 1)
+        while end + self.bars <= most:
+            end += self.bars
+        return end
+
     def end_clip(self, bar: float, most: float) -> float:
-        """Return the bar with which a clip from ``bar`` on ends, at most ``most``.
+        """Return the bar line with which a clip from ``bar`` on ends, at most ``most``.
 
         Clips end where rounds end, in parts as equal as they can be, so that each round has the
         same clips.
         """
         if not self.bars:
             return most
-        first = math.floor(bar)
-        end = self.next_round(first + 1)
-        while end + self.bars <= most:
-            end += self.bars
+        first, end = math.floor(bar), self.end_round(bar, most)
         clips = math.ceil((end - first) / (most - first))
         return min(most, first + math.ceil((end - first) / clips))
 

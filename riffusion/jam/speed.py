@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from riffusion.engines.protocol import Engine
-from riffusion.jam.clip_window import bars_per_clip
+from riffusion.jam.clip_window import mean_hop_s
 from riffusion.jam.session import JamSession
 from riffusion.jam.settings import JamSettings
-from riffusion.music.rhythm import bar_duration_s
 
 FEW_STEPS, MORE_STEPS = 1, 3
 # A first clip is slower than others, because weights are loaded and kernels tuned for it; where it
@@ -80,8 +79,7 @@ def measure_speed(
     few_s = first_clip_s(FEW_STEPS)
     if few_s < PATIENCE_S:
         few_s = first_clip_s(FEW_STEPS)
-    bar_s = bar_duration_s(settings.bpm, settings.beats_per_bar)
-    sound_s = bars_per_clip(engine, settings) * bar_s
+    sound_s = mean_hop_s(engine, settings)
     if few_s > sound_s:
         # It is too slow already: timing more steps would take minutes and not change that.
         return Speed(0.0, few_s / FEW_STEPS, sound_s)

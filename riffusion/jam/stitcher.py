@@ -11,9 +11,8 @@ the crossfade have the same frames, because a clip begins with those that sound 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -22,8 +21,8 @@ import torch
 
 from riffusion.audio.mastering import Mastering, MasterState, change_effects, master, start_master
 from riffusion.audio.rolling_buffer import RollingBuffer
-from riffusion.audio.waveform import Waveform
 from riffusion.errors import InvalidInput
+from riffusion.jam.clip_sound import ClipSound
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.vocoder.protocol import Vocoder
 
@@ -34,10 +33,6 @@ CROSSFADE_S = 0.03
 # ahead of the master it is a little less than a tenth of a second.
 HANDOVER_S = 0.0498
 FADE_IN_S = 0.005
-# A vocoder gets this much of the past, so that its phases and filters have settled at a bar line.
-RUN_UP_S = 0.25
-# A clip is vocoded in pieces of this length, so that its beginning can be played sooner.
-PIECE_S = 1.5
 # A jam can be rewound by this much.
 REWIND_S = 30.0
 
@@ -48,7 +43,7 @@ class PlacedClip:
 
     Its window of ``frames`` begins at absolute frame ``first_frame``. Its audio, fade included,
     begins at sample ``fade`` and replaced the samples ``covered`` (channels, n) of the clip before
-    it, which return when this clip is taken back.
+    it, which return when this clip is taken back. ``pieces`` are those that have not been vocoded.
     """
 
     start: int
@@ -56,6 +51,7 @@ class PlacedClip:
     frames: Spectrogram
     fade: int
     covered: Samples
+    pieces: Iterator[Samples] = field(default=iter(()), compare=False, repr=False)
 
 
 class Stitcher:
@@ -76,6 +72,7 @@ class Stitcher:
         self.params = params
         self.crossfade = round(CROSSFADE_S * params.sample_rate)
         self.handover = round(HANDOVER_S * params.sample_rate)
+        self._rise = round(FADE_IN_S * params.sample_rate)
         self._vocoder = vocoder
         self._history = round(REWIND_S * params.sample_rate)
         self._window = params.samples(window_frames)
@@ -125,7 +122,7 @@ class Stitcher:
 
         The first clip continues it.
         """
-        self._audio.append(self._fade_in(samples))
+        self._audio.append(fade_in(samples, self._rise))
         self._frames.append(frames.magnitudes.numpy().copy())
         # What a clip can continue, and so what comes back when that clip is taken back.
         first_frame = max(0, frames.frames - self._window // self.params.hop_length)
@@ -139,10 +136,12 @@ class Stitcher:
         first_frame: int,
         clip: Spectrogram,
         effects: Mapping[str, float] = MappingProxyType({}),
+        vocoder: Vocoder | None = None,
     ) -> None:
         """Add a clip that plays from ``bar_line`` on; its window begins at ``first_frame``.
 
-        ``effects`` are the settings of the master's effects from ``bar_line`` on.
+        ``effects`` are the settings of the master's effects from ``bar_line`` on. ``vocoder`` makes
+        the sound of this clip, where it is not the stitcher's own.
 
         The track must have been played up to the bar line. None of the clip is vocoded yet, but
         ``context`` has its frames already.
@@ -155,7 +154,9 @@ class Stitcher:
         self._audio.cut(fade)
         self._frames.cut(own_frame)
         self._frames.append(clip.magnitudes[:, :, own_frame - first_frame :].numpy().copy())
-        self._clips.append(PlacedClip(bar_line, first_frame, clip, fade, covered))
+        sound = ClipSound(self._audio, vocoder or self._vocoder, clip, first_frame, bar_line)
+        pieces = self._join(sound, covered, fades)
+        self._clips.append(PlacedClip(bar_line, first_frame, clip, fade, covered, pieces))
         self._forget(bar_line)
 
     def play_ready(self, bar_line: int) -> Samples:
@@ -201,65 +202,32 @@ class Stitcher:
         self._master, samples = master(self._master, audio)
         return samples
 
-    def _fade(self, covered: Samples, sound: Samples) -> Samples:
-        """Return the first piece of a clip, crossfaded with the audio that it covers.
-
-        A sound and its negative are the same to the ear and to the spectrogram, so the sign is
-        taken that does not cancel the audio before.
-        """
-        new, rest = np.split(sound, [self.crossfade], axis=1)
-        old = covered[:, : self.crossfade]
-        sign = np.float32(1.0 if correlation(old, new) >= 0 else -1.0)
-        return np.concatenate([crossfade(old, sign * new), sign * rest], axis=1)
-
-    def _fade_in(self, sound: Samples) -> Samples:
-        """Return the first piece of the track, which rises from silence."""
-        return fade_in(sound, round(FADE_IN_S * self.params.sample_rate))
-
     def _add_piece(self) -> bool:
         """Vocode the next frames of the last clip. Return False where it has no more."""
-        clip = self._clips[-1]
-        done = self._audio.stop
-        last_frame = clip.first_frame + clip.frames.frames - 1
-        if done >= last_frame * self.params.hop_length:
+        piece = next(self._clips[-1].pieces, None)
+        if piece is None:
             return False
-        begin = done if self.has_begun else clip.start
-        stop_frame = self._piece_stop(self.frame_at(begin), last_frame)
-        sound = self._vocode(clip.first_frame, clip.frames, done, stop_frame)
-        self._audio.append(sound if self.has_begun else self._begin(clip, sound))
+        self._audio.append(piece)
         return True
 
-    def _begin(self, clip: PlacedClip, sound: Samples) -> Samples:
-        """Return the first piece of a clip as it continues the audio before it."""
-        fades = clip.fade < clip.start
-        return self._fade(clip.covered, sound) if fades else self._fade_in(sound)
+    def _join(self, sound: ClipSound, covered: Samples, fades: bool) -> Iterator[Samples]:
+        """Yield the pieces of a clip as they continue the audio before it.
 
-    def _piece_stop(self, frame: int, last_frame: int) -> int:
-        """Return the frame at which the piece from ``frame`` on ends.
-
-        A piece takes in the rest of the clip where that would be too short for one of its own.
+        A sound and its negative are the same to the ear and to the spectrogram, so the sign is
+        taken that does not cancel the audio before, which is ``covered``.
         """
-        stop = frame + round(PIECE_S / self.params.frame_s)
-        return stop if stop + self._margin < last_frame else last_frame
-
-    @property
-    def _margin(self) -> int:
-        """The number of frames beyond a piece that a vocoder gets, to join it to the next one."""
-        return 4 * math.ceil(self.params.win_length / self.params.hop_length)
-
-    def _vocode(self, first_frame: int, clip: Spectrogram, start: int, stop_frame: int) -> Samples:
-        """Return the audio of a clip from sample ``start`` to frame ``stop_frame``.
-
-        It continues the audio before ``start``: (channels, n) float32.
-        """
-        hop = self.params.hop_length
-        first = max(first_frame, self.frame_at(start) - round(RUN_UP_S / self.params.frame_s))
-        prefix = None
-        if start > first * hop:
-            prefix = Waveform(self._audio.read(first * hop, start), self.params.sample_rate)
-        window = clip.cut(first - first_frame, stop_frame + self._margin + 1 - first_frame)
-        sound = self._vocoder(window, prefix=prefix).samples
-        return sound[:, start - first * hop : (stop_frame - first) * hop]
+        pieces = sound.pieces()
+        first = next(pieces)
+        if not fades:  # it rises from silence
+            yield fade_in(first, self._rise)
+            yield from pieces
+            return
+        new, rest = np.split(first, [self.crossfade], axis=1)
+        old = covered[:, : self.crossfade]
+        sign = np.float32(1.0 if correlation(old, new) >= 0 else -1.0)
+        yield np.concatenate([crossfade(old, sign * new), sign * rest], axis=1)
+        for piece in pieces:
+            yield sign * piece if sound.is_continued_by_vocoder else piece
 
     def _forget(self, now: int) -> None:
         """Drop the bar lines that are too long ago, and what only rewinding there would need."""

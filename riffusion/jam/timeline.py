@@ -94,8 +94,10 @@ class Segment:
         """
         parts = count_parts(self.settings)
         first, last = math.floor(bar * parts) + 1, math.ceil(stop_bar * parts)
-        places = [part / parts for part in range(first, last)]
-        return tuple(self.grid.bar_sample(place) for place in (*places, stop_bar) if place > bar)
+        # A fraction of a bar may be a last digit off.
+        start, stop = self.grid.bar_sample(bar), self.grid.bar_sample(stop_bar)
+        samples = (self.grid.bar_sample(part / parts) for part in range(first, last))
+        return (*(sample for sample in samples if start < sample < stop), stop)
 
     def chord(self, bar: int) -> Chord:
         """Return the chord of a bar."""
@@ -243,7 +245,8 @@ class Timeline:
         segment = self.at(sample)
         bar = segment.grid.bar_at(sample)
         parts = count_parts(segment.settings, quantize)
-        places = (bar + part / parts for part in range(2 * parts + 1))
+        # As a clip names the places of its beats.
+        places = ((bar * parts + part) / parts for part in range(2 * parts + 1))
         place = next(place for place in places if segment.grid.bar_sample(place) >= sample)
         if quantize == "loop":
             return self._at_bar(place).loop.next_round(place)

@@ -38,7 +38,8 @@ class JamRegistry:
     At most ``max_jams`` play at a time. One whose listener has been away for ``grace_s`` seconds
     stops; its track is deleted ``keep_s`` after the listener was last there, or earlier when more
     than ``max_jams`` tracks are kept. Tracks lie in ``folder`` (default: for temporary files).
-    One-off work waits for the engine for at most ``patience_s``.
+    One-off work waits for the engine for at most ``patience_s``. Streams that are opened from now
+    on are generated ``lead_s`` ahead of their playheads.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class JamRegistry:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.engine = engine
+        self.lead_s = lead_s
         self._max_jams = max_jams
         self._grace_s = grace_s
         self._keep_s = keep_s
         self._sweep_s = sweep_s
-        self._lead_s = lead_s
         self._patience_s = patience_s
         self._folder = folder
         self._stages = EngineStages()
@@ -87,7 +88,7 @@ class JamRegistry:
         finally:
             self._opening -= 1
         track = TrackFile(source.format.sample_rate, source.format.channels, self._folder)
-        stream = JamStream(source, track, self._stages, self._lead_s)
+        stream = JamStream(source, track, self._stages, self.lead_s)
         self._streams[stream.id] = stream
         if self._sweeper is None or self._sweeper.done():
             self._sweeper = asyncio.create_task(self._sweep(), name="sweeper")

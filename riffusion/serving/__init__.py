@@ -1,6 +1,8 @@
 """The web page, the HTTP API and the tools for agents, on one port.
 
 server        serves the page, the API and MCP
+memory        freed memory goes back to the system
+warm_up       the first clips of an engine, made while the page loads
 page          the Gradio page
 form          the controls of the page, built from the schema of settings
 controls      the component that fits one setting

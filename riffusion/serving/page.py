@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -48,15 +50,17 @@ EXAMPLES = (
 )
 
 
-def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
-    """Return the page for an engine. ``launch_options`` and the player's routes launch it."""
+def build_page(engine: Engine, pace: Future[Pace]) -> gr.Blocks:
+    """Return the page for an engine. ``launch_options`` and the player's routes launch it.
+
+    ``pace`` is shown when it is known.
+    """
     page = gr.Blocks(title=TITLE, analytics_enabled=False)
     with page:
         gr.HTML(_file("header.html"))
         note = gr.HTML(visible=False, elem_id="link-note")
-        if pace.note:
-            gr.HTML(f"<p>{escape(pace.note)}</p>", elem_id="pace-note")
-        player = _player(engine, pace)
+        pace_note = gr.HTML(visible=False, elem_id="pace-note")
+        player = _player(engine)
         gr.HTML(
             html_template=_file("song.html").replace(
                 section_form.PLACEHOLDER, section_form.build_section_inputs()
@@ -89,6 +93,14 @@ def build_page(engine: Engine, pace: Pace) -> gr.Blocks:
             api_visibility="private",
         )
         opened.then(None, js=READY)
+        page.load(
+            lambda: show_pace(pace),
+            None,
+            pace_note,
+            show_progress="hidden",
+            queue=False,
+            api_visibility="private",
+        )
     return page
 
 
@@ -129,7 +141,18 @@ def open_link(request: gr.Request) -> list[Any]:
     return [*(values[name] for name in NAMES), gr.update(value=note, visible=bool(note))]
 
 
-def _player(engine: Engine, pace: Pace) -> gr.HTML:
+async def show_pace(pace: Future[Pace]) -> Any:
+    """Return the note for listeners of an engine that is slower than its music, when it is known.
+
+    The player reads from it how many seconds of sound to gather.
+    """
+    # A page that is closed meanwhile must not cancel what others wait for.
+    found = await asyncio.shield(asyncio.wrap_future(pace))
+    note = f'<p data-hold-s="{found.hold_s:g}">{escape(found.note)}</p>'
+    return gr.update(value=note, visible=bool(found.note))
+
+
+def _player(engine: Engine) -> gr.HTML:
     return gr.HTML(
         html_template=_file("player.html").replace(
             live_buttons.PLACEHOLDER, live_buttons.build_live_buttons()
@@ -139,7 +162,6 @@ def _player(engine: Engine, pace: Pace) -> gr.HTML:
         elem_id="player",
         sample_rate=engine.params.sample_rate,
         channels=engine.channels,
-        hold_s=pace.hold_s,
         names=escape(json.dumps(NAMES), quote=True),
     )
 

@@ -7,6 +7,7 @@ import errno
 import io
 import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
@@ -16,16 +17,14 @@ from fastapi import FastAPI
 
 from riffusion.engines.protocol import Engine
 from riffusion.errors import ServerError
-from riffusion.jam.setting_values import read_settings
-from riffusion.jam.speed import measure_speed
-from riffusion.live.pace import Pace, pace_of
+from riffusion.live.pace import Pace
 from riffusion.live.registry import JamRegistry
 from riffusion.serving.api import Api
 from riffusion.serving.cors import PublicCors
 from riffusion.serving.mcp import add_tools
 from riffusion.serving.page import build_page, launch_options
 from riffusion.serving.services import make_services
-from riffusion.serving.uploads import UploadStore
+from riffusion.serving.warm_up import warm_up
 
 HOST = "127.0.0.1"
 # Gradio has a port search of its own. It does not close the sockets of taken ports, takes minutes
@@ -49,18 +48,21 @@ def serve(
     engine: Engine,
     host: str = HOST,
     port: int | None = None,
-    pace: Pace | None = None,
+    *,
+    warm: bool = False,
     **limits: Any,
 ) -> Iterator[Serving]:
     """Serve the page in the background while the block runs.
 
-    ``port`` None takes the first free one from 7860 on. ``pace`` is for engines that may be slow
-    (see ``first_pace``). ``limits`` are arguments of ``JamRegistry``.
-    Raises ServerError where the address cannot be used.
+    ``port`` None takes the first free one from 7860 on. ``warm`` makes the engine's first clips as
+    soon as the page answers, and tells listeners where it is slower than its music. ``limits`` are
+    arguments of ``JamRegistry``. Raises ServerError where the address cannot be used.
     """
     port = free_port(host) if port is None else check_port(host, port)
-    pace = pace or Pace()
-    registry = JamRegistry(engine, **{"lead_s": pace.lead_s, **limits})
+    pace: Future[Pace] = Future()
+    if not warm:
+        pace.set_result(Pace())
+    registry = JamRegistry(engine, **limits)
     page = build_page(engine, pace)
     api = Api(make_services(registry))
     add_tools(page, api)
@@ -72,7 +74,10 @@ def serve(
         # Around Gradio's own rules for origins, which come before all routes and middleware that
         # can be given to it.
         app.middleware_stack = PublicCors(app.middleware_stack or app.build_middleware_stack())
+        warming = asyncio.create_task(warm_up(registry, pace)) if warm else None
         yield
+        if warming is not None:
+            warming.cancel()
 
     try:
         url = _launch(page, host, port, {"routes": api.routes(), "lifespan": lifespan})
@@ -100,12 +105,6 @@ def _launch(page: gr.Blocks, host: str, port: int, app_kwargs: dict[str, Any]) -
             **launch_options(),
         )
     return str(url)
-
-
-def first_pace(engine: Engine) -> Pace:
-    """Return the pace for the defaults of the page. Timing them also warms the engine up."""
-    settings = read_settings({}, UploadStore())
-    return pace_of(measure_speed(engine, settings), settings.steps)
 
 
 def free_port(host: str) -> int:

@@ -302,11 +302,12 @@ class SongSession(Closing):
     def _mark(self, placed: PlacedSection, sample: int) -> SectionMark:
         """Return the clip of a section at ``sample``, with its bars counted in the song."""
         clip = self._takes.get(placed).mark_at(sample - placed.start)
-        bar = placed.bar + max(0, clip.bar)
+        bar, beat = (placed.bar + clip.bar, clip.beat) if clip.bar >= 0 else (placed.bar, 0.0)
         in_song = replace(
             clip,
-            start_sample=placed.grid.bar_sample(bar),
+            start_sample=placed.grid.bar_sample(bar + beat / placed.grid.beats_per_bar),
             bar=bar,
+            beat=beat,
             chords=clip.chords[max(0, -clip.bar) :],
         )
         return SectionMark(

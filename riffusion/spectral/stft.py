@@ -75,7 +75,7 @@ class Stft:
     def windowed(self, spectrum: torch.Tensor) -> torch.Tensor:
         """Return the sum of the inverse transforms of all frames, windowed again."""
         framed = torch.fft.irfft(spectrum, n=self.n_fft)[..., : len(self.window)]
-        return self._overlap_add(framed.mul_(self.window))
+        return self.overlap_add(framed.mul_(self.window))
 
     def silence(self, like: torch.Tensor) -> torch.Tensor:
         """Return zeros (channels, frames, all bins) for the channels and frames of ``like``."""
@@ -90,9 +90,10 @@ class Stft:
 
         ``counted`` (channels, frames) is 1 for frames that count and 0 for others.
         """
-        return self._overlap_add(counted[..., None] * self.window.square())
+        return self.overlap_add(counted[..., None] * self.window.square())
 
-    def _overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
+    def overlap_add(self, framed: torch.Tensor) -> torch.Tensor:
+        """Return the sum (channels, samples) of frames (channels, frames, window length)."""
         channels, frames, length = framed.shape
         pieces = math.ceil(length / self.hop)
         out = framed.new_zeros(channels, frames + pieces - 1, self.hop)

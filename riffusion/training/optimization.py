@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from riffusion.errors import ModelError
-from riffusion.training.precision import is_bfloat16_faster
+from riffusion.networks.precision import is_bfloat16_faster
 
 WARMUP_STEPS = 100
 DECAY_FROM = 0.6

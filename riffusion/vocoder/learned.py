@@ -85,6 +85,11 @@ class LearnedVocoder:
             ) from error
         return cls(network, device, iterations=iterations)
 
+    @property
+    def network(self) -> VocoderNetwork:
+        """The network, which a ``LiveVocoder`` can share."""
+        return self._network
+
     def __call__(
         self, spectrogram: Spectrogram, *, prefix: Waveform | None = None, seed: int = 0
     ) -> Waveform:
@@ -96,7 +101,7 @@ class LearnedVocoder:
         Raises InvalidInput for a spectrogram of another grid, with NaN or infinity, of fewer than
         two frames or more than two channels; InvalidAudio for a prefix that cannot be continued.
         """
-        self._check(spectrogram)
+        check_spectrogram(spectrogram, self.params)
         stft, params = self._stft, self.params
         length = params.samples(spectrogram.frames)
         past = torch.zeros(spectrogram.channels, 0)
@@ -129,7 +134,7 @@ class LearnedVocoder:
 
         def checked(start: int, stop: int) -> Spectrogram:
             window = cut(start, stop)
-            self._check(window)
+            check_spectrogram(window, self.params)
             return window
 
         predictor, synthesizer = sharing_cores(2, "vocoder")
@@ -213,18 +218,6 @@ class LearnedVocoder:
         # Silence has no phases to continue.
         return spectrum + self._random(torch.zeros_like(frames.mid[0]), seed), True
 
-    def _check(self, spectrogram: Spectrogram) -> None:
-        """Raise InvalidInput where the vocoder cannot decode ``spectrogram``."""
-        if spectrogram.params != self.params:
-            hint = f"this vocoder was trained for {self.params}; use griffin_lim"
-            raise InvalidInput("spectrogram", spectrogram.params, hint)
-        if spectrogram.frames < 2:
-            raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
-        if spectrogram.channels > 2:
-            hint = "one or two can be played"
-            raise InvalidInput("spectrogram", f"{spectrogram.channels} channels", hint)
-        spectrogram.peak()
-
     @torch.inference_mode()
     def _run_network(self, magnitudes: torch.Tensor, frames: slice) -> VocoderOutput:
         """Return the network's output for ``frames`` of magnitudes (channels, mel, frames)."""
@@ -269,6 +262,19 @@ class LearnedVocoder:
         magnitudes = power(spectra).sqrt_()
         aim = improve_phases(self._stft, magnitudes, spectra, known, iterations, MOMENTUM)
         return with_magnitude(magnitudes, aim, out=aim)
+
+
+def check_spectrogram(spectrogram: Spectrogram, params: SpectrogramParams) -> None:
+    """Raise InvalidInput where a vocoder that was trained for ``params`` cannot decode it."""
+    if spectrogram.params != params:
+        hint = f"this vocoder was trained for {params}; use griffin_lim"
+        raise InvalidInput("spectrogram", spectrogram.params, hint)
+    if spectrogram.frames < 2:
+        raise InvalidInput("spectrogram", f"{spectrogram.frames} frames", "needs at least two")
+    if spectrogram.channels > 2:
+        hint = "one or two can be played"
+        raise InvalidInput("spectrogram", f"{spectrogram.channels} channels", hint)
+    spectrogram.peak()
 
 
 def _run_ahead(thread: Executor, items: Iterator[T], count: int) -> Iterator[T]:

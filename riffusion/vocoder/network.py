@@ -9,15 +9,15 @@ predicts differences of phases, which a spectrogram determines, instead of phase
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
+from riffusion.networks.weights import StoredNetwork
 from riffusion.spectral.log_mel import QUIETEST
 from riffusion.spectral.spectrogram import SpectrogramParams
 from riffusion.vocoder.bands import band_to_bin
@@ -84,7 +84,40 @@ class Trunk(nn.Module):
         return features
 
 
-class VocoderNetwork(ModelMixin, ConfigMixin):
+@dataclass(frozen=True)
+class VocoderConfig:
+    """The sizes of a network, and the spectrogram grid that it was trained for."""
+
+    sample_rate: int = 44100
+    hop_length: int = 441
+    win_length: int = 2048
+    mel_bands: int = 128
+    min_hz: float = 20.0
+    max_hz: float = 20000.0
+    fine_bins: int = 372
+    bass_bins: int = 56
+    bass_bands: int = 52
+    width: int = 256
+    hidden: int = 512
+    depth: int = 6
+
+    @property
+    def params(self) -> SpectrogramParams:
+        """The grid of the spectrograms."""
+        return SpectrogramParams(
+            self.sample_rate,
+            self.hop_length,
+            self.win_length,
+            self.win_length,
+            self.mel_bands,
+            self.min_hz,
+            self.max_hz,
+            "slaney",
+            "slaney",
+        )
+
+
+class VocoderNetwork(StoredNetwork):
     """A network from the mel levels of a stereo sound to a ``VocoderOutput``.
 
     The lowest ``fine_bins`` have phase steps of their own. Above them partials are closer than mel
@@ -94,49 +127,27 @@ class VocoderNetwork(ModelMixin, ConfigMixin):
     each other that their phases are audible, but they are a small part of all bins.
     """
 
-    config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
+    spread: torch.Tensor
+    weight: torch.Tensor
 
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self,
-        sample_rate: int = 44100,
-        hop_length: int = 441,
-        win_length: int = 2048,
-        mel_bands: int = 128,
-        min_hz: float = 20.0,
-        max_hz: float = 20000.0,
-        fine_bins: int = 372,
-        bass_bins: int = 56,
-        bass_bands: int = 52,
-        width: int = 256,
-        hidden: int = 512,
-        depth: int = 6,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.params = SpectrogramParams(
-            sample_rate,
-            hop_length,
-            win_length,
-            win_length,
-            mel_bands,
-            min_hz,
-            max_hz,
-            "slaney",
-            "slaney",
-        )
-        self.mel_bands, self.fine_bins = mel_bands, fine_bins
-        self.bass_bins, self.bass_bands = bass_bins, bass_bands
+    def __init__(self, **config: Any) -> None:
+        """Build the network with random weights. Arguments are fields of ``VocoderConfig``."""
+        super().__init__()
+        size = self.config = VocoderConfig(**config)
+        self.params = size.params
+        self.mel_bands, self.fine_bins = size.mel_bands, size.fine_bins
+        self.bass_bins, self.bass_bands = size.bass_bins, size.bass_bands
         spread, weight = band_to_bin(self.params)
         self.bins = len(spread)
         self.register_buffer("spread", spread, persistent=False)
         self.register_buffer("weight", weight, persistent=False)
-        high, fine = self.bins - bass_bins, 2 * (fine_bins - bass_bins)
-        self.sizes = (high, mel_bands, fine, fine, 2 * mel_bands)
-        self.trunk = Trunk(2 * mel_bands, width, hidden, depth)
-        self.draw = _output_layer(width, sum(self.sizes))
-        self.bass_sizes = (bass_bins, 2 * bass_bins, 2 * bass_bins)
-        bass_width = width * 3 // 4
-        self.bass = Trunk(bass_bands, bass_width, hidden * 3 // 4, depth)
+        high, fine = self.bins - size.bass_bins, 2 * (size.fine_bins - size.bass_bins)
+        self.sizes = (high, size.mel_bands, fine, fine, 2 * size.mel_bands)
+        self.trunk = Trunk(2 * size.mel_bands, size.width, size.hidden, size.depth)
+        self.draw = _output_layer(size.width, sum(self.sizes))
+        self.bass_sizes = (size.bass_bins, 2 * size.bass_bins, 2 * size.bass_bins)
+        bass_width = size.width * 3 // 4
+        self.bass = Trunk(size.bass_bands, bass_width, size.hidden * 3 // 4, size.depth)
         self.draw_bass = _output_layer(bass_width, sum(self.bass_sizes))
 
     @property

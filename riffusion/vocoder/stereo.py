@@ -40,8 +40,13 @@ def side_over_mid(mel: torch.Tensor, sides: torch.Tensor, spread: BandsToBins) -
     least = (1 - (1 - lean.square()).sqrt()) / lean.abs().clamp(min=TINY)
     ratio = torch.maximum(from_level(spread(sides)), least).clamp(max=WIDEST)
     cosine = (lean * (1 + ratio.square()) / (2 * ratio)).clamp(-1, 1)
-    groups = spread.nearest // GROUP_BANDS % 2 * 2 - 1
-    return torch.complex(ratio * cosine, ratio * (1 - cosine.square()).sqrt() * groups)
+    sine = (1 - cosine.square()).sqrt()
+    return torch.complex(ratio * cosine, ratio * sine * side_signs(spread))
+
+
+def side_signs(spread: BandsToBins) -> torch.Tensor:
+    """Return the sign (bins,) of the angle between M and S in each bin."""
+    return spread.nearest // GROUP_BANDS % 2 * 2 - 1
 
 
 def fit(

@@ -17,6 +17,7 @@ from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine, Interrupted
 from riffusion.errors import InvalidInput, ModelError
+from riffusion.networks.weights import read_network
 from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.spectrogram import RIFFUSION, Spectrogram
 
@@ -203,7 +204,7 @@ def test_an_unknown_control_differs_from_a_control_at_zero() -> None:
 
 
 def test_the_network_does_not_mix_the_windows_of_a_batch(tiny_model_folder: Path) -> None:
-    network = SpectrogramTransformer.from_pretrained(tiny_model_folder).eval()
+    network = read_network(SpectrogramTransformer, tiny_model_folder)
     images, times = torch.randn(2, 1, 128, 512), torch.tensor([0.2, 0.7])
     both = Conditioning(
         torch.randn(2, 384),

@@ -51,7 +51,7 @@ class TimedEngine(EngineWrapper):
         super().__init__(engine)
         self.seconds = 0.0
         self.piece_s, self.pieces, self.vocoded = piece_s, 0, 0
-        self.vocoder = self._vocode
+        self.vocoder = self.live_vocoder = self._vocode
 
     def _vocode(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
         sound = self.engine.vocoder(spectrogram, prefix=prefix)

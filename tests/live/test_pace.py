@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
 
-from riffusion.engines.protocol import Engine
+from riffusion.engines.clip import ClipRequest
+from riffusion.engines.protocol import Engine, EngineWrapper, never
 from riffusion.jam.setting_values import read_settings
 from riffusion.jam.speed import Speed, measure_speed
 from riffusion.live.pace import COMFORTABLE, GATHER_S, Pace, pace_of
 from riffusion.live.producer import LEAD_S
-from riffusion.serving.page import build_page
-from riffusion.serving.server import first_pace
+from riffusion.serving.page import show_pace
+from riffusion.serving.server import serve
 from riffusion.serving.uploads import UploadStore
+from riffusion.serving.warm_up import warm_up
+from riffusion.spectral.spectrogram import Spectrogram
+from tests.ports import unused_port
+from tests.streaming import PATIENCE_S, open_jam, open_registry, run
 
 
 def test_an_engine_that_keeps_up_needs_nothing() -> None:
@@ -46,12 +57,61 @@ def test_a_very_slow_engine_is_timed_once(tiny_engine: Engine) -> None:
     assert speed.max_steps() == 0
 
 
-def test_the_page_carries_its_pace(tiny_engine: Engine) -> None:
-    assert first_pace(tiny_engine).hold_s == 0.0
-    slow = Pace("It is slow here.", 20.0, 26.0)
-    shown = str(build_page(tiny_engine, slow).get_config_file())
-    assert "It is slow here." in shown
-    assert "It is slow here." not in str(build_page(tiny_engine, Pace()).get_config_file())
+@pytest.mark.parametrize("pace", [Pace(), Pace("It is slow here.", 20.0, 26.0)])
+def test_the_page_says_what_a_listener_should_know(pace: Pace) -> None:
+    known: Future[Pace] = Future()
+    known.set_result(pace)
+    shown = asyncio.run(show_pace(known))
+    assert shown["visible"] == bool(pace.note)
+    assert pace.note in shown["value"]
+    assert f'data-hold-s="{pace.hold_s:g}"' in shown["value"]
+
+
+def test_a_jam_plays_while_the_engine_is_warmed_up(tiny_engine: Engine) -> None:
+    """The page answers before the first clip is there, and Play does not wait for the rest."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Cold(EngineWrapper):
+        def generate(
+            self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+        ) -> list[Spectrogram]:
+            begun.set()
+            assert go_on.wait(PATIENCE_S)
+            return super().generate(requests, interrupted=interrupted)
+
+    async def test() -> None:
+        async with open_registry(Cold(tiny_engine)) as registry:
+            pace: Future[Pace] = Future()
+            warming = asyncio.create_task(warm_up(registry, pace))
+            await asyncio.to_thread(begun.wait, PATIENCE_S)
+            stream = await open_jam(registry)
+            assert not pace.done()
+            go_on.set()
+            async with aclosing(stream.listen()) as items:
+                await anext(items)
+            assert not pace.done(), "the jam goes before the measurement"
+            stream.stop()
+            await warming
+            assert pace.result() == Pace()
+            assert registry.lead_s == LEAD_S
+
+    run(test())
+
+
+def test_the_server_answers_before_the_engine_is_warm(tiny_engine: Engine) -> None:
+    go_on = threading.Event()
+
+    class Cold(EngineWrapper):
+        def generate(
+            self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
+        ) -> list[Spectrogram]:
+            assert go_on.wait(PATIENCE_S)
+            return super().generate(requests, interrupted=interrupted)
+
+    with serve(Cold(tiny_engine), port=unused_port(), warm=True) as serving:
+        with urllib.request.urlopen(serving.url, timeout=PATIENCE_S) as answer:
+            assert answer.status == 200
+        go_on.set()
 
 
 @pytest.mark.parametrize("steps", [1, 10, 60])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,8 +51,35 @@ def test_a_small_file_is_what_it_is_for(tmp_path: Path) -> None:
     assert size < 1.1 * (matrices + 2 * others) + 10_000
 
 
+def test_weights_are_read_exactly_as_they_were_written(tmp_path: Path) -> None:
+    network = VocoderNetwork(width=8, hidden=8, depth=1)
+    write_network(network, tmp_path, exact=True)
+    again = read_network(VocoderNetwork, tmp_path)
+    assert again.config == network.config
+    assert torch.equal(network.draw.weight, again.draw.weight)
+
+
 def test_what_diffusers_wrote_is_read_too(tmp_path: Path) -> None:
     network = VocoderNetwork(width=8, hidden=8, depth=1)
-    network.save_pretrained(tmp_path)
+
+    class Reference(ModelMixin, ConfigMixin):  # type: ignore[misc]
+        config_name = "config.json"
+
+        @register_to_config  # type: ignore[untyped-decorator]
+        def __init__(self, width: int, hidden: int, depth: int) -> None:
+            super().__init__()
+            self.trunk, self.draw = network.trunk, network.draw
+            self.bass, self.draw_bass = network.bass, network.draw_bass
+
+    Reference(width=8, hidden=8, depth=1).save_pretrained(tmp_path)
     again = read_network(VocoderNetwork, tmp_path)
+    assert again.config == network.config
     assert torch.equal(network.draw.weight, again.draw.weight)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"wdith": 8}'])
+def test_a_damaged_configuration_is_refused(tmp_path: Path, content: str) -> None:
+    write_network(VocoderNetwork(width=8, hidden=8, depth=1), tmp_path)
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config|Expecting value"):
+        read_network(VocoderNetwork, tmp_path)

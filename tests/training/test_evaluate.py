@@ -20,6 +20,7 @@ from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.loading import load_engine
 from riffusion.errors import InvalidInput, ModelError
 from riffusion.music.styles import STYLES
+from riffusion.networks.weights import write_network
 from riffusion.spectral.log_mel import ImageScale, log_mel
 from riffusion.spectral.spectrogram import mel_spectrogram
 from riffusion.training.corpus.build import choose_split, make_shard
@@ -32,6 +33,7 @@ from riffusion.training.evaluation.measures.distribution import measure_grid_flu
 from riffusion.training.evaluation.measures.styles import UNSEEN_PROMPTS
 from riffusion.training.evaluation.renders import Renders
 from riffusion.training.evaluation.samples import (
+    Player,
     Sample,
     SampleRequest,
     make_matched_requests,
@@ -102,7 +104,7 @@ def test_a_stereo_run_starts_with_what_a_mono_model_of_another_scale_knew(tmp_pa
     size = {"width": 32, "depth": 1, "heads": 2, "bottleneck": 16}
     mono = SpectrogramTransformer(**size, max_hz=20000.0)
     torch.nn.init.normal_(mono.draw.weight, std=0.2)
-    mono.save_pretrained(tmp_path)
+    write_network(mono, tmp_path, exact=True)
     stereo = SpectrogramTransformer(**size, max_hz=20000.0, channels=2)
     warm_start(stereo, tmp_path)
     noisy = torch.randn(1, 2, 128, 512)
@@ -266,8 +268,8 @@ def test_the_curve_of_the_docs_is_drawn_from_its_table(tmp_path: Path) -> None:
 def test_clips_made_in_other_processes_are_the_same(tiny_model_folder: Path) -> None:
     asked = make_requests([("house", ("house",)), ("jazz", ("jazz",))], 1)
     with (
-        open_generator(tiny_model_folder, 1) as here,
-        open_generator(tiny_model_folder, 2) as elsewhere,
+        open_generator(Player(tiny_model_folder), 1) as here,
+        open_generator(Player(tiny_model_folder), 2) as elsewhere,
     ):
         pairs = zip(here.clips(asked, "here"), elsewhere.clips(asked, "there"), strict=True)
         for one, other in pairs:
@@ -292,7 +294,7 @@ def test_clips_heard_through_a_vocoder_are_those_of_its_sound(
 
 
 def studio_clip(model: Path, asked: list[SampleRequest], through: str | None) -> Sample:
-    with open_generator(model, 1, through) as generator:
+    with open_generator(Player(model, through=through), 1) as generator:
         return generator.clips(asked, "one")[0]
 
 
@@ -300,7 +302,7 @@ def test_jams_are_played_by_the_vocoder_asked_for(tiny_model_folder: Path) -> No
     asked = make_requests([("house", ("house",))], 1)
     jams = {}
     for through in (None, "griffin-lim", "learned"):
-        with open_generator(tiny_model_folder, 1, through) as generator:
+        with open_generator(Player(tiny_model_folder, through=through), 1) as generator:
             jams[through] = generator.jams(asked, "one")[0]
     # This model brings no vocoder: Griffin-Lim is its own.
     assert np.array_equal(jams[None].levels, jams["griffin-lim"].levels)

@@ -19,6 +19,7 @@ from riffusion.engines.compact.engine import CompactEngine
 from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.protocol import Engine
 from riffusion.errors import InvalidInput, ModelError
+from riffusion.networks.weights import write_network
 from riffusion.spectral.spectrogram import Spectrogram
 from riffusion.training.vocoder.data import (
     Recordings,
@@ -134,7 +135,7 @@ def test_a_run_learns_writes_a_vocoder_and_goes_on(sound: Path, tmp_path: Path) 
 
 def test_a_run_can_begin_with_another_s_weights(sound: Path, tmp_path: Path) -> None:
     network = VocoderNetwork(width=8, hidden=8, depth=1)
-    network.save_pretrained(tmp_path / "before")
+    write_network(network, tmp_path / "before", exact=True)
     options = VocoderOptions(minutes=0.0, start_from=tmp_path / "before", compiled=False)
     begun = VocoderTrainer(sound, tmp_path / "after", options).network
     assert torch.equal(begun.trunk.embed.weight, network.trunk.embed.weight)
@@ -219,7 +220,7 @@ def test_sides_are_levelled_to_those_of_the_median_crop() -> None:
 def test_losses_that_are_no_numbers_stop_a_run(sound: Path, tmp_path: Path) -> None:
     network = VocoderNetwork(width=8, hidden=8, depth=1)
     torch.nn.init.constant_(network.draw.bias, torch.nan)
-    network.save_pretrained(tmp_path / "before")
+    write_network(network, tmp_path / "before", exact=True)
     options = VocoderOptions(0.05, 2, 8, start_from=tmp_path / "before", compiled=False)
     with pytest.raises(ModelError, match="no numbers"):
         VocoderTrainer(sound, tmp_path / "out", options).run()

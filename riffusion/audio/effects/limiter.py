@@ -86,8 +86,9 @@ class Limiter:
         ``gains`` are those of the signal at all lines; a chunk is at most as loud as the higher of
         its two makes it.
         """
-        peaks = true_peaks(heard, self.chunk).astype(np.float64)
-        amplified = peaks * np.maximum(gains[:-1], gains[1:])
+        highest = np.maximum(gains[:-1], gains[1:])
+        peaks = true_peaks(heard, self.chunk, self.ceiling / highest).astype(np.float64)
+        amplified = peaks * highest
         allowed = (self.ceiling / np.maximum(amplified, self.ceiling)).tolist()
         kept = math.exp(-self.chunk / (self.release_s * self.sample_rate))
         # Only the first chunk of a track has no line before it that was made for its peak.

@@ -35,6 +35,7 @@ from riffusion.spectral.griffin_lim import griffin_lim
 from riffusion.spectral.log_mel import ImageScale
 from riffusion.spectral.spectrogram import Spectrogram, SpectrogramParams
 from riffusion.vocoder.learned import LearnedVocoder
+from riffusion.vocoder.live import LiveVocoder
 from riffusion.vocoder.protocol import Vocoder
 
 COMPACT_PARAMS = SpectrogramParams(
@@ -85,6 +86,9 @@ class CompactEngine:
         self._scale = ImageScale(config.mean, config.std, config.balance_std)
         self.name = name
         self.vocoder = vocoder
+        self.live_vocoder: Vocoder = vocoder
+        if isinstance(vocoder, LearnedVocoder):
+            self.live_vocoder = LiveVocoder(vocoder.network)
         self.params = replace(COMPACT_PARAMS, max_hz=config.max_hz)
         self.channels: int = config.channels
         self.frames: int = config.frames

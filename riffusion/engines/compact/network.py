@@ -17,11 +17,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
 from torch import nn
 
 from riffusion.engines.compact.patches import overlap_add, to_patches
+from riffusion.networks.weights import StoredNetwork
 
 LEAD_SHEET_DIM = 17
 # The columns of a lead sheet are cosine and sine of beat and bar, a flag that they are known, and
@@ -156,56 +155,64 @@ class Block(nn.Module):
         return out
 
 
-class SpectrogramTransformer(ModelMixin, ConfigMixin):
-    """A diffusion transformer from noisy standardised log-mel images to clean ones.
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The sizes of a network, and the scale of the images that it was trained on.
 
-    Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean). The
-    configuration also keeps the scale of the training images (``mean``, ``std``, ``balance_std``)
-    and the top of their mel scale in Hz (``max_hz``).
+    ``mean``, ``std`` and ``balance_std`` are those of the training images, ``max_hz`` is the top of
+    their mel scale.
     """
 
-    config_name = "config.json"  # type: ignore[assignment]  # diffusers declares it None
+    channels: int = 1
+    mel_bands: int = 128
+    frames: int = 512
+    patch: int = 8
+    overlap: int = 4
+    bottleneck: int = 128
+    width: int = 320
+    depth: int = 10
+    heads: int = 5
+    text_dim: int = 384
+    mean: float = 0.0
+    std: float = 1.0
+    balance_std: float = 1.0
+    max_hz: float = 20000.0
+    modulation_rank: int = 0
 
-    @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self,
-        channels: int = 1,
-        mel_bands: int = 128,
-        frames: int = 512,
-        patch: int = 8,
-        overlap: int = 4,
-        bottleneck: int = 128,
-        width: int = 320,
-        depth: int = 10,
-        heads: int = 5,
-        text_dim: int = 384,
-        mean: float = 0.0,
-        std: float = 1.0,
-        balance_std: float = 1.0,
-        max_hz: float = 20000.0,
-        modulation_rank: int = 0,
-    ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.patch, self.overlap = patch, overlap
-        self.height = channels * mel_bands
-        self.span = patch + 2 * overlap
-        self.tokens = frames // patch
-        self.embed = nn.Linear(self.span * self.height, bottleneck, bias=False)
-        self.expand = nn.Linear(bottleneck, width)
+
+class SpectrogramTransformer(StoredNetwork):
+    """A diffusion transformer from noisy standardised log-mel images to clean ones.
+
+    Images are (batch, channels, mel bands, frames); time runs from 0 (noise) to 1 (clean).
+    """
+
+    def __init__(self, **config: Any) -> None:
+        """Build the network with random weights. Arguments are fields of ``TransformerConfig``."""
+        super().__init__()
+        self.config = TransformerConfig(**config)
+        size, width = self.config, self.config.width
+        self.patch, self.overlap = size.patch, size.overlap
+        self.height = size.channels * size.mel_bands
+        self.span = size.patch + 2 * size.overlap
+        self.tokens = size.frames // size.patch
+        self.embed = nn.Linear(self.span * self.height, size.bottleneck, bias=False)
+        self.expand = nn.Linear(size.bottleneck, width)
         self.context_embed = nn.Linear(self.span, width, bias=False)
-        self.lead_embed = nn.Linear(patch * LEAD_SHEET_DIM, width, bias=False)
+        self.lead_embed = nn.Linear(size.patch * LEAD_SHEET_DIM, width, bias=False)
         self.time_embed = _two_layers(TIME_DIM, width)
-        self.text_embed = _two_layers(text_dim + 1, width)
+        self.text_embed = _two_layers(size.text_dim + 1, width)
         self.tempo_embed = _two_layers(TEMPO_DIM + 1, width)
         self.controls_embed = _two_layers(2 * CONTROLS, width)
         self.modulation = nn.Linear(width, 6 * width)
-        self.blocks = nn.ModuleList(Block(width, heads, modulation_rank) for _ in range(depth))
+        self.blocks = nn.ModuleList(
+            Block(width, size.heads, size.modulation_rank) for _ in range(size.depth)
+        )
         self.last_modulation = nn.Linear(width, 2 * width)
         self.draw = nn.Linear(width, self.span * self.height)
         for layer in (self.modulation, self.last_modulation, self.draw):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        cosine, sine = _rotary(self.tokens, width // heads)
+        cosine, sine = _rotary(self.tokens, width // size.heads)
         self.register_buffer("cosine", cosine, persistent=False)
         self.register_buffer("sine", sine, persistent=False)
 

@@ -56,6 +56,7 @@ class StableEngine:
         self.name = _name_engine(model.name, options)
         self.params = RIFFUSION
         self.vocoder: Vocoder = partial(griffin_lim, iterations=WHOLE_ITERATIONS, refined=True)
+        self.live_vocoder = self.vocoder
         self.channels = 1
         self.frames = options.frames
         self.context_step = self._codec.step

@@ -24,11 +24,12 @@ import torch
 from torch import nn
 
 from riffusion.engines.clip import DEFAULT_GUIDANCE
-from riffusion.engines.compact.engine import FEW_STEPS_FILE
+from riffusion.engines.compact.engine import FEW_STEPS_FILE, CompactEngine
 from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
 from riffusion.engines.compact.sampler import FEW_STEPS, few_steps
 from riffusion.networks.low_rank import (
+    apply_change,
     load_change,
     read_change,
     save_change,
@@ -53,6 +54,7 @@ from riffusion.training.engine.lessons import (
     lesson_loss,
     teach,
 )
+from riffusion.training.engine.sample_sheet import draw_comparison
 from riffusion.training.engine.warm_start import read_scale
 from riffusion.training.plots import draw_curve
 from riffusion.training.precision import choose_autocast
@@ -95,10 +97,10 @@ class Distiller:
         scale = read_scale(model)
         self.train = Corpus(corpus, "train", scale)
         self.validation = Corpus(corpus, "validation", scale)
-        adapter = PromptAdapter.load(model)
-        if adapter is not None:
-            self.train.adapt_captions(adapter)
-            self.validation.adapt_captions(adapter)
+        self._prompt_adapter = PromptAdapter.load(model)
+        if self._prompt_adapter is not None:
+            self.train.adapt_captions(self._prompt_adapter)
+            self.validation.adapt_captions(self._prompt_adapter)
         read = read_network(SpectrogramTransformer, model)
         self.teacher = nn.Module.to(read, options.device).requires_grad_(False)
         self.student = copy.deepcopy(self.teacher).requires_grad_(True)
@@ -149,6 +151,22 @@ class Distiller:
                 self._save(step, windows, before_s + now - begin, smooth)
                 saved = time.perf_counter()
         self._save(step, windows, before_s + time.perf_counter() - begin, smooth)
+        self._compare()
+
+    def _compare(self) -> None:
+        """Draw clips of the teacher and of the student for prompts as they are played."""
+        with storage_errors(self.out):
+            played = copy.deepcopy(self.teacher)
+            apply_change(played, load_change(self.out / FEW_STEPS_FILE))
+            engine = CompactEngine(
+                copy.deepcopy(self.teacher),
+                "student",
+                self.options.device,
+                prompt_adapter=self._prompt_adapter,
+                few_step_network=played,
+            )
+            sharpness = draw_comparison(engine, self.out / "run" / "sheet")
+        print(f"sharpness over prompts as they are played, of the teacher's: {sharpness:.3f}")
 
     def _next_lesson(self, rng: np.random.Generator) -> Lesson:
         """Return a lesson of new windows, or one that continues the clips of the last one."""

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-import inspect
 import json
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +22,7 @@ import torch
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.engines.compact.prompt_adapter import PromptAdapter
+from riffusion.networks.weights import write_network
 from riffusion.training import optimization
 from riffusion.training.checkpoint import (
     Progress,
@@ -101,7 +100,7 @@ class Trainer:
             warm_start(self.network, options.start_from)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = optimization.make_optimizers(self.network, options.rate)
-        self.config = self._config()
+        self.config = asdict(self.network.config)
         loaded = load_checkpoint(
             out / "run", self.network, self.average, self.optimizers, self.config
         )
@@ -121,10 +120,6 @@ class Trainer:
             self.train.adapt_captions(adapter)
             self.validation.adapt_captions(adapter)
         return adapter
-
-    def _config(self) -> dict[str, Any]:
-        names = inspect.signature(SpectrogramTransformer).parameters
-        return {name: self.network.config[name] for name in names}
 
     def run(self) -> None:
         """Train until the time budget is used, with a checkpoint every four minutes.
@@ -219,8 +214,7 @@ class Trainer:
 
 def export(network: SpectrogramTransformer, folder: Path) -> None:
     """Write half-precision weights and the configuration, as ``load_engine`` reads them."""
-    half: Any = copy.deepcopy(network)
-    half.half().save_pretrained(folder, safe_serialization=True)
+    write_network(copy.deepcopy(network).half(), folder, exact=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.compact.network import SpectrogramTransformer
 from riffusion.errors import ModelError
-from riffusion.networks.weights import read_network
+from riffusion.networks.weights import read_config, read_network
 from riffusion.spectral.log_mel import ImageScale
 from riffusion.spectral.spectrogram import SpectrogramParams, band_centres_hz
 from riffusion.training.corpus.shards import CHANNELS
@@ -33,7 +33,7 @@ def read_scale(folder: Path) -> ImageScale | None:
     Returns None for a mono model, which has no balance. Raises ModelError where there is no model.
     """
     try:
-        config = SpectrogramTransformer.load_config(folder, local_files_only=True)
+        config = read_config(folder)
         names = ("mean", "std", "balance_std")
         return ImageScale(*(config[n] for n in names)) if config["channels"] == CHANNELS else None
     except (OSError, ValueError, KeyError) as error:

@@ -13,10 +13,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from riffusion.audio.waveform import read_audio
+from riffusion.engines.clip import Quality
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.errors import InvalidInput
 from riffusion.music.instruments import LEAD_FAMILIES
@@ -51,6 +53,7 @@ from riffusion.training.evaluation.measures.styles import (
 from riffusion.training.evaluation.renders import Renders
 from riffusion.training.evaluation.samples import (
     JAM_S,
+    Player,
     Sample,
     SampleGenerator,
     SampleRequest,
@@ -193,6 +196,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=4, help="clips a prompt (default 4)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument(
+        "--quality", choices=get_args(Quality), default="live", help="of clips (default live)"
+    )
+    parser.add_argument(
         "--through",
         choices=CONTINUING_VOCODERS,
         help="judge the sound of clips and jams by this vocoder, not the clips as generated",
@@ -214,7 +220,8 @@ def main(args: argparse.Namespace) -> None:
             print(", ".join(names))
         return
     if (args.model / "config.json").exists():
-        with open_generator(args.model, args.workers, args.through) as generator:
+        player = Player(args.model, args.quality, args.through)
+        with open_generator(player, args.workers) as generator:
             splits = Splits.draw(args.corpus)
             styles, matched = judges.style.styles, splits.once_test.keep_full_arrangements()
             clips = count_clips(len(styles), len(matched), args.seeds)

@@ -18,7 +18,7 @@ import torch
 
 from riffusion.audio.progress import progress
 from riffusion.audio.waveform import Waveform
-from riffusion.engines.clip import ClipRequest, Controls, LeadSheet, Prompt
+from riffusion.engines.clip import ClipRequest, Controls, LeadSheet, Prompt, Quality
 from riffusion.engines.compact.engine import COMPACT_PARAMS
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
@@ -152,18 +152,25 @@ def vary_control(request: SampleRequest, name: str, values: Sequence[float]) -> 
     return [replace(request, controls=Controls(**{name: value})) for value in values]
 
 
-class SampleGenerator:
-    """Lets a model generate clips and jams, in several processes where there is a pool.
+@dataclass(frozen=True)
+class Player:
+    """How an evaluation plays: the ``model``, its ``quality``, and the vocoder.
 
     ``through`` names a vocoder (see ``vocoders``): clips are then measured by the spectrogram of
     their sound. Without it, clips are measured as they were generated, and jams are played by the
     vocoder of the model.
     """
 
-    def __init__(
-        self, model: Path, pool: ProcessPoolExecutor | None, through: str | None = None
-    ) -> None:
-        self._model, self._pool, self._through = model, pool, through
+    model: Path
+    quality: Quality = "live"
+    through: str | None = None
+
+
+class SampleGenerator:
+    """Lets a model generate clips and jams, in several processes where there is a pool."""
+
+    def __init__(self, player: Player, pool: ProcessPoolExecutor | None) -> None:
+        self._player, self._pool = player, pool
 
     def clips(self, requests: Sequence[SampleRequest], what: str) -> list[Sample]:
         """Generate a clip for each request, with a progress bar labelled ``what``."""
@@ -183,19 +190,19 @@ class SampleGenerator:
 
     def measure_clip_s(self, request: SampleRequest) -> float:
         """Return how many seconds one process takes for a clip, once the model is loaded."""
-        make_clip(self._model, self._through, request)
+        make_clip(self._player, request)
         begin = time.perf_counter()
-        make_clip(self._model, self._through, request)
+        make_clip(self._player, request)
         return time.perf_counter() - begin
 
     def _generate(
         self,
-        make: Callable[[Path, str | None, Request], Result],
+        make: Callable[[Player, Request], Result],
         requests: Sequence[Request],
         what: str,
         each_s: float,
     ) -> list[Result]:
-        job = partial(make, self._model, self._through)
+        job = partial(make, self._player)
         with progress(what, len(requests) * each_s) as advance:
             results = []
             for result in self._pool.map(job, requests) if self._pool else map(job, requests):
@@ -205,39 +212,42 @@ class SampleGenerator:
 
 
 @contextmanager
-def open_generator(
-    model: Path, workers: int, through: str | None = None
-) -> Iterator[SampleGenerator]:
+def open_generator(player: Player, workers: int) -> Iterator[SampleGenerator]:
     """Yield a generator of ``workers`` processes; with one, it works in this process."""
     if workers == 1:
-        yield SampleGenerator(model, None, through)
+        yield SampleGenerator(player, None)
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        yield SampleGenerator(model, pool, through)
+        yield SampleGenerator(player, pool)
 
 
-def make_clip(model: Path, through: str | None, request: SampleRequest) -> Sample:
+def make_clip(player: Player, request: SampleRequest) -> Sample:
     """Generate one clip, and invert it with the vocoder ``through`` if there is one."""
-    engine = _load_engine(model)
-    clip = engine.generate([request.make_clip_request(engine)])[0]
-    if through is not None:
-        clip = mel_spectrogram(CONTINUING_VOCODERS[through]()(clip, prefix=None), engine.params)
+    engine = _load_engine(player.model)
+    asked = replace(request.make_clip_request(engine), quality=player.quality)
+    clip = engine.generate([asked])[0]
+    if player.through is not None:
+        vocoder = CONTINUING_VOCODERS[player.through]()
+        clip = mel_spectrogram(vocoder(clip, prefix=None), engine.params)
     levels = log_mel(clip.magnitudes).permute(2, 0, 1).numpy()
     return Sample(request, levels, request.lead_sheet(len(levels), engine.params.frame_s))
 
 
-def make_jam(model: Path, through: str | None, request: SampleRequest) -> Jam:
+def make_jam(player: Player, request: SampleRequest) -> Jam:
     """Play one jam with the vocoder of the model, or with the vocoder ``through``."""
-    engine = _load_engine(model)
-    blocks, levels = _render_jam(engine, through, JamRequest(request.make_jam_settings(), JAM_S))
+    engine = _load_engine(player.model)
+    settings = replace(request.make_jam_settings(), quality=player.quality)
+    blocks, levels = _render_jam(engine, player.through, JamRequest(settings, JAM_S))
     starts: npt.NDArray[np.int64] = np.unique([block.clip.start_sample for block in blocks])[1:]
     seams = tuple(round(int(start) / engine.params.hop_length) for start in starts)
     return Jam(request, levels, request.lead_sheet(len(levels), engine.params.frame_s), seams)
 
 
-def play_jam(model: Path, through: str | None, request: JamRequest) -> FloatArray:
+def play_jam(player: Player, request: JamRequest) -> FloatArray:
     """Play one jam with any settings, and return its log-mel frames (frames, channels, bands)."""
-    return _render_jam(_load_engine(model), through, request)[1]
+    settings = replace(request.settings, quality=player.quality)
+    asked = replace(request, settings=settings)
+    return _render_jam(_load_engine(player.model), player.through, asked)[1]
 
 
 def render_levels(engine: Engine, request: JamRequest) -> FloatArray:

@@ -13,6 +13,7 @@ from riffusion.spectral.band_extension import extend_band
 from riffusion.spectral.griffin_lim import griffin_lim, griffin_lim_in_blocks
 from riffusion.spectral.spectrogram import Spectrogram
 from riffusion.vocoder.learned import LearnedVocoder
+from riffusion.vocoder.live import LiveVocoder
 from riffusion.vocoder.protocol import Vocoder
 
 # An offline vocoder inverts a whole spectrogram by itself.
@@ -27,6 +28,11 @@ def vocode_with_band_extension(spectrogram: Spectrogram) -> Waveform:
 def vocode_learned(spectrogram: Spectrogram) -> Waveform:
     """Invert with the shipped learned vocoder."""
     return vocode_in_blocks(load_shipped_vocoder(), spectrogram)
+
+
+def vocode_live(spectrogram: Spectrogram) -> Waveform:
+    """Invert with the shipped vocoder as jams of quality live use it."""
+    return LiveVocoder(load_shipped_vocoder().network)(spectrogram)
 
 
 def vocode_without_iterations(spectrogram: Spectrogram) -> Waveform:
@@ -54,6 +60,7 @@ BASELINE = "griffin-lim"
 VOCODERS: Mapping[str, OfflineVocoder] = {
     BASELINE: partial(griffin_lim_in_blocks, iterations=32, refined=False),
     "learned": vocode_learned,
+    "live": vocode_live,
     "drawn": vocode_without_iterations,
     "griffin-lim-extended": vocode_with_band_extension,
 }

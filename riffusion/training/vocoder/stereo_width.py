@@ -21,7 +21,7 @@ def match_stereo_width(network: VocoderNetwork, batches: Iterable[VocoderBatch])
     the bias of the last layer. A mel spectrogram does not tell how wide a single song is, and the
     mean over songs is that of the widest ones.
     """
-    bank = mel_bank(network.params).to(network.device)
+    bank = mel_bank(network.params).to(network.sides_bias.device)
     ratios = []
     for batch in batches:
         power = bank @ batch.middle.abs().square()

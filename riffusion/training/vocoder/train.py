@@ -12,7 +12,7 @@ import argparse
 import copy
 import json
 import time
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ class VocoderTrainer:
         self.generated_train, self.generated_validation = self._generate_windows()
         self.average = copy.deepcopy(self.network).eval()
         self.optimizers = optimization.make_optimizers(self.network, options.rate)
-        config: Any = self.network.config
+        config = asdict(self.network.config)
         self.config = {name: config[name] for name in ("width", "hidden", "depth")}
         run = out / "run"
         loaded = load_checkpoint(run, self.network, self.average, self.optimizers, self.config)

@@ -20,7 +20,7 @@ from riffusion.training.evaluation.style_judge import StyleJudge
 def measure_distribution(
     judge: StyleJudge, test: Renders, validation: Renders, train: Renders, samples: Sequence[Sample]
 ) -> list[Measure]:
-    """Measure Fréchet distance, spread, nearest training windows and the patch grid."""
+    """Measure Fréchet distance, spread, nearest training windows, the patch grid and sharpness."""
     generated = judge_samples(judge, samples).embedding.double().numpy()
     real, other, known = (
         judge.predict(renders.judge_images).embedding.double().numpy()
@@ -39,6 +39,8 @@ def measure_distribution(
     real_flux = np.median(
         [measure_grid_flux(test.levels(n).mean(1), PATCH) for n in range(len(test))]
     )
+    sharp = np.mean([measure_sharpness(s.levels.mean(1)) for s in samples])
+    real_sharp = np.mean([measure_sharpness(test.levels(n).mean(1)) for n in range(len(test))])
     distance, count = embedding_statistics.frechet_distance(generated, real), len(samples)
     return [
         Measure("Frechet distance to renders, over floor", distance / floor, 1.0, None, count),
@@ -47,7 +49,16 @@ def measure_distribution(
             "nearer to training than 95 % of renders", compute_share(copies), 0.05, None, count
         ),
         Measure("flux at token boundaries, over elsewhere", float(flux), float(real_flux)),
+        Measure("sharpness, over renders'", float(sharp / real_sharp), 1.0, None, count),
     ]
+
+
+def measure_sharpness(levels: FloatArray) -> float:
+    """Return the mean difference of neighbouring bands of ``levels`` (frames, bands), in decades.
+
+    It is low where harmonics smear.
+    """
+    return float(np.abs(np.diff(levels, axis=1)).mean())
 
 
 def measure_grid_flux(levels: FloatArray, patch: int) -> float:
