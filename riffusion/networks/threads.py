@@ -10,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 
 def sharing_cores(threads: int, name: str) -> list[ThreadPoolExecutor]:
@@ -38,6 +41,17 @@ def on_one_core() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(cores)
+
+
+def each_on_one_core(items: Iterator[T]) -> Iterator[T]:
+    """Yield the same items, each of which is made on one core."""
+    while True:
+        with on_one_core():
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item
 
 
 def _use_cores(cores: int) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from riffusion.audio.waveform import Waveform
 from riffusion.networks.precision import is_bfloat16_faster
+from riffusion.networks.threads import each_on_one_core
 from riffusion.spectral.griffin_lim import check_prefix
 from riffusion.spectral.log_mel import log_mel
 from riffusion.spectral.phases import Known, crossfade_step
@@ -86,7 +87,8 @@ class LiveVocoder:
         if prefix is not None:
             check_prefix(prefix, spectrogram)
             past = torch.from_numpy(prefix.samples)
-        return self._stream(spectrogram, past, seed)
+        # The other core denoises the next clip meanwhile.
+        return each_on_one_core(self._stream(spectrogram, past, seed))
 
     def _stream(self, spectrogram: Spectrogram, past: torch.Tensor, seed: int) -> Iterator[Samples]:
         stft, params = self._stft, self.params

@@ -170,6 +170,7 @@ def test_work_stops_when_the_listener_is_gone_in_the_middle_of_a_clip(tiny_engin
             await until(lambda: not stream.playing)
             assert position_of(stream) <= made + 2 * CLIP_S * RATE
             await until(lambda: not registry.streams)
+            await asyncio.wait_for(registry.close(), 5)
             with pytest.raises(ValueError, match="closed file"):
                 stream.track.read(0, 1)
 
