@@ -21,7 +21,7 @@ from riffusion.engines.clip import Prompt
 from riffusion.engines.compact.prompt_encoder import embed_prompt
 from riffusion.engines.loading import load_engine
 from riffusion.engines.protocol import Engine
-from riffusion.jam.session import JamSession, JamSettings
+from riffusion.jam.session import JamSession, JamSettings, render
 
 JAM_S = 60.0
 WARM_UP_S = 10.0
@@ -34,6 +34,7 @@ PAGE = {"key": "Cm", "loop": "chords", "variation": 0.3}
 PAGE_BPM = 100.0
 TEMPO_JAM_S = 30.0
 MAX_TEMPO_REPEATS = 2
+MAX_SAMPLES = 600 * 44100  # more than any of these jams needs
 QUALITIES = ("live", "fine")
 TARGETS = {"median": ">= 30", "worst": ">= 20", "ratio": ">= 4", "pair": ">= 13"}
 
@@ -114,7 +115,7 @@ def measure_factor(
     if start is not None:
         start.wait()
     with TrackFile(session.sample_rate, session.channels) as track:
-        for block in session:
+        for block in render(session, MAX_SAMPLES):
             track.write(block.start, block.samples)
             clip = block.clip
             arrived.setdefault(clip.start_sample, time.perf_counter())
