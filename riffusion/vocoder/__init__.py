@@ -6,7 +6,7 @@ the time that Griffin-Lim alone takes.
 
     protocol         Vocoder: what a vocoder can do
     learned          LearnedVocoder: the shipped vocoder
-    live             LiveVocoder: the same network in a third of the time, for jams
+    live             LiveVocoder: the same network in less time, for jams
     network          VocoderNetwork: magnitudes, phase derivatives and side levels from mel bands
     inference        InferenceNetwork: the network for inference alone
     frames           predicted frames, without and with phases

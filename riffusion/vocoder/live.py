@@ -45,7 +45,7 @@ class Frames(NamedTuple):
 
 
 class LiveVocoder:
-    """A vocoder with the network of a ``LearnedVocoder``, in a third of the processor time.
+    """A vocoder with the network of a ``LearnedVocoder``, in less processor time.
 
     It implements ``riffusion.vocoder.protocol.StreamingVocoder``: a sound is made block by block,
     and nothing is computed twice. The same call gives the same bits on the same machine.
