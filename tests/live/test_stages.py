@@ -43,7 +43,7 @@ class Watched(EngineWrapper):
         self.most_denoising = self.most_vocoding = self.met = 0
         self.meet = meet
         self._news = threading.Condition()
-        self.vocoder = self._vocode
+        self.vocoder = self.live_vocoder = self._vocode
 
     def generate(
         self, requests: Sequence[ClipRequest], *, interrupted: Callable[[], bool] = never
