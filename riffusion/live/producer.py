@@ -166,7 +166,6 @@ class Producer:
                 place = partial(self._source.place_clip, interrupted=interrupted)
                 await self._stages.denoiser.run(place)
                 self._began = began
-                await self._begin_prefetch()
 
     async def _begin_prefetch(self) -> None:
         """Begin the clip after the one that was placed, where the lead needs that too."""
@@ -222,6 +221,8 @@ class Producer:
                 if self._began is not None:
                     self._costs_s.append(time.monotonic() - self._began)
                     self._began = None
+                    # Somebody may have waited for this piece; the next clip comes after it.
+                    await self._begin_prefetch()
                 first_index = blocks[0].clip.index if first_index is None else first_index
                 is_next = blocks[-1].clip.index != first_index
                 has_more = self._source.progress.has_pending_audio
