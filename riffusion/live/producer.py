@@ -134,15 +134,10 @@ class Producer:
         """Apply the change that waits, and bring one clip to the track, or a part of it."""
         try:
             with self._stages.turn():
-                is_made = await self._finish_prefetch()
-                if self._connection.is_over:
-                    return
-                if self._needs_clip and is_made:
-                    await asyncio.to_thread(self._source.place_clip)
-                    await self._begin_prefetch()
-                elif self._needs_clip or self._source.has_change:
-                    await self._denoise()
-                if self._has_more:
+                # What is left of the last clip is vocoded while the next one is generated.
+                if self._needs_clip or self._source.has_change:
+                    await self._advance()
+                if self._has_more and not self._connection.is_over:
                     await self._vocode()
         except Interrupted:
             return
@@ -150,6 +145,15 @@ class Producer:
             self._began = None
             self._connection.announce(notice(str(error)))
             await asyncio.sleep(DISK_RETRY_S)
+
+    async def _advance(self) -> None:
+        """Apply the change that waits, and place the next clip, which may be there already."""
+        is_made = await self._finish_prefetch()
+        if not (is_made and self._needs_clip):
+            await self._denoise()
+            return
+        await asyncio.to_thread(self._source.place_clip)
+        await self._begin_prefetch()
 
     async def _denoise(self) -> None:
         """Wait for the denoiser; apply the change that waits, and generate a clip."""

@@ -29,6 +29,8 @@ from tests.streaming import (
 )
 
 PATIENCE_S = 10
+# One waits so long for the other, which in vain comes to less than the test may take.
+MEETING_S = 0.5
 
 
 class Watched(EngineWrapper):
@@ -54,12 +56,16 @@ class Watched(EngineWrapper):
             self.most_denoising = max(self.most_denoising, self.denoising)
             self._news.notify_all()
             if self.meet and requests[0].context is not None:
-                self.met += self._news.wait_for(lambda: self.vocoding > 0, PATIENCE_S)
+                self._wait_for(lambda: self.vocoding > 0)
         try:
             return super().generate(requests, interrupted=interrupted)
         finally:
             with self._news:
                 self.denoising -= 1
+
+    def _wait_for(self, other: Callable[[], bool]) -> None:
+        met = self._news.wait_for(other, MEETING_S)
+        self.met += met
 
     def _vocode(self, spectrogram: Spectrogram, *, prefix: Waveform | None) -> Waveform:
         with self._news:
@@ -67,7 +73,7 @@ class Watched(EngineWrapper):
             self.most_vocoding = max(self.most_vocoding, self.vocoding)
             self._news.notify_all()
             if self.meet:
-                self.met += self._news.wait_for(lambda: self.denoising > 0, PATIENCE_S)
+                self._wait_for(lambda: self.denoising > 0)
         try:
             return griffin_lim(spectrogram, prefix=prefix, iterations=1)
         finally:
