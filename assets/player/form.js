@@ -18,6 +18,7 @@ export class Form extends Emitter {
     super();
     this.settings = new Settings(names);
     this.errors = new FieldErrors(warn);
+    this.dueAt = Infinity;    // when the change that waits goes out
   }
 
   // A control changed. "change" follows after a rest without another change.
@@ -32,9 +33,17 @@ export class Form extends Emitter {
   }
 
   changeAfter(values, restMs) {
-    for (const name of this.settings.read(values)) this.errors.clear(name);
+    const changed = this.settings.read(values);
+    for (const name of changed) this.errors.clear(name);
+    const dueAt = performance.now() + restMs;
+    // Where nothing is new, what waits goes out sooner, and never later.
+    if (!changed.length && this.dueAt <= dueAt) return;
+    this.dueAt = dueAt;
     clearTimeout(this.changing);
-    this.changing = setTimeout(() => this.emit("change"), restMs);
+    this.changing = setTimeout(() => {
+      this.dueAt = Infinity;
+      this.emit("change");
+    }, restMs);
   }
 
   // A button asked for `bars` bars of a momentary setting.

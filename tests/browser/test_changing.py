@@ -169,10 +169,10 @@ def test_dice_and_examples_are_sent_at_once_and_typing_after_a_rest(page: Page) 
     }""")
     page.get_by_role("button", name="New seed").first.click()
     page.wait_for_function("() => rests.length")
-    assert max(page.evaluate("takeRests()")) < TYPING_MS / 10
+    assert TYPING_MS not in page.evaluate("takeRests()")
     page.get_by_role("button", name="blues guitar").click()
     page.wait_for_function("() => riffusionPlayer.form.settings.wanted.b === 'reggae'")
-    assert max(page.evaluate("takeRests()")) < TYPING_MS / 10
+    assert TYPING_MS not in page.evaluate("takeRests()")
     page.wait_for_function("() => riffusionPlayer.form.settings.sent.b === 'reggae'")
     page.get_by_label("Prompt A").press_sequentially("!!!")
     page.wait_for_function("() => riffusionPlayer.form.settings.wanted.a.endsWith('!!!')")
