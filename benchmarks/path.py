@@ -33,7 +33,8 @@ from riffusion.serving.server import serve
 PACKAGE = Path(riffusion.__file__).parent
 PATH_ROOMS = ("serving", "live")
 SESSION = "jam/session.py"
-# Denoiser and vocoder are two stages, which a clip passes one after the other.
+# There were at most 40 while one queue did all of the work; the two stages of an engine, which work
+# at the same time, take nine more.
 MAX_CALLS, MAX_FILES = 50, 16
 # The timer that ends abandoned jams has nothing to do with the path.
 NEVER_S = 3600.0

@@ -12,7 +12,7 @@ the crossfade have the same frames, because a clip begins with those that sound 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -43,7 +43,8 @@ class PlacedClip:
 
     Its window of ``frames`` begins at absolute frame ``first_frame``. Its audio, fade included,
     begins at sample ``fade`` and replaced the samples ``covered`` (channels, n) of the clip before
-    it, which return when this clip is taken back. ``pieces`` are those that have not been vocoded.
+    it, which return when this clip is taken back. ``pieces`` are those that have not been vocoded;
+    only the last clip has any.
     """
 
     start: int
@@ -156,6 +157,10 @@ class Stitcher:
         self._frames.append(clip.magnitudes[:, :, own_frame - first_frame :].numpy().copy())
         sound = ClipSound(self._audio, vocoder or self._vocoder, clip, first_frame, bar_line)
         pieces = self._join(sound, covered, fades)
+        if self._clips:
+            # The clip before is never vocoded further, also where this one is taken back, and a
+            # vocoder in the middle of a clip holds 14 MB.
+            self._clips[-1] = replace(self._clips[-1], pieces=iter(()))
         self._clips.append(PlacedClip(bar_line, first_frame, clip, fade, covered, pieces))
         self._forget(bar_line)
 

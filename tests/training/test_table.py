@@ -26,6 +26,7 @@ from riffusion.training.evaluation.engine import Splits, evaluate_model
 from riffusion.training.evaluation.harmony_judge import Harmony, HarmonyJudge
 from riffusion.training.evaluation.judges import Judges
 from riffusion.training.evaluation.measures.cohesion import VALUES
+from riffusion.training.evaluation.measures.distribution import measure_sharpness
 from riffusion.training.evaluation.measures.row import Measure
 from riffusion.training.evaluation.renders import Renders
 from riffusion.training.evaluation.rhythm_judge import Rhythm, RhythmJudge
@@ -291,6 +292,7 @@ ROWS = {
 }
 
 
+SHARPNESS = "sharpness, over renders'"
 COHESION = {f"{jams}: {label}" for jams in ("held", "walk") for label, _, _ in VALUES}
 
 
@@ -322,7 +324,19 @@ def test_jams_of_the_same_bars_hold_together(measured: list[Measure], name: str)
     assert find_row(measured, name).value == pytest.approx(expected, abs=0.02)
 
 
+def test_sharpness_is_the_difference_of_neighbouring_bands(measured: list[Measure]) -> None:
+    stripes = np.tile(np.array([0.0, 0.5, 0.0, -0.5], np.float32), (10, 32))
+    assert measure_sharpness(stripes) == pytest.approx(0.5)
+    assert measure_sharpness(stripes / 2) == pytest.approx(0.25)
+    assert measure_sharpness(np.repeat(stripes[:, :1], 128, 1)) == 0
+    # Two loud bands of the clips are on and off; those of the renders are silent.
+    row = find_row(measured, SHARPNESS)
+    assert row.value > 10
+    assert (row.ceiling, row.clips) == (1.0, 8)
+
+
 def test_every_row_of_the_table_is_checked(measured: list[Measure]) -> None:
     named = {row.name for row in measured if not row.name.startswith("  ")}
-    assert named == {name for name in ROWS if not name.startswith("  ")} | COHESION
+    by_hand = {name for name in ROWS if not name.startswith("  ")}
+    assert named == by_hand | COHESION | {SHARPNESS}
     assert json.dumps([row.value for row in measured])
