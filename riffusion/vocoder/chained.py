@@ -141,7 +141,7 @@ def _with_magnitudes(aim: torch.Tensor, magnitudes: torch.Tensor, stft: Stft) ->
     return spectra
 
 
-class Stage:
+class IterationChain:
     """Some iterations of some channels, each a few frames behind the one before."""
 
     def __init__(
@@ -177,8 +177,8 @@ class ChainedGriffinLim:
         momentum: float,
     ) -> None:
         self._stft = stft
-        self._mid = Stage(stft, synthesis, known.mid(), iterations[0], momentum)
-        self._apart = Stage(stft, synthesis, known, iterations[1], momentum)
+        self._mid = IterationChain(stft, synthesis, known.mid(), iterations[0], momentum)
+        self._apart = IterationChain(stft, synthesis, known, iterations[1], momentum)
         self._sounds = OverlapAdd(stft, synthesis)
         self._gains = torch.zeros(len(known.samples), 0, stft.bins, dtype=torch.complex64)
 

@@ -32,15 +32,6 @@ BAR = 88200
 
 
 @pytest.fixture(scope="module")
-def network() -> VocoderNetwork:
-    torch.manual_seed(0)
-    network = VocoderNetwork(width=16, hidden=16, depth=2)
-    torch.nn.init.normal_(network.draw.weight, std=0.1)
-    torch.nn.init.normal_(network.draw_bass.weight, std=0.1)
-    return network
-
-
-@pytest.fixture(scope="module")
 def vocoder(network: VocoderNetwork) -> LiveVocoder:
     return LiveVocoder(network)
 
